@@ -1,0 +1,60 @@
+# Needs make and Python 3.10 or newer, nothing else: each target first makes its virtual environment.
+#   PYTHON=python3.12 make install    another interpreter
+#   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-embedded-elt lint dev bench lock clean
+
+# Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
+# Python has the same default (tools/install.sh), so `.venv/bin/dagster` finds the same state.
+export DAGSTER_HOME ?= $(CURDIR)
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+PYTHON ?=
+PORT ?= 3000
+ARGS ?=
+BIN := .venv/bin
+CODE := $(wildcard analytics_assets analytics_assets_tests benchmarks)
+INSTALL := PYTHON="$(PYTHON)" sh tools/install.sh
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes \
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --group dev \
+	--custom-compile-command "make lock" $(ARGS)
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+install: ## Make .venv from requirements.lock, or bring it up to date
+	@$(INSTALL) .venv requirements.lock
+
+demo: install ## See it work: the sample API into a DuckDB file, no account needed
+	@$(BIN)/python -m analytics_assets.cli.demo $(ARGS)
+
+test: install ## Run the tests; those in a browser skip themselves without Chromium
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-embedded-elt: ## Run the tests with dagster-embedded-elt and the Dagster that it pins
+	@$(INSTALL) .venv-embedded-elt requirements-embedded-elt.lock
+	@.venv-embedded-elt/bin/python -m pytest -n auto -m "not browser" $(ARGS)
+
+lint: install ## Check style, types and the walls between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+
+dev: install ## Start Dagster's web UI and daemon on 127.0.0.1:3000 (PORT=...)
+	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+
+bench: install ## Measure
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# An environment that does not fit a changed pyproject.toml yet still has its uv.
+lock: ## Write both lock files from pyproject.toml (ARGS=--upgrade: newest versions)
+	@test -x $(BIN)/uv || $(INSTALL) .venv requirements.lock || test -x $(BIN)/uv
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra embedded-elt -o requirements-embedded-elt.lock
+
+clean: ## Remove environments and caches; the warehouse and Dagster's state stay
+	rm -rf .venv .venv-embedded-elt .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+		.hypothesis test-results build dist
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

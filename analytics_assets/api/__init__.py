@@ -1,0 +1,1 @@
+"""The API as dlt sees it: resources, source and client. Imports no Dagster."""

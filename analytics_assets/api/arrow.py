@@ -1,0 +1,118 @@
+"""Rows as the API sends them, as Arrow tables with the declared columns: no value changes.
+
+A value that its column cannot hold, and a field that the resource does not declare, go whole into
+the column `EXTRAS`; the warehouse, which knows the table's history, finds columns for them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from analytics_assets.api.schema import Column, ColumnType, Resource
+
+Row = Mapping[str, Any]
+
+EXTRAS: Final = "_extras"
+"""A JSON object per row: the fields that have no declared column to go to, or null."""
+
+ARROW_TYPES: Final[dict[ColumnType, pa.DataType]] = {
+    "text": pa.string(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "json": pa.string(),
+}
+
+_BIGINT = range(-(2**63), 2**63)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# The Python types that the JSON parser yields for values that the column holds as they are.
+_EXACT: Final[dict[ColumnType, frozenset[type]]] = {
+    "text": frozenset({str}),
+    "bigint": frozenset({int}),
+    "double": frozenset({float}),
+    "bool": frozenset({bool}),
+    "json": frozenset({dict, list}),
+}
+
+
+def arrow_schema(resource: Resource) -> pa.Schema:
+    """The declared columns, then `EXTRAS`."""
+    fields = [pa.field(column.name, ARROW_TYPES[column.type]) for column in resource.table_columns]
+    return pa.schema([*fields, pa.field(EXTRAS, pa.string())])
+
+
+def to_arrow(resource: Resource, rows: Sequence[Row]) -> pa.Table:
+    """The rows as a table of `arrow_schema(resource)`, in their order."""
+    extras: list[dict[str, Any]] = [{} for _ in rows]
+    arrays = [_array(column, rows, extras) for column in resource.table_columns]
+    declared = {column.name for column in resource.table_columns}
+    for row, extra in zip(rows, extras, strict=True):
+        if not declared.issuperset(row):
+            extra.update((name, value) for name, value in row.items() if name not in declared)
+    texts = [json_text(extra) if extra else None for extra in extras]
+    return pa.table([*arrays, pa.array(texts, pa.string())], schema=arrow_schema(resource))
+
+
+def value_type(value: Any) -> ColumnType:
+    """The column type that holds a JSON value exactly."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "bigint" if value in _BIGINT else "json"
+    if isinstance(value, float):
+        return "double"
+    return "text" if isinstance(value, str) else "json"
+
+
+def holds(column_type: ColumnType, value: Any) -> bool:
+    """Whether a column of that type holds the value exactly. JSON null is held by all."""
+    if value is None or value_type(value) == column_type:
+        return True
+    # JSON has one kind of number: 1 is a double unless the double would be another number
+    return column_type == "double" and value_type(value) == "bigint" and float(value) == value
+
+
+def arrow_array(column_type: ColumnType, values: Iterable[Any]) -> pa.Array:
+    """An array of values that a column of that type holds."""
+    convert = _CONVERSIONS.get(column_type)
+    if convert is not None:
+        values = [None if value is None else convert(value) for value in values]
+    return pa.array(values, ARROW_TYPES[column_type])
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON; numbers keep all their digits.
+
+    Raises:
+        ValueError: It holds a number beyond the range of doubles, such as 1e999.
+    """
+    return sound_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def sound_text(text: str) -> str:
+    """The text with U+FFFD for a lone surrogate, which JSON can hold but no Unicode text can."""
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
+
+
+_CONVERSIONS: Final[dict[ColumnType, Callable[[Any], Any]]] = {
+    "text": sound_text,
+    "double": float,
+    "json": json_text,
+}
+
+
+def _array(column: Column, rows: Sequence[Row], extras: list[dict[str, Any]]) -> pa.Array:
+    values = [row.get(column.name) for row in rows]
+    types = {type(value) for value in values} - {type(None)}
+    if not types <= _EXACT[column.type] or column.type == "bigint":
+        for index, value in enumerate(values):
+            if not holds(column.type, value):
+                extras[index][column.name] = value
+                values[index] = None
+    return arrow_array(column.type, values)

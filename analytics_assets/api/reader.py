@@ -1,0 +1,274 @@
+"""Reads accounts from the API, each whole or not at all, into Arrow files on disk."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import requests
+from dlt.extract.exceptions import ResourceExtractionError
+
+from analytics_assets.api.arrow import EXTRAS, arrow_schema, holds, to_arrow
+from analytics_assets.api.client import Client
+from analytics_assets.api.resources import ACCOUNTS, RESOURCES
+from analytics_assets.api.schema import Column, Resource
+from analytics_assets.api.source import Row, account_source, parent_id_field
+from analytics_assets.api.statistics import RequestStatistics, collecting
+from analytics_assets.errors import AnalyticsError, CredentialsError, ReadError
+from analytics_assets.settings import API_SECTION, setting_name
+
+# Accounts read side by side; each may use all workers, so that one large account alone is fast.
+_ACCOUNTS_AT_ONCE = 8
+_ROWS_IN_MEMORY = 2_000
+
+
+@dataclass(slots=True)
+class ResourceRead:
+    """What was read of one resource.
+
+    Attributes:
+        path: Arrow IPC stream of the rows, in the schema of `arrow_schema(resource)`.
+        rows: Rows in it.
+        extras: Rows with a field or a value that no declared column can hold.
+        duplicates: Rows left out because an earlier row of the answer has the same key.
+        keyless: Rows left out because they have no usable key.
+    """
+
+    path: Path
+    rows: int = 0
+    extras: int = 0
+    duplicates: int = 0
+    keyless: int = 0
+
+
+@dataclass(slots=True)
+class AccountRead:
+    """An account that was read whole. `account_id` is None for resources of no account."""
+
+    account_id: str | None
+    resources: dict[str, ResourceRead]
+    statistics: RequestStatistics
+    seconds: float
+
+
+@dataclass(slots=True)
+class AccountFailure:
+    """An account that could not be read whole; nothing of it may be loaded.
+
+    Attributes:
+        account_id: The account.
+        resource: The resource that failed, where known.
+        message: One line: the request and what the API said.
+        permanent: Whether trying again soon is pointless (403 and 404).
+    """
+
+    account_id: str
+    resource: str | None
+    message: str
+    permanent: bool
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.resource or 'account'}: {self.message}"
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads from one API, into one folder.
+
+    Attributes:
+        client: The HTTP client.
+        base_url: Where the API's paths start.
+        folder: An existing folder for the files; whoever made it removes it.
+    """
+
+    client: Client
+    base_url: str
+    folder: Path
+    _folders: int = field(default=0, init=False)
+
+    def read_accounts_list(self) -> AccountRead:
+        """Reads the resource `accounts`.
+
+        Raises:
+            CredentialsError: The API gives no token.
+            ReadError: The list could not be had.
+        """
+        result = self._read(None, [ACCOUNTS.name], self._new_folder())
+        if isinstance(result, AccountFailure):
+            raise ReadError(
+                f"{ACCOUNTS.name}: {result.message}. Is"
+                f" {setting_name(API_SECTION, 'base_url')} right?"
+            )
+        return result
+
+    def read_accounts(
+        self, account_ids: Sequence[str], resource_names: Collection[str]
+    ) -> Iterator[AccountRead | AccountFailure]:
+        """Reads the named resources of each account, in parallel, and yields accounts as they end.
+
+        Raises:
+            CredentialsError: The API gives no token, so that no account can be read.
+        """
+        pool = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="account")
+        try:
+            futures = [
+                pool.submit(self._read, account_id, resource_names, self._new_folder())
+                for account_id in account_ids
+            ]
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new_folder(self) -> Path:
+        self._folders += 1
+        folder = self.folder / str(self._folders)
+        folder.mkdir()
+        return folder
+
+    def _read(
+        self, account_id: str | None, resource_names: Collection[str], folder: Path
+    ) -> AccountRead | AccountFailure:
+        started = time.monotonic()
+        statistics = RequestStatistics()
+        buffers = {name: _Buffer(RESOURCES[name], account_id, folder) for name in resource_names}
+        # a parent that is read only for its children's sake is checked, but not kept
+        parents: dict[str, _Keys] = {}
+
+        def collect(name: str, row: Any) -> Row | None:
+            if not isinstance(row, dict):
+                raise ReadError(f"the list holds a {type(row).__name__} where a row should be")
+            if name in buffers:
+                return buffers[name].add(row)
+            keys = parents.setdefault(name, _Keys(RESOURCES[name], account_id))
+            return keys.admit(row)
+
+        source = account_source(self.client, self.base_url, account_id, resource_names, collect)
+        try:
+            with collecting(statistics):
+                for _ in source:
+                    pass
+            resources = {name: buffer.close() for name, buffer in buffers.items()}
+        except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            return _failure(self.client, account_id or "", error)
+        return AccountRead(account_id, resources, statistics, time.monotonic() - started)
+
+
+class _Keys:
+    """Gives rows their key columns, and lets each key through once."""
+
+    def __init__(self, resource: Resource, account_id: str | None) -> None:
+        self.duplicates = 0
+        self.keyless = 0
+        self._resource = resource
+        self._account_id = account_id
+        self._seen: set[tuple[Any, ...]] = set()
+        columns = {column.name: column for column in resource.table_columns}
+        self._key = [columns[name] for name in resource.key]
+
+    def admit(self, row: Row) -> Row | None:
+        """The row with its key, or None for a row without one or with one that came before."""
+        row = self._complete(row)
+        key = tuple(_key_value(column, row.get(column.name)) for column in self._key)
+        if None in key:
+            self.keyless += 1
+            return None
+        if key in self._seen:
+            self.duplicates += 1
+            return None
+        self._seen.add(key)
+        row.update(zip(self._resource.key, key, strict=True))
+        return row
+
+    def _complete(self, row: Row) -> Row:
+        parent_id = row.pop(parent_id_field(self._resource), None)
+        if self._resource.parent_column and row.get(self._resource.parent_column) is None:
+            row[self._resource.parent_column] = parent_id
+        if self._account_id is None:
+            return row
+        own = row.get("account_id")
+        if own not in (None, self._account_id):
+            # A network account lists its children's rows too: they belong to the one asked.
+            row["api_account_id"] = own
+        row["account_id"] = self._account_id
+        return row
+
+
+class _Buffer:
+    """Rows of one resource and account, on their way to an Arrow file."""
+
+    def __init__(self, resource: Resource, account_id: str | None, folder: Path) -> None:
+        self._resource = resource
+        self._keys = _Keys(resource, account_id)
+        self._pending: list[Row] = []
+        self._read = ResourceRead(folder / f"{resource.name}.arrow")
+        self._writer = pa.ipc.new_stream(self._read.path, arrow_schema(resource))
+
+    def add(self, row: Row) -> Row | None:
+        admitted = self._keys.admit(row)
+        if admitted is not None:
+            self._pending.append(admitted)
+            if len(self._pending) >= _ROWS_IN_MEMORY:
+                self._flush()
+        return admitted
+
+    def close(self) -> ResourceRead:
+        self._flush()
+        self._writer.close()
+        self._read.duplicates = self._keys.duplicates
+        self._read.keyless = self._keys.keyless
+        return self._read
+
+    def _flush(self) -> None:
+        table = to_arrow(self._resource, self._pending)
+        self._writer.write_table(table)
+        self._read.rows += table.num_rows
+        self._read.extras += table.num_rows - table[EXTRAS].null_count
+        self._pending.clear()
+
+
+def _key_value(column: Column, value: Any) -> Any:
+    """The value as the key column's type, if that loses nothing: `7` is the text `7`."""
+    if value is None or value == "":
+        return None
+    if holds(column.type, value):
+        return value
+    if column.type == "text" and type(value) is int:
+        return str(value)
+    if column.type == "bigint" and isinstance(value, str) and value.isascii() and value.isdigit():
+        number = int(value)
+        return number if str(number) == value and holds("bigint", number) else None
+    return None
+
+
+def _failure(client: Client, account_id: str, error: Exception) -> AccountFailure:
+    resource = next(
+        (link.pipe_name for link in _causes(error) if isinstance(link, ResourceExtractionError)),
+        None,
+    )
+    cause = next(
+        (
+            link
+            for link in _causes(error)
+            if isinstance(link, (AnalyticsError, requests.RequestException))
+        ),
+        error,
+    )
+    if isinstance(cause, CredentialsError):
+        raise cause from None
+    response = getattr(cause, "response", None)
+    permanent = response is not None and response.status_code in (403, 404)
+    return AccountFailure(account_id, resource, client.describe(cause), permanent)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

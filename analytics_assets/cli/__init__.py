@@ -1,0 +1,36 @@
+"""The command `analytics-assets`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+# Each command lies in a module of its own, imported when it is used: `--help` stays quick.
+_COMMANDS = {
+    "sync": ("analytics_assets.cli.sync", "Materialise all accounts, or some, in one run."),
+    "sample-api": ("analytics_assets.sample_api.cli", "Serve a sample of the API, to try things."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(
+            import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_")
+        )
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="analytics-assets")
+def main() -> None:
+    """Ingests an advertising analytics API into a warehouse, with Dagster and dlt."""

@@ -1,0 +1,145 @@
+"""`analytics-assets sync`: accounts, then everything of them in one run, in this process."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
+from analytics_assets.cli.home import ensure_dagster_home
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import dagster as dg
+
+    from analytics_assets.cli.terminal import TerminalProgress
+
+
+def _complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from dagster import DagsterInstance
+
+    from analytics_assets.platform.partitions import known_accounts
+
+    ensure_dagster_home()
+    with DagsterInstance.get() as instance:
+        return [key for key in known_accounts(instance) if key.startswith(incomplete)]
+
+
+@click.command()
+@click.option(
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="SLUG",
+    shell_complete=_complete_account,
+    help="Only this account; may be given more than once. Default: all.",
+)
+@click.option(
+    "--resource",
+    "resources",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(list(RESOURCES)),
+    help=f"Only this resource; may be given more than once. One of {', '.join(RESOURCES)}.",
+)
+def sync(accounts: tuple[str, ...], resources: tuple[str, ...]) -> None:
+    """Materialise `accounts`, then all accounts, or those named, in one run.
+
+    Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
+    """
+    ensure_dagster_home()
+    from dagster import DagsterInstance
+
+    from analytics_assets.cli.terminal import TerminalProgress, print_summary
+    from analytics_assets.errors import AnalyticsError
+    from analytics_assets.settings import api_settings
+
+    try:
+        api_settings()
+    except AnalyticsError as error:
+        raise click.ClickException(str(error)) from None
+    names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
+    with DagsterInstance.get() as instance, TerminalProgress() as progress:
+        listed = _run(instance, "refresh_accounts", progress)
+        if not listed.success:
+            raise click.ClickException(_cause(listed))
+        account_ids = _chosen_accounts(instance, accounts)
+        result = _sync(instance, progress, account_ids, names) if account_ids and names else None
+    print_summary(listed, result, account_ids)
+    if result is not None and not result.success:
+        raise click.ClickException(_cause(result))
+
+
+def _sync(
+    instance: dg.DagsterInstance,
+    progress: TerminalProgress,
+    account_ids: Sequence[str],
+    resource_names: Collection[str],
+) -> dg.ExecuteInProcessResult:
+    import dagster as dg
+
+    from analytics_assets.platform.assets import account_assets
+    from analytics_assets.platform.partitions import run_target
+
+    target = run_target(instance, account_ids, account_assets.op.name)
+    return _run(
+        instance,
+        "sync",
+        progress,
+        tags=dict(target.tags),
+        ops=dict(target.ops),
+        asset_selection=[dg.AssetKey(name) for name in resource_names],
+    )
+
+
+def _run(
+    instance: dg.DagsterInstance,
+    job: str,
+    progress: TerminalProgress,
+    ops: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> dg.ExecuteInProcessResult:
+    from analytics_assets.definitions import compose
+
+    # the run's own log stays in Dagster's records; the terminal shows the progress
+    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
+    return (
+        compose(progress)
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=instance,
+            run_config={"loggers": quiet, "ops": ops or {}},
+            raise_on_error=False,
+            **arguments,
+        )
+    )
+
+
+def _chosen_accounts(instance: dg.DagsterInstance, accounts: Sequence[str]) -> list[str]:
+    from analytics_assets.platform.partitions import known_accounts
+
+    known = known_accounts(instance)
+    for account in accounts:
+        if account not in known:
+            near = get_close_matches(account, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`accounts` lists none of that name"
+            raise click.ClickException(f"no such account: {account} ({hint})")
+    return list(dict.fromkeys(accounts)) or known
+
+
+def _cause(result: dg.ExecuteInProcessResult) -> str:
+    """What the failed run says to people; an unexpected error says where its trace is."""
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        data = event.step_failure_data
+        if data.user_failure_data is not None and data.user_failure_data.description:
+            return str(data.user_failure_data.description)
+        error = data.error.cause or data.error if data.error else None
+        summary = " ".join(error.message.split()) if error else "unknown error"
+        return f"{summary} (details: run {result.run_id} in the Dagster UI)"
+    return f"run {result.run_id} failed; see it in the Dagster UI"
+
+
+__all__ = ["ACCOUNTS", "sync"]

@@ -1,0 +1,1 @@
+"""The platform: assets, partitions, jobs and what drives them. Speaks no HTTP."""

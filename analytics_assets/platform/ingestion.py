@@ -1,0 +1,72 @@
+"""The steps that the assets share: read from the API, load into the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from dagster_dlt import DagsterDltResource
+
+from analytics_assets.api.client import make_client
+from analytics_assets.api.reader import AccountRead, Reader
+from analytics_assets.errors import AnalyticsError
+from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
+from analytics_assets.warehouse.destination import write
+from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
+from analytics_assets.warehouse.replacement import TableLoad, load_source, plan
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """One run's reader and its way into the warehouse."""
+
+    reader: Reader
+    settings: PlatformSettings
+    folder: Path
+
+    def load(
+        self,
+        context: dg.AssetExecutionContext,
+        dlt: DagsterDltResource,
+        resource_names: Sequence[str],
+        reads: Sequence[AccountRead],
+    ) -> tuple[list[TableLoad], list[dg.MaterializeResult]]:  # type: ignore[type-arg]
+        """Replaces the accounts' rows; returns what was loaded and what dlt tells of each table.
+
+        Raises:
+            WarehouseError: The warehouse could not be written; each table is as it was or new.
+        """
+        pipeline = make_pipeline(self.settings, self.folder)
+
+        def load() -> tuple[list[TableLoad], list[dg.MaterializeResult]]:  # type: ignore[type-arg]
+            loads = plan(resource_names, reads, table_history(pipeline))
+            results = dlt.run(
+                context=context,
+                dlt_source=load_source(loads),
+                dlt_pipeline=pipeline,
+                loader_file_format="parquet",
+            )
+            return loads, [result for result in results if isinstance(result, dg.MaterializeResult)]
+
+        return write(self.settings, load)
+
+
+@contextmanager
+def ingestion() -> Iterator[Ingestion]:
+    """Prepares a run by its settings, and turns errors made for users into Dagster's failures."""
+    try:
+        settings = api_settings()
+        with working_folder() as folder:
+            (folder / "read").mkdir()
+            reader = Reader(make_client(settings), settings.base_url, folder / "read")
+            yield Ingestion(reader, platform_settings(), folder)
+    except AnalyticsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def selected_resources(context: dg.AssetExecutionContext, names: Collection[str]) -> list[str]:
+    """Those of the resources that the run materialises, parents first."""
+    return [name for name in names if dg.AssetKey(name) in context.selected_asset_keys]

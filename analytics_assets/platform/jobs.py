@@ -1,0 +1,19 @@
+"""The jobs that people and schedules start."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
+
+refresh_accounts = dg.define_asset_job(
+    "refresh_accounts",
+    selection=dg.AssetSelection.assets(ACCOUNTS.name),
+    description="Lists the accounts anew: a partition for each, gone for those no longer listed.",
+)
+
+sync = dg.define_asset_job(
+    "sync",
+    selection=dg.AssetSelection.assets(*ACCOUNT_RESOURCES),
+    description="Reads everything of an account, a range of accounts or any set of them.",
+)

@@ -1,0 +1,113 @@
+"""The accounts as dynamic partitions, and which of them a run is for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from pydantic import Field
+
+ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
+
+
+class AccountsConfig(dg.Config):
+    """Configuration of a run over accounts."""
+
+    accounts: list[str] | None = Field(
+        default=None,
+        description=(
+            "The accounts to materialise, for a run without a partition: any set of them, where a"
+            " partition range covers only neighbours."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunTarget:
+    """What makes one run be for a set of accounts."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    ops: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_target(instance: dg.DagsterInstance, account_ids: Collection[str], op: str) -> RunTarget:
+    """How one run of the op `op` covers the accounts: by partition, by range, or by configuration.
+
+    A key or a range of neighbours is what Dagster shows best; it has no other sets in one run.
+    """
+    known = known_accounts(instance)
+    places = sorted(known.index(account_id) for account_id in account_ids)
+    first, last = known[places[0]], known[places[-1]]
+    if len(places) == 1:
+        return RunTarget(tags={"dagster/partition": first})
+    if places[-1] - places[0] + 1 == len(places):
+        return RunTarget(
+            tags={
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last,
+            }
+        )
+    return RunTarget(ops={op: {"config": {"accounts": [known[place] for place in places]}}})
+
+
+def known_accounts(instance: dg.DagsterInstance) -> list[str]:
+    """The partition keys, in Dagster's order."""
+    return list(instance.get_dynamic_partitions(str(ACCOUNT_PARTITIONS.name)))
+
+
+def keep_partitions(instance: dg.DagsterInstance, account_ids: Collection[str]) -> None:
+    """Makes the partitions equal the listed accounts. Rows of an account that left stay."""
+    name = str(ACCOUNT_PARTITIONS.name)
+    known = set(known_accounts(instance))
+    instance.add_dynamic_partitions(name, [key for key in account_ids if key not in known])
+    for key in sorted(known.difference(account_ids)):
+        instance.delete_dynamic_partition(name, key)
+
+
+def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig) -> Sequence[str]:
+    """The partition keys that the run is for, from its partition, its range or its configuration.
+
+    Raises:
+        dagster.Failure: It names none, or one that is not listed.
+    """
+    if context.has_partition_key or context.has_partition_key_range:
+        account_ids: Sequence[str] = list(context.partition_keys)
+    else:
+        account_ids = list(dict.fromkeys(config.accounts or ()))
+        _refuse_unknown(context, account_ids)
+        _plan(context, account_ids)
+    if not account_ids:
+        raise dg.Failure(
+            "the run names no account: give a partition, a range with its first key first, or"
+            " `accounts` in the run's configuration",
+            allow_retries=False,
+        )
+    return account_ids
+
+
+def _refuse_unknown(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None:
+    known = set(known_accounts(context.instance))
+    unknown = [key for key in account_ids if key not in known]
+    if unknown:
+        raise dg.Failure(
+            f"no such account: {', '.join(unknown)}. Materialise `accounts` to list them anew",
+            allow_retries=False,
+        )
+
+
+def _plan(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None:
+    # Dagster plans the partitions of a key or a range when it makes the run. For a set with gaps it
+    # has no way (dagster#32335), so that a partition that fails would not be shown as failed.
+    for asset_key in sorted(context.selected_asset_keys):
+        for account_id in account_ids:
+            context.instance.report_dagster_event(
+                DagsterEvent.build_asset_materialization_planned_event(
+                    context.job_name,
+                    context.op_execution_context.get_step_execution_context().step.key,
+                    AssetMaterializationPlannedData(asset_key, partition=account_id),
+                ),
+                context.run.run_id,
+            )

@@ -1,0 +1,29 @@
+"""How a run tells of its progress: in its log, unless someone puts a terminal in its place."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from analytics_assets.api.reader import AccountFailure, AccountRead
+
+
+class Progress:
+    """Writes a line to the run's log for every account."""
+
+    def reading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
+        """The run starts to read that many accounts."""
+        context.log.info(f"reading {accounts} accounts")
+
+    def read(
+        self, context: dg.AssetExecutionContext, outcome: AccountRead | AccountFailure
+    ) -> None:
+        """An account was read whole, or could not be."""
+        if isinstance(outcome, AccountFailure):
+            context.log.error(str(outcome))
+            return
+        rows = sum(resource.rows for resource in outcome.resources.values())
+        context.log.info(f"{outcome.account_id}: {rows} rows in {outcome.seconds:.1f} s")
+
+    def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
+        """All accounts are read, and those read whole go to the warehouse."""
+        context.log.info(f"loading {accounts} accounts")

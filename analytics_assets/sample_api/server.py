@@ -1,0 +1,165 @@
+"""Answers requests: tokens, and the lists of the resource table."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from urllib.parse import parse_qs, unquote
+
+from aiohttp import web
+
+from analytics_assets.sample_api.behaviour import TOKEN_PATH, Behaviour
+from analytics_assets.sample_api.bodies import Bodies, Page, encode_json
+from analytics_assets.sample_api.data import ListKey, SampleData
+from analytics_assets.sample_api.faults import Hit, spoil
+from analytics_assets.sample_api.limits import Limits
+from analytics_assets.sample_api.request_log import Entry, RequestLog
+from analytics_assets.sample_api.responses import (
+    error,
+    json_response,
+    retry_after,
+    too_many_requests,
+)
+from analytics_assets.sample_api.routes import Routes
+from analytics_assets.sample_api.tokens import Tokens
+
+
+class Server:
+    """Answers requests for one set of data.
+
+    Attributes:
+        data: What is served.
+        behaviour: How it is served.
+        log: What was asked.
+        tokens: The tokens that are valid.
+    """
+
+    def __init__(self, data: SampleData, behaviour: Behaviour, log: RequestLog) -> None:
+        self.data = data
+        self.behaviour = behaviour
+        self.log = log
+        self.tokens = Tokens()
+        self._limits = Limits(behaviour)
+        self._routes = Routes(data.resources)
+        self._bodies = Bodies(data)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers and records a request."""
+        path, _, query = request.raw_path.partition("?")
+        entry = Entry(request.method, path, query, request.headers)
+        self.log.start(entry)
+        try:
+            if path == TOKEN_PATH:
+                response = await self._answer_token(request)
+            else:
+                response = await self._answer_list(request, entry)
+            if request.transport is not None and not request.transport.is_closing():
+                entry.status = response.status
+                entry.retry_after = retry_after(response)
+            return response
+        finally:
+            self.log.end(entry)
+
+    async def _answer_token(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method != "POST":
+            return error(HTTPStatus.METHOD_NOT_ALLOWED, "Ask for a token with POST.")
+        form = await request.post()
+        await self._wait_latency()
+        behaviour = self.behaviour
+        if form.get("grant_type") != "client_credentials":
+            return error(HTTPStatus.BAD_REQUEST, "The grant type must be client_credentials.")
+        if (form.get("client_id"), form.get("client_secret")) != (
+            behaviour.client_id,
+            behaviour.client_secret,
+        ):
+            return error(HTTPStatus.UNAUTHORIZED, "Wrong client id or secret.")
+        token = self.tokens.issue(behaviour.token_lifetime, single=behaviour.single_token)
+        self.log.count_token()
+        answer = {
+            "access_token": token,
+            "token_type": "bearer",
+            "expires_in": behaviour.token_lifetime,
+        }
+        body = encode_json(answer)
+        fault = behaviour.next_fault(TOKEN_PATH)
+        if fault is not None:
+            return await spoil(Hit(fault, request, body, self.tokens, token))
+        return json_response(body)
+
+    async def _answer_list(self, request: web.BaseRequest, entry: Entry) -> web.StreamResponse:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self.tokens.is_valid(token):
+            return error(HTTPStatus.UNAUTHORIZED, "The access token is missing or not valid.")
+        path = entry.path.removeprefix(self.behaviour.prefix)
+        key = None
+        if entry.path.startswith(self.behaviour.prefix):
+            key = self._routes.match(path, strict_slashes=self.behaviour.strict_slashes)
+        if key is None:
+            return error(HTTPStatus.NOT_FOUND, "No such path.")
+        entry.account_id = key.account_id
+        wait = self._limits.admit(key.account_id)
+        if wait is not None:
+            return too_many_requests(wait, self.behaviour.retry_after)
+        try:
+            await self._wait_latency()
+            return self._refusal(request.method, key) or await self._send_list(
+                request, key, unquote(path), entry.query, token
+            )
+        finally:
+            self._limits.release()
+
+    def _refusal(self, method: str, key: ListKey) -> web.Response | None:
+        """The error for a list that is not to be had, if so."""
+        if method != "GET":
+            return error(HTTPStatus.METHOD_NOT_ALLOWED, "Lists can only be read.")
+        if key.account_id is not None:
+            if key.account_id in self.behaviour.forbidden_accounts:
+                return error(HTTPStatus.FORBIDDEN, "No permission for this account.")
+            if not self.data.has_account(key.account_id):
+                return error(HTTPStatus.NOT_FOUND, "No such account.")
+        if not self.data.has_parent(key):
+            return error(HTTPStatus.NOT_FOUND, "No such parent in this account.")
+        return None
+
+    async def _send_list(
+        self, request: web.BaseRequest, key: ListKey, path: str, query: str, token: str
+    ) -> web.StreamResponse:
+        try:
+            page = self._page(key, query)
+        except ValueError:
+            return error(HTTPStatus.BAD_REQUEST, "page and page_size must be positive numbers.")
+        fault = self.behaviour.next_fault(path)
+        if fault is not None:
+            body = self._bodies.encoded(key, page, compressed=False)
+            return await spoil(Hit(fault, request, body, self.tokens, token))
+        compressed = self.behaviour.gzip and "gzip" in request.headers.get("Accept-Encoding", "")
+        response = json_response(self._bodies.encoded(key, page, compressed=compressed))
+        if compressed:
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    def _page(self, key: ListKey, query: str) -> Page | None:
+        """The page that a query asks for, of a list that has pages.
+
+        Raises:
+            ValueError: The query's page or page_size is no positive number.
+        """
+        most = self.behaviour.page_size
+        if (
+            most is None
+            or self.behaviour.ignores_page
+            or not self.data.resources[key.resource].paged
+        ):
+            return None
+        asked = parse_qs(query, keep_blank_values=True)
+        page = Page(
+            number=int(asked.get("page", ["1"])[-1]),
+            size=min(int(asked.get("page_size", [str(most)])[-1]), most),
+        )
+        if page.number < 1 or page.size < 1:
+            raise ValueError(f"no such page: {page}")
+        return page
+
+    async def _wait_latency(self) -> None:
+        if self.behaviour.latency:
+            await asyncio.sleep(self.behaviour.latency)

@@ -1,0 +1,160 @@
+"""Settings, resolved by dlt: environment, then `.dlt/secrets.toml` and `.dlt/config.toml`.
+
+The API's settings stand in the section `sources.analytics`, the platform's in `analytics`; as
+environment variables these are `SOURCES__ANALYTICS__BASE_URL` and `ANALYTICS__DESTINATION`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import dlt
+from dlt.common.configuration import configspec, resolve_configuration
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
+from dlt.common.configuration.providers import CustomLoaderDocProvider
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.known_env import DLT_PROJECT_DIR
+from dlt.common.runtime.run_context import DOT_DLT
+from dlt.common.typing import TSecretStrValue
+
+from analytics_assets.errors import SettingsError
+
+API_SECTION: Final = ("sources", "analytics")
+PLATFORM_SECTION: Final = ("analytics",)
+
+# Set below every other source of configuration, so that each can be overridden as usual in dlt.
+_DLT_DEFAULTS: Final[dict[str, Any]] = {
+    # requests in flight at once
+    "extract": {"workers": 64, "max_parallel_items": 64},
+    "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
+    # dlt's column that names the load of a row; off by default for Arrow tables
+    "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
+}
+
+
+def dagster_home() -> Path:
+    """The folder that holds dagster.yaml and, by default, the warehouse and `.dlt`."""
+    return Path(os.environ.get("DAGSTER_HOME") or Path.cwd())
+
+
+def _set_up_dlt() -> None:
+    # dlt looks for `.dlt` in the working directory; daemons and services run elsewhere
+    if not Path(DOT_DLT).is_dir() and (dagster_home() / DOT_DLT).is_dir():
+        os.environ.setdefault(DLT_PROJECT_DIR, str(dagster_home()))
+        Container()[PluggableRunContext].reload_providers()
+    dlt.config.register_provider(
+        CustomLoaderDocProvider("analytics_assets defaults", lambda: _DLT_DEFAULTS)
+    )
+
+
+_set_up_dlt()
+
+
+@configspec
+class ApiSettings(BaseConfiguration):
+    """How to reach the API, and how hard to try.
+
+    Attributes:
+        base_url: Where the paths of the resource table start; may hold a path prefix.
+        token_url: Where OAuth2 client credentials are exchanged for a token.
+        client_id: The API client.
+        client_secret: Its secret.
+        max_retries: Further attempts after a first that failed in a way that may pass.
+        backoff_factor: Seconds before the first retry; doubles with each.
+        max_retry_delay: Longest wait in seconds between attempts, `Retry-After` included.
+        timeout: Seconds to wait for a connection, and between two bytes of an answer.
+    """
+
+    base_url: str = None  # type: ignore[assignment]
+    token_url: str = None  # type: ignore[assignment]
+    client_id: TSecretStrValue = None  # type: ignore[assignment]
+    client_secret: TSecretStrValue = None  # type: ignore[assignment]
+    max_retries: int = 3
+    backoff_factor: float = 2.0
+    max_retry_delay: float = 120.0
+    timeout: float = 60.0
+
+
+@configspec
+class PlatformSettings(BaseConfiguration):
+    """Where the tables go.
+
+    Attributes:
+        destination: Any SQL destination of dlt.
+        dataset_name: The dataset (schema) that holds the tables.
+        lock_timeout: Longest wait in seconds for another process to let go of the warehouse.
+    """
+
+    destination: str = "duckdb"
+    dataset_name: str = "analytics"
+    lock_timeout: float = 600.0
+
+
+Spec = TypeVar("Spec", ApiSettings, PlatformSettings)
+
+
+def api_settings() -> ApiSettings:
+    """Resolves the API's settings.
+
+    Raises:
+        SettingsError: One is missing or unusable; the message says how to set it.
+    """
+    settings = _resolve(ApiSettings(), API_SECTION)
+    for name in ("base_url", "token_url"):
+        url = urlsplit(getattr(settings, name))
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise SettingsError(
+                f"{setting_name(API_SECTION, name)} is not an http(s) URL; set it to one such as"
+                " https://api.example.com"
+            )
+    if settings.max_retries < 0:
+        raise SettingsError(f"{setting_name(API_SECTION, 'max_retries')} must be at least 0")
+    return settings
+
+
+def extract_workers() -> int:
+    """Requests in flight at once, over all accounts: dlt's own setting `extract.workers`."""
+    return int(dlt.config["extract.workers"])
+
+
+def platform_settings() -> PlatformSettings:
+    """Resolves the platform's settings, all of which have defaults.
+
+    Raises:
+        SettingsError: One is unusable.
+    """
+    return _resolve(PlatformSettings(), PLATFORM_SECTION)
+
+
+def setting_name(section: tuple[str, ...], name: str) -> str:
+    """The environment variable of a setting: `SOURCES__ANALYTICS__BASE_URL`."""
+    return "__".join((*section, name)).upper()
+
+
+def _resolve(spec: Spec, section: tuple[str, ...]) -> Spec:
+    try:
+        settings = resolve_configuration(spec, sections=section)
+    except ConfigFieldMissingException as error:
+        raise _missing(section, list(error.traces)) from None
+    except (ConfigurationException, ValueError) as error:
+        # dlt's message may quote the value, and the value may be a secret
+        raise SettingsError(
+            f"a setting in section [{'.'.join(section)}] cannot be used"
+            f" ({type(error).__name__}): check the types of its values"
+        ) from None
+    if empty := [name for name, value in settings.items() if value == ""]:
+        raise _missing(section, empty)
+    return settings
+
+
+def _missing(section: tuple[str, ...], names: list[str]) -> SettingsError:
+    missing = " and ".join(setting_name(section, name) for name in names)
+    return SettingsError(
+        f"missing setting: set {missing} in the environment, or the same key in section"
+        f" [{'.'.join(section)}] of .dlt/secrets.toml or .dlt/config.toml"
+    )

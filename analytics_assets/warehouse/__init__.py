@@ -1,0 +1,1 @@
+"""The warehouse: destination, pipeline and exact replacement. Imports no Dagster."""

@@ -1,0 +1,138 @@
+"""What depends on the destination: where it is, and who may write to it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+import dlt
+from dlt.common.destination import AnyDestination, Destination
+from dlt.common.destination.exceptions import UnknownDestinationModule
+from filelock import FileLock, Timeout
+
+from analytics_assets.errors import AnalyticsError, SettingsError, WarehouseError
+from analytics_assets.settings import (
+    PLATFORM_SECTION,
+    PlatformSettings,
+    dagster_home,
+    setting_name,
+)
+
+DUCKDB: Final = "duckdb"
+_DUCKDB_CREDENTIALS: Final = "destination.duckdb.credentials"
+_LOCK_TIMEOUT: Final = setting_name(PLATFORM_SECTION, "lock_timeout")
+_POLL_SECONDS: Final = 0.2
+# DuckDB's words for a file that another process has open
+_HOLDER: Final = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))")
+
+Loaded = TypeVar("Loaded")
+
+
+def make_destination(settings: PlatformSettings) -> AnyDestination:
+    """The destination of the settings; DuckDB lies in DAGSTER_HOME unless it is set elsewhere.
+
+    Raises:
+        SettingsError: dlt knows no such destination, or it cannot hold the dataset.
+    """
+    file = duckdb_file(settings)
+    if file is not None and file.stem == settings.dataset_name:
+        raise SettingsError(
+            f"DuckDB cannot tell a file {file.name} from a dataset {settings.dataset_name}: set"
+            f" {setting_name(PLATFORM_SECTION, 'dataset_name')} or"
+            " DESTINATION__DUCKDB__CREDENTIALS to another name"
+        )
+    if settings.destination == DUCKDB and not _duckdb_credentials():
+        return cast(AnyDestination, dlt.destinations.duckdb(str(default_duckdb())))
+    try:
+        destination: AnyDestination | None = Destination.from_reference(settings.destination)
+    except UnknownDestinationModule:
+        raise SettingsError(
+            f"dlt has no destination {settings.destination!r}: set"
+            f" {setting_name(PLATFORM_SECTION, 'destination')} to one such as duckdb or postgres"
+        ) from None
+    assert destination is not None
+    return destination
+
+
+def default_duckdb() -> Path:
+    """The DuckDB file used where no other is set."""
+    return dagster_home() / "warehouse.duckdb"
+
+
+def duckdb_file(settings: PlatformSettings) -> Path | None:
+    """The DuckDB file that the settings lead to, or None where there is none."""
+    if settings.destination != DUCKDB:
+        return None
+    credentials = _duckdb_credentials() or str(default_duckdb())
+    location = str(credentials).removeprefix("duckdb:///").partition("?")[0]
+    return None if location.startswith((":", "md:")) else Path(location)
+
+
+def write(settings: PlatformSettings, load: Callable[[], Loaded]) -> Loaded:
+    """Runs `load` when the destination admits it: DuckDB admits one process at a time.
+
+    Our own runs queue for a lock file. A reader that holds the DuckDB file is waited for, too.
+
+    Raises:
+        WarehouseError: The warehouse was not free within the setting `lock_timeout`, or the load
+            failed.
+    """
+    deadline = time.monotonic() + settings.lock_timeout
+    with _queue(settings):
+        while True:
+            try:
+                return load()
+            except AnalyticsError:
+                raise
+            except Exception as error:
+                cause = " ".join(_innermost(error).split())
+                holder = _HOLDER.search(cause)
+                if holder is None:
+                    raise WarehouseError(f"the warehouse could not be written: {cause}") from error
+                if time.monotonic() > deadline:
+                    raise WarehouseError(
+                        f"the warehouse is still held by {holder[1]} after"
+                        f" {settings.lock_timeout:g} s: close it there and run again, or raise"
+                        f" {_LOCK_TIMEOUT}"
+                    ) from None
+            time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _queue(settings: PlatformSettings) -> Iterator[None]:
+    file = duckdb_file(settings)
+    if file is None:
+        yield
+        return
+    lock = FileLock(f"{file}.lock")
+    try:
+        Path(lock.lock_file).touch()  # the lock itself would wait for a folder that is not there
+        lock.acquire(timeout=settings.lock_timeout)
+    except Timeout:
+        raise WarehouseError(
+            f"another run still writes to {file} after {settings.lock_timeout:g} s: run this one"
+            f" again later, or raise {_LOCK_TIMEOUT}"
+        ) from None
+    except OSError as error:
+        raise WarehouseError(
+            f"cannot write in {file.parent} ({error.strerror}): check"
+            " DESTINATION__DUCKDB__CREDENTIALS or DAGSTER_HOME"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _innermost(error: BaseException) -> str:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return str(error) or type(error).__name__
+
+
+def _duckdb_credentials() -> str | None:
+    return dlt.secrets.get(_DUCKDB_CREDENTIALS, str)

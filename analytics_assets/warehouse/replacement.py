@@ -1,0 +1,134 @@
+"""Exact replacement: after a load, an account's rows are those that were read, and no others.
+
+It is dlt's merge with a destination scope: in one transaction per table, the rows of the loaded
+accounts are deleted and those read are inserted. An account that was read but has no rows is in the
+load by a marker row, which the merge's source filter keeps out of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
+from dlt.extract import DltResource, DltSource
+
+from analytics_assets.api.arrow import ARROW_TYPES, arrow_schema
+from analytics_assets.api.reader import AccountRead
+from analytics_assets.api.resources import ACCOUNTS, RESOURCES
+from analytics_assets.api.schema import Resource
+from analytics_assets.warehouse.columns import TableColumns
+
+SOURCE_NAME = "analytics"
+ROW_ID = "_dlt_id"
+
+# The rows that a load replaces: all accounts are listed anew, other tables account by account.
+_ALL_ROWS = "1 = 1"
+_ROWS_OF_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
+# dlt handles each table that it is given on its own, so it gets few and large ones
+_ROWS_PER_TABLE = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class TableLoad:
+    """One resource's share of a load."""
+
+    resource: Resource
+    reads: Sequence[AccountRead]
+    columns: TableColumns
+
+
+def plan(
+    resource_names: Sequence[str],
+    reads: Sequence[AccountRead],
+    history: Mapping[str, Mapping[str, str]],
+) -> list[TableLoad]:
+    """What to load into each table; `history` holds the warehouse's columns by table."""
+    loads = []
+    for name in resource_names:
+        resource = RESOURCES[name]
+        columns = TableColumns.of(resource, history.get(name, {}))
+        extended = [read for read in reads if read.resources[name].extras]
+        columns.admit(table for read in extended for table in _tables(read, name))
+        loads.append(TableLoad(resource, reads, columns))
+    return loads
+
+
+def load_source(loads: Sequence[TableLoad]) -> DltSource:
+    """The source that dlt loads from: one resource per table."""
+
+    @dlt.source(name=SOURCE_NAME, max_table_nesting=0)
+    def analytics() -> list[DltResource]:
+        return [_resource(load) for load in loads]
+
+    return analytics()
+
+
+def _resource(load: TableLoad) -> DltResource:
+    resource = load.resource
+    disposition: TWriteDispositionConfig = {
+        "disposition": "merge",
+        "strategy": "delete-insert",
+        "deduplicated": True,
+        "destination_scope": _ALL_ROWS if resource is ACCOUNTS else _ROWS_OF_LOADED_ACCOUNTS,
+        "source_filter": f"{ROW_ID} IS NOT NULL",
+    }
+    resource_factory = dlt.resource(
+        _rows,
+        name=resource.name,
+        primary_key=list(resource.key),
+        columns=_column_hints(load),
+        write_disposition=disposition,
+    )
+    return resource_factory(load)
+
+
+def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
+    hints: dict[str, TColumnSchema] = {
+        name: {"name": name, "data_type": type_, "nullable": name not in load.resource.key}
+        for name, type_ in load.columns.types.items()
+        if not name.startswith("_dlt_")
+    }
+    hints[ROW_ID] = {"name": ROW_ID, "data_type": "text", "nullable": True}
+    return hints
+
+
+def _rows(load: TableLoad) -> Iterator[pa.Table]:
+    pending: list[pa.Table] = []
+    for read in load.reads:
+        if read.resources[load.resource.name].rows == 0:
+            pending.append(_marker(load.resource, read))
+        for table in _tables(read, load.resource.name):
+            pending.append(_with_row_id(load.resource, load.columns.spread(table)))
+        if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
+            yield pa.concat_tables(pending, promote_options="default")
+            pending.clear()
+    if pending:
+        yield pa.concat_tables(pending, promote_options="default")
+
+
+def _tables(read: AccountRead, resource_name: str) -> Iterator[pa.Table]:
+    with pa.memory_map(str(read.resources[resource_name].path)) as file:
+        for batch in pa.ipc.open_stream(file):
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
+
+
+def _with_row_id(resource: Resource, table: pa.Table) -> pa.Table:
+    parts = [table[name].cast(pa.string()) for name in resource.key]
+    return table.append_column(ROW_ID, pc.binary_join_element_wise(*parts, "/"))
+
+
+def _marker(resource: Resource, read: AccountRead) -> pa.Table:
+    """A row that says: this account was read, and has no rows."""
+    types = {column.name: column.type for column in resource.table_columns}
+    row = {name: ("" if types[name] == "text" else 0) for name in resource.key}
+    row["account_id"] = read.account_id or ""
+    names = [field.name for field in arrow_schema(resource) if field.name in types]
+    schema = pa.schema([(name, ARROW_TYPES[types[name]]) for name in names])
+    return pa.Table.from_pylist([row], schema=schema).append_column(
+        ROW_ID, pa.nulls(1, pa.string())
+    )

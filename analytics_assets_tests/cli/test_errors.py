@@ -1,0 +1,98 @@
+"""Bad settings: one line that says what to set, no traceback, no secret, exit code not 0."""
+
+from __future__ import annotations
+
+import pytest
+
+from analytics_assets.sample_api import Fault, SampleApi
+
+SECRET = "a-secret-that-must-not-show"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param(
+            {"SOURCES__ANALYTICS__CLIENT_SECRET": SECRET},
+            "refuses the credentials (401): check SOURCES__ANALYTICS__CLIENT_ID,",
+            id="wrong secret",
+        ),
+        pytest.param(
+            {"SOURCES__ANALYTICS__BASE_URL": "http://127.0.0.1:1"},
+            "no connection (127.0.0.1:1). Is SOURCES__ANALYTICS__BASE_URL right?",
+            id="wrong host",
+        ),
+        pytest.param(
+            {"SOURCES__ANALYTICS__BASE_URL": "127.0.0.1"},
+            "SOURCES__ANALYTICS__BASE_URL is not an http(s) URL",
+            id="no URL",
+        ),
+        pytest.param(
+            {"SOURCES__ANALYTICS__TOKEN_URL": f"http://user:{SECRET}@127.0.0.1:1/token?k={SECRET}"},
+            "no answer from the token URL http://127.0.0.1:1/token (ConnectionError): check"
+            " SOURCES__ANALYTICS__TOKEN_URL",
+            id="wrong token host",
+        ),
+        pytest.param(
+            {"SOURCES__ANALYTICS__CLIENT_ID": "", "SOURCES__ANALYTICS__CLIENT_SECRET": ""},
+            "missing setting: set SOURCES__ANALYTICS__CLIENT_ID and"
+            " SOURCES__ANALYTICS__CLIENT_SECRET in the environment",
+            id="missing settings",
+        ),
+        pytest.param(
+            {"SOURCES__ANALYTICS__MAX_RETRIES": "many"},
+            "a setting in section [sources.analytics] cannot be used",
+            id="setting of a wrong type",
+        ),
+        pytest.param(
+            {"ANALYTICS__DESTINATION": "nowhere"},
+            "dlt has no destination 'nowhere': set ANALYTICS__DESTINATION",
+            id="unknown destination",
+        ),
+        pytest.param(
+            {"ANALYTICS__DATASET_NAME": "warehouse"},
+            "set ANALYTICS__DATASET_NAME or DESTINATION__DUCKDB__CREDENTIALS to another name",
+            id="ambiguous dataset",
+        ),
+        pytest.param(
+            {"DESTINATION__DUCKDB__CREDENTIALS": "/nowhere/at/all.duckdb"},
+            "cannot write in /nowhere/at (No such file or directory)",
+            id="no folder for the warehouse",
+        ),
+        pytest.param(
+            {"DAGSTER_HOME": "/nowhere"}, "set DAGSTER_HOME to a folder", id="no Dagster home"
+        ),
+    ],
+)
+def test_settings(commands, api: SampleApi, settings: dict[str, str], expected: str):
+    commands.environment = settings
+    _assert_one_clear_line(commands.analytics_assets("sync"), expected)
+
+
+def test_wrong_token_path(commands, api: SampleApi):
+    commands.environment = {"SOURCES__ANALYTICS__TOKEN_URL": f"{api.base_url}/elsewhere"}
+    _assert_one_clear_line(commands.analytics_assets("sync"), "SOURCES__ANALYTICS__TOKEN_URL")
+
+
+def test_token_page_without_token(commands, api: SampleApi):
+    api.behaviour.faults.append(Fault("html_200", "/oauth/token"))
+    _assert_one_clear_line(
+        commands.analytics_assets("sync"),
+        "answers 200 without an access token: check SOURCES__ANALYTICS__TOKEN_URL",
+    )
+
+
+def test_an_api_that_repeats_the_secret(commands, api: SampleApi):
+    commands.environment = {"SOURCES__ANALYTICS__CLIENT_SECRET": "sample-secret"}
+    api.behaviour.faults.append(Fault("status", "*allowed-accounts", value="403"))
+    result = commands.analytics_assets("sync")
+    _assert_one_clear_line(result, "accounts: GET /v1/users/current/allowed-accounts answers 403")
+    assert "sample-secret" not in result.stdout + result.stderr
+
+
+def _assert_one_clear_line(result, expected: str) -> None:
+    assert result.returncode == 1, result.stdout
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert expected in lines[0]
+    assert SECRET not in result.stdout + result.stderr

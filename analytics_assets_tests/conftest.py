@@ -1,0 +1,101 @@
+"""The sample API, a Dagster home of its own for each test, and the commands that people use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from dagster import DagsterInstance
+
+from analytics_assets.sample_api import SampleApi
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def api(request: pytest.FixtureRequest) -> Iterator[SampleApi]:
+    """A small API, without limits and faults until a test sets some; its data by parameter."""
+    with SampleApi(getattr(request, "param", None)) as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh DAGSTER_HOME, with the settings that lead to the sample API."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(CHECKOUT / "dagster.yaml", home)
+    for name in list(os.environ):
+        if name.startswith(("SOURCES__", "ANALYTICS__", "DESTINATION__")):
+            monkeypatch.delenv(name)
+    settings = {
+        "DAGSTER_HOME": str(home),
+        "SOURCES__ANALYTICS__BASE_URL": api.base_url,
+        "SOURCES__ANALYTICS__TOKEN_URL": api.token_url,
+        "SOURCES__ANALYTICS__CLIENT_ID": "sample-client",
+        "SOURCES__ANALYTICS__CLIENT_SECRET": "sample-secret",
+        "SOURCES__ANALYTICS__BACKOFF_FACTOR": "0",
+        "EXTRACT__WORKERS": "8",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return home
+
+
+@dataclass
+class Commands:
+    """The commands, as people run them: each in a process of its own."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def analytics_assets(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("-m", "analytics_assets.cli", *arguments)
+
+    def materialize(self, select: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ("-m", "dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
+        return self._run(*command, "--select", select, *arguments)
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT), **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+@pytest.fixture
+def commands(home: Path, tmp_path: Path) -> Commands:
+    """The commands, run from a folder that is neither the checkout nor the Dagster home."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return Commands(folder)
+
+
+@pytest.fixture
+def sync(home: Path):
+    """`analytics-assets sync` in this process, for tests that run it many times."""
+    from analytics_assets.cli import main
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, ["sync", *arguments], catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def instance(home: Path) -> Iterator[DagsterInstance]:
+    """Dagster's records of the test's home."""
+    with DagsterInstance.get() as instance:
+        yield instance

@@ -1,0 +1,73 @@
+"""Whole tables, as the API served them and as the warehouse holds them, value by value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from analytics_assets.api.resources import RESOURCES
+from analytics_assets.api.schema import Resource
+from analytics_assets.sample_api import SampleData
+
+Row = dict[str, Any]
+
+
+def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        return connection.sql(sql).fetchall()
+
+
+def warehouse_table(home: Path, name: str) -> list[Row]:
+    """All rows and columns but dlt's own; `json` columns parsed."""
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        result = connection.sql(f'SELECT * FROM analytics."{name}"')
+        columns, types = result.columns, [str(type_) for type_ in result.types]
+        rows = result.fetchall()
+    return [
+        {
+            column: json.loads(value) if type_ == "JSON" and value is not None else value
+            for column, type_, value in zip(columns, types, row, strict=True)
+            if not column.startswith("_dlt_")
+        }
+        for row in rows
+    ]
+
+
+def served_table(data: SampleData, name: str, accounts: Iterable[str] | None = None) -> list[Row]:
+    """The rows that the API serves now, with the columns that the table must have."""
+    resource = RESOURCES[name]
+    return [
+        {column.name: _expected(row.get(column.name), column.type) for column in columns(resource)}
+        for row in data.table(name, accounts)
+    ]
+
+
+def columns(resource: Resource):
+    return resource.table_columns
+
+
+def assert_equal_tables(expected: list[Row], actual: list[Row], name: str) -> None:
+    """Same rows, whatever their order, and the same values, types included."""
+    key = RESOURCES[name].key
+    assert _sorted(actual, key) == _sorted(expected, key)
+
+
+def assert_warehouse_equals_api(
+    home: Path, data: SampleData, names: Iterable[str] = tuple(RESOURCES)
+) -> None:
+    for name in names:
+        assert_equal_tables(served_table(data, name), warehouse_table(home, name), name)
+
+
+def _expected(value: Any, column_type: str) -> Any:
+    return float(value) if column_type == "double" and type(value) is int else value
+
+
+def _sorted(rows: list[Row], key: tuple[str, ...]) -> list[str]:
+    # as JSON, in which 1, 1.0, true and "1" differ
+    ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in key))
+    return [json.dumps(row, sort_keys=True) for row in ordered]
