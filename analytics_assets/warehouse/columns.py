@@ -13,9 +13,9 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from analytics_assets.api.arrow import EXTRAS, arrow_array, holds, value_type
 from analytics_assets.api.schema import ColumnType, Resource
 
-# The order in which the types of a new field get a column: a number with a fraction before one
-# without, because the column of the first holds the second too.
-_ORDER: tuple[ColumnType, ...] = ("double", "bigint", "text", "bool", "json")
+# Which type gets a new field's column, if its values are of several: numbers with a fraction go
+# before those without, because the column of the first holds the second too.
+_ORDER: tuple[ColumnType, ...] = ("text", "double", "bigint", "bool", "json")
 _NAMING = NamingConvention()
 
 
