@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import dlt
@@ -68,6 +68,9 @@ class ApiSettings(BaseConfiguration):
         backoff_factor: Seconds before the first retry; doubles with each.
         max_retry_delay: Longest wait in seconds between attempts, `Retry-After` included.
         timeout: Seconds to wait for a connection, and between two bytes of an answer.
+        quota_scope: What the API counts its quota by: `client`, all requests, or `account`.
+        max_requests_per_second: A ceiling for the requests that a quota counts, where you have
+            reason to stay below it; without one, the pace adapts to what the API accepts.
     """
 
     base_url: str = None  # type: ignore[assignment]
@@ -78,6 +81,8 @@ class ApiSettings(BaseConfiguration):
     backoff_factor: float = 2.0
     max_retry_delay: float = 120.0
     timeout: float = 60.0
+    quota_scope: Literal["client", "account"] = "client"
+    max_requests_per_second: float | None = None
 
 
 @configspec

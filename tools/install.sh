@@ -54,11 +54,11 @@ make_venv() {
 
 # Wheels only: a source archive would fetch its build tools, and these are not in the lock file.
 install_lock() {
-    set -- install -qq --no-deps --only-binary :all: --require-hashes -r "$lock"
+    set -- --no-deps --only-binary :all: --require-hashes -r "$lock"
     case $installer in
-        pip) "$python" -m pip --python "$venv/bin/python" "$@" ;;
-        uv) uv pip "$@" --python "$venv/bin/python" ;;
-        *) "$venv/bin/python" -m pip "$@" ;;
+        pip) "$python" -m pip --python "$venv/bin/python" install -qq "$@" ;;
+        uv) uv pip install -q "$@" --python "$venv/bin/python" ;;
+        *) "$venv/bin/python" -m pip install -qq "$@" ;;
     esac
 }
 
@@ -103,5 +103,5 @@ PY
 
 printf '%s\n%s\n' "$home" unchecked >"$stamp"
 "$venv/bin/python" -m pip check >"$venv/check.log" 2>&1 ||
-    fail "$(tail -n 1 "$venv/check.log"): $lock does not fit pyproject.toml; run: make lock"
+    fail "$lock does not fit pyproject.toml; run make lock ($(tail -n 1 "$venv/check.log"))"
 printf '%s\n%s\n' "$home" "$contents" >"$stamp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from dataclasses import dataclass
@@ -24,13 +25,15 @@ from requests.exceptions import (
 
 from analytics_assets.api import statistics
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
-from analytics_assets.api.pace import Pace
+from analytics_assets.api.pace import Paces
 from analytics_assets.settings import ApiSettings, extract_workers
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
 # a refusal that names no time
 _DEFAULT_RETRY_AFTER = 1.0
 _QUOTED_LENGTH = 200
+# up to this share of the backoff factor is added to the wait before a retry
+_JITTER = 0.5
 
 
 class InvalidAnswer(requests.RequestException):
@@ -93,7 +96,8 @@ class ApiAdapter(HTTPAdapter):
         workers = extract_workers()
         super().__init__(pool_maxsize=workers)
         self._in_flight = threading.BoundedSemaphore(workers)
-        self._pace = Pace()
+        self._paces = Paces(settings.quota_scope == "account", settings.max_requests_per_second)
+        self._backoff_factor = settings.backoff_factor
         self._max_delay = settings.max_retry_delay
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
@@ -103,27 +107,33 @@ class ApiAdapter(HTTPAdapter):
             InvalidAnswer: The answer has status 200 but is not a list of results.
             requests.RequestException: The request failed on its way.
         """
+        reading = statistics.current()
+        attempt = _next_attempt(request)
+        if attempt > 1:
+            # workers that failed together do not come back together
+            time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
+        pace = self._paces.of(reading.account_id)
+        waited = pace.wait()
         with self._in_flight:
-            waited = self._pace.wait()
-            _count_attempt(request, waited)
+            reading.add(requests=1, retries=int(attempt > 1), throttled=waited)
             sent_at = time.monotonic()
             response = super().send(request, *args, **kwargs)
             _ = response.content  # read here, so that a body that is cut is tried again
         if response.status_code == 429:
             delay = retry_after(response.headers.get("Retry-After"))
-            self._pace.refused(sent_at, min(delay, self._max_delay))
+            pace.refused(sent_at, min(delay, self._max_delay))
         else:
-            self._pace.accepted()
+            pace.accepted()
         if response.status_code == 200:
             keep_answer(response)
         return response
 
 
-def _count_attempt(request: PreparedRequest, waited: float) -> None:
+def _next_attempt(request: PreparedRequest) -> int:
     # dlt's client repeats a request by sending the same object again
-    attempt = getattr(request, "attempt", 0) + 1
+    attempt: int = getattr(request, "attempt", 0) + 1
     request.attempt = attempt  # type: ignore[attr-defined]
-    statistics.current().add(requests=1, retries=int(attempt > 1), throttled=waited)
+    return attempt
 
 
 def keep_answer(response: Response) -> None:

@@ -1,4 +1,4 @@
-"""One pace for all workers: the API's quota is shared by everything that uses one client id."""
+"""The pace of requests: as fast as the API's quota allows, and no faster."""
 
 from __future__ import annotations
 
@@ -6,74 +6,136 @@ import threading
 import time
 from collections import deque
 
-# Rates in requests per second. The rate is unknown, and unlimited, until the API first refuses.
+# Rates are in requests per second.
 _FLOOR = 0.5
-_DECREASE = 0.9
-_INCREASE_PER_SECOND = 0.01
-_WINDOW = 1.0
+# How much the rate grows per second: fast while the quota is unknown, then slowly, and again faster
+# when nothing was refused for long, because the quota may have been raised.
+_FAST, _SLOW, _CURIOUS = 0.5, 0.005, 0.05
+_LONG = 60.0
+# A new rate is a little under the quota that was measured.
+_MARGIN = 0.98
+# The last second alone may have been served from what the quota had saved up.
+_RECENT_MARGIN = 0.6
+_RECENT = 1.0
 
 
 class Pace:
-    """Spaces requests so that they fit the quota that the API turns out to have.
+    """Spaces the requests of all workers so that they fit a quota that nobody told us.
 
-    After a refusal (429) no worker sends before the time that the API names, and the rate falls to
-    a little under what the API accepted in the last second; while it accepts, the rate rises again
-    slowly. (Additive increase, multiplicative decrease.)
+    The rate is unlimited until the API first refuses (429). After a refusal nothing is sent before
+    the time that the API names. From one refusal to the next the API has accepted as much as its
+    quota gives, so that the quota is what was accepted over the time between them; the rate is set
+    a little lower and then grows slowly until the next refusal.
+
+    Args:
+        ceiling: The rate that is never exceeded, in requests per second; None for no ceiling.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ceiling: float | None = None) -> None:
+        self._turn = threading.Lock()
         self._lock = threading.Lock()
-        self._rate: float | None = None
+        self._ceiling = ceiling
+        self._rate = ceiling
         self._next_slot = 0.0
         self._closed_until = 0.0
-        self._lowered_at = 0.0
-        self._accepted: deque[float] = deque()
+        self._refusals = 0
+        self._refused_at = time.monotonic()
+        self._accepted = 0
+        self._recent: deque[float] = deque()
+        # seconds between the last two refusals, until the rate is set by them
+        self._span: float | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """The rate in force, in requests per second; None while there is no limit."""
+        return self._rate
 
     def wait(self) -> float:
         """Blocks until a request may be sent; returns the seconds waited."""
         started = time.monotonic()
-        slot = self._take_slot(started)
-        while (delay := slot - time.monotonic()) > 0:
-            time.sleep(delay)
-            with self._lock:
-                closed = self._closed_until > time.monotonic()
-            if closed:  # refused while this one slept: its slot is void
-                slot = self._take_slot(time.monotonic())
+        with self._turn:  # one waits for the next slot, and the others for their turn
+            while (delay := self._next_slot_in()) > 0:
+                time.sleep(delay)
         return time.monotonic() - started
 
     def accepted(self) -> None:
-        """The API answered a request."""
+        """Notes that the API did not refuse a request."""
         now = time.monotonic()
         with self._lock:
-            self._accepted.append(now)
-            self._forget_before(now - _WINDOW)
-            if self._rate is not None:
-                # each of `rate` answers a second adds its share of the increase
-                self._rate += _INCREASE_PER_SECOND
+            self._accepted += 1
+            self._recent.append(now)
+            self._forget_before(now - _RECENT)
+            if self._rate is not None and self._refusals and self._span is None:
+                # each of the `rate` answers of a second brings its share of the growth
+                self._set_rate(self._rate + self._growth(now))
 
     def refused(self, sent_at: float, retry_after: float) -> None:
-        """The API refused a request that was sent at `sent_at` (of `time.monotonic`).
+        """Notes that the API refused a request that was sent at `sent_at` (`time.monotonic`).
 
-        `retry_after` is in seconds from now; nothing is sent before.
+        Nothing is sent for `retry_after` seconds.
         """
         now = time.monotonic()
         with self._lock:
             self._closed_until = max(self._closed_until, now + retry_after)
-            if sent_at <= self._lowered_at:
-                return  # sent at the old rate: the answer to it is already given
-            self._lowered_at = now
-            self._forget_before(now - _WINDOW)
-            seen = len(self._accepted) / _WINDOW
-            known = seen if self._rate is None else min(seen, self._rate)
-            self._rate = max(known * _DECREASE, _FLOOR)
+            if self._refusals and sent_at <= self._refused_at:
+                return  # sent at the old rate: what it tells is known
+            self._span = max(now - self._refused_at, _RECENT)
+            self._refusals += 1
+            self._refused_at = now
 
-    def _take_slot(self, now: float) -> float:
+    def _next_slot_in(self) -> float:
+        """Seconds until the next slot; takes it if it has come."""
+        now = time.monotonic()
         with self._lock:
-            slot = max(now, self._next_slot, self._closed_until)
+            if self._closed_until > now:
+                return self._closed_until - now
+            if self._span is not None:
+                self._measure(self._span)
+            if self._next_slot > now:
+                return self._next_slot - now
             if self._rate is not None:
-                self._next_slot = slot + 1 / self._rate
-            return slot
+                # a sleep that took a little too long is made up for, but not more than one slot
+                self._next_slot = max(self._next_slot, now - 1 / self._rate) + 1 / self._rate
+            return 0.0
+
+    def _measure(self, span: float) -> None:
+        # Only now, when requests go out again: by now those in flight at the refusal are answered.
+        self._forget_before(self._refused_at - _RECENT)
+        recent = len(self._recent) / _RECENT * _RECENT_MARGIN
+        self._set_rate(max(self._accepted / span, recent) * _MARGIN)
+        self._span = None
+        self._accepted = 0
+
+    def _growth(self, now: float) -> float:
+        if self._refusals == 1:
+            return _FAST
+        return _SLOW if now - self._refused_at < _LONG else _CURIOUS
+
+    def _set_rate(self, rate: float) -> None:
+        rate = max(rate, _FLOOR)
+        self._rate = rate if self._ceiling is None else min(rate, self._ceiling)
 
     def _forget_before(self, moment: float) -> None:
-        while self._accepted and self._accepted[0] < moment:
-            self._accepted.popleft()
+        while self._recent and self._recent[0] < moment:
+            self._recent.popleft()
+
+
+class Paces:
+    """A pace for each quota: one for all requests, or one per account.
+
+    Args:
+        per_account: Whether the API counts each account on its own.
+        ceiling: The rate that no quota's requests exceed; None for no ceiling.
+    """
+
+    def __init__(self, per_account: bool, ceiling: float | None) -> None:
+        self._lock = threading.Lock()
+        self._per_account = per_account
+        self._ceiling = ceiling
+        self._paces: dict[str | None, Pace] = {}
+
+    def of(self, account_id: str | None) -> Pace:
+        """The pace for an account's requests."""
+        key = account_id if self._per_account else None
+        with self._lock:
+            return self._paces.setdefault(key, Pace(self._ceiling))

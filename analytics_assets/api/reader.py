@@ -136,7 +136,7 @@ class Reader:
         self, account_id: str | None, resource_names: Collection[str], folder: Path
     ) -> AccountRead | AccountFailure:
         started = time.monotonic()
-        statistics = RequestStatistics()
+        statistics = RequestStatistics(account_id)
         buffers = {name: _Buffer(RESOURCES[name], account_id, folder) for name in resource_names}
         # a parent that is read only for its children's sake is checked, but not kept
         parents: dict[str, _Keys] = {}

@@ -16,11 +16,13 @@ class RequestStatistics:
     """Requests of one account's reading; safe to add to from many threads.
 
     Attributes:
+        account_id: The account; None for requests of no account.
         requests: Requests sent, retries included; token requests not included.
         retries: Those of them that repeat a failed one.
         throttled: Seconds that requests waited for the API's quota, over all workers.
     """
 
+    account_id: str | None = None
     requests: int = 0
     retries: int = 0
     throttled: float = 0.0

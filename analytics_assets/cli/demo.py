@@ -21,7 +21,7 @@ from analytics_assets.sample_api import SampleApi, SampleData
 
 _QUERIES = {
     "Which accounts spend most?": """
-        SELECT a.name, a.currency, count(*) AS campaigns, round(sum(c.spent), 2) AS spent
+        SELECT a.account_id, a.name, count(*) AS campaigns, round(sum(c.spent), 2) AS spent
         FROM analytics.accounts a JOIN analytics.campaigns c USING (account_id)
         GROUP BY ALL ORDER BY spent DESC LIMIT 5
     """,
@@ -30,13 +30,13 @@ _QUERIES = {
         FROM analytics.campaign_items i
         JOIN analytics.campaigns c ON (i.account_id, i.campaign_id) = (c.account_id, c.id)
         WHERE c.status = 'RUNNING'
-        GROUP BY ALL ORDER BY items DESC
+        GROUP BY ALL ORDER BY items DESC LIMIT 3
     """,
     "Whom do campaigns target? (nested values stay whole, as JSON)": """
         SELECT account_id, name, country_targeting ->> '$.type' AS type,
                country_targeting -> '$.value' AS countries
         FROM analytics.campaigns WHERE json_array_length(country_targeting -> '$.value') > 0
-        ORDER BY ALL LIMIT 5
+        ORDER BY account_id DESC, name LIMIT 5
     """,
 }
 

@@ -1,0 +1,157 @@
+"""The pace against a quota, in simulated time: workers, a token bucket and the network's delay."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+
+from analytics_assets.api import pace
+from analytics_assets.api.pace import Pace, Paces
+
+
+@dataclass
+class Clock:
+    """Stands in for `time`: hours of a quota pass in milliseconds."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+@dataclass
+class Simulation:
+    """64 workers that send `total` requests to an API with `quota` requests a second."""
+
+    clock: Clock
+    quota: float
+    total: int
+    burst: float
+    retry_after: float = 1.0
+    sent: list[tuple[float, bool]] = field(default_factory=list)
+
+    def run(self) -> None:
+        self.pace = Pace()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._tokens, self._filled_at = self.burst, 0.0
+        self._idle, self._sleeping, self._done = 64, False, 0
+        self._send_what_may()
+        self.go_on()
+
+    def go_on(self) -> None:
+        while self._done < self.total:
+            moment, _, event = heapq.heappop(self._events)
+            self.clock.now = max(self.clock.now, moment)
+            event()
+
+    def _after(self, delay: float, event: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.clock.now + delay, next(self._order), event))
+
+    def _send_what_may(self) -> None:
+        while self._idle and not self._sleeping:
+            delay = self.pace._next_slot_in()
+            if delay > 0:
+                self._sleeping = True
+                self._after(delay + 1e-9, self._wake)
+            else:
+                self._idle -= 1
+                self._send(self.clock.now)
+
+    def _wake(self) -> None:
+        self._sleeping = False
+        self._send_what_may()
+
+    def _send(self, now: float) -> None:
+        self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.quota)
+        self._filled_at = now
+        accepted = self._tokens >= 1
+        self._tokens -= accepted
+        self.sent.append((now, accepted))
+        if accepted:
+            self._after(0.05, self._accepted)
+        else:
+            self._after(0.005, lambda: self._refused(now))
+
+    def _accepted(self) -> None:
+        self.pace.accepted()
+        self._done += 1
+        self._free()
+
+    def _refused(self, sent_at: float) -> None:
+        self.pace.refused(sent_at, self.retry_after)
+        self._after(self.retry_after, self._free)
+
+    def _free(self) -> None:
+        self._idle += 1
+        self._send_what_may()
+
+
+@pytest.mark.parametrize("quota", [20, 40, 100, 400])
+def test_the_quota_is_used_and_hardly_ever_exceeded(clock: Clock, quota: int):
+    simulation = Simulation(clock, quota=quota, total=quota * 30, burst=quota)
+    simulation.run()
+    later = [accepted for moment, accepted in simulation.sent if moment > 1]
+    assert later.count(False) <= 0.01 * len(later)
+    assert simulation.total >= 0.95 * (quota * clock.now)
+
+
+def test_nothing_is_sent_before_retry_after_is_over(clock: Clock):
+    simulation = Simulation(clock, quota=10, total=200, burst=10, retry_after=7.0)
+    simulation.run()
+    first = next(moment for moment, accepted in simulation.sent if not accepted)
+    in_flight = 0.005  # until the refusal is known
+    assert not [moment for moment, _ in simulation.sent if first + in_flight < moment < first + 7]
+
+
+def test_the_pace_rises_again_when_the_quota_does(clock: Clock):
+    simulation = Simulation(clock, quota=20, total=600, burst=20)
+    simulation.run()
+    before = simulation.pace.rate
+    simulation.quota = simulation.burst = 400
+    simulation.total += 30_000
+    simulation.go_on()
+    assert before is not None
+    assert simulation.pace.rate is not None
+    assert simulation.pace.rate > 10 * before
+
+
+def test_without_a_refusal_there_is_no_limit(clock: Clock):
+    pace = Pace()
+    for _ in range(1_000):
+        assert pace.wait() == 0
+        pace.accepted()
+    assert pace.rate is None
+
+
+def test_a_ceiling_is_kept_from_the_first_request(clock: Clock):
+    pace = Pace(ceiling=10)
+    sent = []
+    while clock.now < 5:
+        delay = pace._next_slot_in()
+        if delay > 0:
+            clock.now += delay
+        else:
+            sent.append(clock.now)
+            pace.accepted()
+    assert 49 <= len(sent) <= 51
+
+
+def test_a_quota_per_account_slows_no_other_account(clock: Clock):
+    paces = Paces(per_account=True, ceiling=None)
+    paces.of("a").refused(sent_at=0.0, retry_after=60)
+    assert paces.of("b").wait() == 0
+    assert paces.of("a")._next_slot_in() == 60
+    shared = Paces(per_account=False, ceiling=None)
+    assert shared.of("a") is shared.of("b")
