@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
+from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.cli.home import ensure_dagster_home
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ def _complete_account(ctx: click.Context, param: click.Parameter, incomplete: st
     type=click.Choice(list(RESOURCES)),
     help=f"Only this resource; may be given more than once. One of {', '.join(RESOURCES)}.",
 )
-def sync(accounts: tuple[str, ...], resources: tuple[str, ...]) -> None:
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="Accept a list of accounts, or an account, that is suddenly empty.",
+)
+def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: bool) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.
 
     Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
@@ -63,14 +68,28 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...]) -> None:
         raise click.ClickException(str(error)) from None
     names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     with DagsterInstance.get() as instance, TerminalProgress() as progress:
-        listed = _run(instance, "refresh_accounts", progress)
+        listed = _list_accounts(instance, progress, allow_empty)
         if not listed.success:
             raise click.ClickException(_cause(listed))
         account_ids = _chosen_accounts(instance, accounts)
-        result = _sync(instance, progress, account_ids, names) if account_ids and names else None
+        result = (
+            _sync(instance, progress, account_ids, names, allow_empty)
+            if account_ids and names
+            else None
+        )
     print_summary(listed, result, account_ids)
     if result is not None and not result.success:
         raise click.ClickException(_cause(result))
+
+
+def _list_accounts(
+    instance: dg.DagsterInstance, progress: TerminalProgress, allow_empty: bool
+) -> dg.ExecuteInProcessResult:
+    from analytics_assets.platform.assets import accounts_asset
+
+    config = {"allow_empty": allow_empty}
+    ops = {accounts_asset.op.name: {"config": config}}
+    return _run(instance, "refresh_accounts", progress, ops)
 
 
 def _sync(
@@ -78,13 +97,14 @@ def _sync(
     progress: TerminalProgress,
     account_ids: Sequence[str],
     resource_names: Collection[str],
+    allow_empty: bool,
 ) -> dg.ExecuteInProcessResult:
     import dagster as dg
 
     from analytics_assets.platform.assets import account_assets
     from analytics_assets.platform.partitions import run_target
 
-    target = run_target(instance, account_ids, account_assets.op.name)
+    target = run_target(instance, account_ids, account_assets.op.name, allow_empty=allow_empty)
     return _run(
         instance,
         "sync",
@@ -140,6 +160,3 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
         summary = " ".join(error.message.split()) if error else "unknown error"
         return f"{summary} (details: run {result.run_id} in the Dagster UI)"
     return f"run {result.run_id} failed; see it in the Dagster UI"
-
-
-__all__ = ["ACCOUNTS", "sync"]

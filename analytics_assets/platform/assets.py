@@ -10,6 +10,7 @@ from dagster_dlt import DagsterDltResource, dlt_assets
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.errors import ReadError
 from analytics_assets.platform.ingestion import ingestion, selected_resources
 from analytics_assets.platform.metadata import (
     drift_metadata,
@@ -20,13 +21,20 @@ from analytics_assets.platform.metadata import (
 from analytics_assets.platform.partitions import (
     ACCOUNT_PARTITIONS,
     AccountsConfig,
+    ListConfig,
     keep_partitions,
+    known_accounts,
     requested_accounts,
 )
 from analytics_assets.platform.progress import Progress
 from analytics_assets.platform.translator import AnalyticsTranslator
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.replacement import load_source, plan
+
+ALLOW_EMPTY_HINT = (
+    "If that is right, run again with --allow-empty (in the UI: allow_empty in the run's"
+    " configuration)"
+)
 
 
 def _declared(names: list[str]) -> dict[str, Any]:
@@ -44,19 +52,25 @@ def _declared(names: list[str]) -> dict[str, Any]:
 
 @dlt_assets(name="accounts", **_declared([ACCOUNTS.name]))
 def accounts_asset(
-    context: dg.AssetExecutionContext, dlt: DagsterDltResource
+    context: dg.AssetExecutionContext, config: ListConfig, dlt: DagsterDltResource
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Replaces the list of accounts, and keeps the partitions equal to it."""
     with ingestion() as run:
         read = run.reader.read_accounts_list()
-        loads, results = run.load(context, dlt, [ACCOUNTS.name], [read])
+        known = known_accounts(context.instance)
+        if known and not read.resources[ACCOUNTS.name].rows and not config.allow_empty:
+            raise ReadError(
+                f"accounts: the API lists none, where there were {len(known)}; nothing was"
+                f" changed. {ALLOW_EMPTY_HINT}"
+            )
+        loaded = run.load(context, dlt, [ACCOUNTS.name], [read], allow_empty=True)
         keep_partitions(context.instance, _account_ids(read))
     yield dg.MaterializeResult(
-        asset_key=results[0].asset_key,
+        asset_key=dg.AssetKey(ACCOUNTS.name),
         metadata={
             "dagster/row_count": read.resources[ACCOUNTS.name].rows,
             **read_metadata(read, ACCOUNTS.name),
-            **drift_metadata(loads[0]),
+            **drift_metadata(loaded.tables[0]),
         },
     )
 
@@ -88,10 +102,19 @@ def account_assets(
                 reads.append(outcome)
         if reads:
             progress.loading(context, len(reads))
-            loads, results = run.load(context, dlt, names, reads)
-            yield from materializations(loads, results)
+            loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
+            yield from materializations(loaded.tables, loaded.results)
+            failures += [
+                _suddenly_empty(account_id, rows)
+                for account_id, rows in loaded.suddenly_empty.items()
+            ]
     if failures:
         raise failure(failures, len(account_ids))
+
+
+def _suddenly_empty(account_id: str, rows: int) -> AccountFailure:
+    message = f"the API has no row of it, where the tables hold {rows}. {ALLOW_EMPTY_HINT}"
+    return AccountFailure(account_id, resource=None, message=message, permanent=True)
 
 
 def _account_ids(read: AccountRead) -> list[str]:

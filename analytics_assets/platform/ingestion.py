@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,25 @@ from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import AccountRead, Reader
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
+from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.destination import write
 from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
 from analytics_assets.warehouse.replacement import TableLoad, load_source, plan
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of a load.
+
+    Attributes:
+        tables: What was loaded into each table.
+        results: What dlt tells of each table.
+        suddenly_empty: The accounts that were not loaded, with the rows they keep.
+    """
+
+    tables: Sequence[TableLoad]
+    results: Sequence[dg.MaterializeResult]  # type: ignore[type-arg]
+    suddenly_empty: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -33,25 +50,40 @@ class Ingestion:
         dlt: DagsterDltResource,
         resource_names: Sequence[str],
         reads: Sequence[AccountRead],
-    ) -> tuple[list[TableLoad], list[dg.MaterializeResult]]:  # type: ignore[type-arg]
-        """Replaces the accounts' rows; returns what was loaded and what dlt tells of each table.
+        *,
+        allow_empty: bool,
+    ) -> Loaded:
+        """Replaces the accounts' rows.
+
+        Accounts whose tables all became empty at once are left as they are, unless `allow_empty`.
 
         Raises:
             WarehouseError: The warehouse could not be written; each table is as it was or new.
         """
         pipeline = make_pipeline(self.settings, self.folder)
 
-        def load() -> tuple[list[TableLoad], list[dg.MaterializeResult]]:  # type: ignore[type-arg]
-            loads = plan(resource_names, reads, table_history(pipeline))
+        def load() -> Loaded:
+            history = table_history(pipeline)
+            empty = {} if allow_empty else suddenly_empty(pipeline, history, resource_names, reads)
+            sound = [read for read in reads if read.account_id not in empty]
+            loads = plan(resource_names, sound, history)
+            if not sound:
+                return Loaded([], [], empty)
             results = dlt.run(
                 context=context,
                 dlt_source=load_source(loads),
                 dlt_pipeline=pipeline,
                 loader_file_format="parquet",
             )
-            return loads, [result for result in results if isinstance(result, dg.MaterializeResult)]
+            told = [result for result in results if isinstance(result, dg.MaterializeResult)]
+            return Loaded(loads, told, empty)
 
-        return write(self.settings, load)
+        return write(
+            self.settings,
+            load,
+            who=f"run {context.run.run_id} (process {os.getpid()})",
+            tell=context.log.info,
+        )
 
 
 @contextmanager

@@ -13,9 +13,22 @@ from pydantic import Field
 ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
 
 
+class ListConfig(dg.Config):
+    """Configuration of a run that lists the accounts."""
+
+    allow_empty: bool = Field(
+        default=False,
+        description="Accept a list without accounts, where there were some before.",
+    )
+
+
 class AccountsConfig(dg.Config):
     """Configuration of a run over accounts."""
 
+    allow_empty: bool = Field(
+        default=False,
+        description="Accept an account without any rows, where it had rows in several tables.",
+    )
     accounts: list[str] | None = Field(
         default=None,
         description=(
@@ -33,24 +46,32 @@ class RunTarget:
     ops: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_target(instance: dg.DagsterInstance, account_ids: Collection[str], op: str) -> RunTarget:
+def run_target(
+    instance: dg.DagsterInstance,
+    account_ids: Collection[str],
+    op: str,
+    *,
+    allow_empty: bool = False,
+) -> RunTarget:
     """How one run of the op `op` covers the accounts: by partition, by range, or by configuration.
 
     A key or a range of neighbours is what Dagster shows best; it has no other sets in one run.
     """
+    config: dict[str, Any] = {"allow_empty": True} if allow_empty else {}
     known = known_accounts(instance)
     places = sorted(known.index(account_id) for account_id in account_ids)
     first, last = known[places[0]], known[places[-1]]
+    tags: dict[str, str] = {}
     if len(places) == 1:
-        return RunTarget(tags={"dagster/partition": first})
-    if places[-1] - places[0] + 1 == len(places):
-        return RunTarget(
-            tags={
-                "dagster/asset_partition_range_start": first,
-                "dagster/asset_partition_range_end": last,
-            }
-        )
-    return RunTarget(ops={op: {"config": {"accounts": [known[place] for place in places]}}})
+        tags = {"dagster/partition": first}
+    elif places[-1] - places[0] + 1 == len(places):
+        tags = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+        }
+    else:
+        config["accounts"] = [known[place] for place in places]
+    return RunTarget(tags, {op: {"config": config}})
 
 
 def known_accounts(instance: dg.DagsterInstance) -> list[str]:

@@ -19,7 +19,7 @@ class Progress:
     ) -> None:
         """An account was read whole, or could not be."""
         if isinstance(outcome, AccountFailure):
-            context.log.error(str(outcome))
+            context.log.warning(f"{outcome}: nothing of this account will be changed")
             return
         rows = sum(resource.rows for resource in outcome.resources.values())
         context.log.info(f"{outcome.account_id}: {rows} rows in {outcome.seconds:.1f} s")

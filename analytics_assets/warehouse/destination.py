@@ -72,17 +72,30 @@ def duckdb_file(settings: PlatformSettings) -> Path | None:
     return None if location.startswith((":", "md:")) else Path(location)
 
 
-def write(settings: PlatformSettings, load: Callable[[], Loaded]) -> Loaded:
+def write(
+    settings: PlatformSettings,
+    load: Callable[[], Loaded],
+    *,
+    who: str,
+    tell: Callable[[str], object],
+) -> Loaded:
     """Runs `load` when the destination admits it: DuckDB admits one process at a time.
 
     Our own runs queue for a lock file. A reader that holds the DuckDB file is waited for, too.
+
+    Args:
+        settings: Where the warehouse is, and how long to wait for it.
+        load: The load. It is called again after it found the DuckDB file taken.
+        who: What waiting runs are told about this one.
+        tell: Takes a line that says for whom this one waits.
 
     Raises:
         WarehouseError: The warehouse was not free within the setting `lock_timeout`, or the load
             failed.
     """
     deadline = time.monotonic() + settings.lock_timeout
-    with _queue(settings):
+    told = False
+    with _queue(settings, who, tell):
         while True:
             try:
                 return load()
@@ -99,23 +112,33 @@ def write(settings: PlatformSettings, load: Callable[[], Loaded]) -> Loaded:
                         f" {settings.lock_timeout:g} s: close it there and run again, or raise"
                         f" {_LOCK_TIMEOUT}"
                     ) from None
+                if not told:
+                    tell(f"waiting for {holder[1]}, which has the warehouse open")
+                    told = True
             time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
-def _queue(settings: PlatformSettings) -> Iterator[None]:
+def _queue(settings: PlatformSettings, who: str, tell: Callable[[str], object]) -> Iterator[None]:
     file = duckdb_file(settings)
     if file is None:
         yield
         return
     lock = FileLock(f"{file}.lock")
+    # beside the lock, because to look at the lock file is to empty it
+    holder = Path(f"{file}.writer")
     try:
         Path(lock.lock_file).touch()  # the lock itself would wait for a folder that is not there
-        lock.acquire(timeout=settings.lock_timeout)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            tell(f"waiting for {_read_text(holder)}, which writes to {file}")
+            lock.acquire(timeout=settings.lock_timeout)
+        holder.write_text(who)
     except Timeout:
         raise WarehouseError(
-            f"another run still writes to {file} after {settings.lock_timeout:g} s: run this one"
-            f" again later, or raise {_LOCK_TIMEOUT}"
+            f"{_read_text(holder)} still writes to {file} after {settings.lock_timeout:g} s: run"
+            f" this one again later, or raise {_LOCK_TIMEOUT}"
         ) from None
     except OSError as error:
         raise WarehouseError(
@@ -125,7 +148,15 @@ def _queue(settings: PlatformSettings) -> Iterator[None]:
     try:
         yield
     finally:
+        holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _read_text(holder: Path) -> str:
+    try:
+        return holder.read_text() or "another run"
+    except OSError:
+        return "another run"
 
 
 def _innermost(error: BaseException) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import dlt
 from dlt import Pipeline
+from filelock import FileLock, Timeout
 
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
@@ -17,12 +20,33 @@ from analytics_assets.warehouse.replacement import SOURCE_NAME
 
 PIPELINE_NAME = "analytics_assets"
 
+_PREFIX = "analytics-assets-"
+_LOCK = "in-use.lock"
+_NEW_SECONDS = 60
+
 
 @contextmanager
 def working_folder() -> Iterator[Path]:
-    """A folder for one run's files. dlt's runs break each other where they share one."""
-    with TemporaryDirectory(prefix="analytics-assets-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    """A folder for one run's files. dlt's runs break each other where they share one.
+
+    A run that was killed leaves its folder; the next run removes it.
+    """
+    _sweep()
+    with TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with FileLock(folder / _LOCK):
+            yield folder
+
+
+def _sweep() -> None:
+    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < _NEW_SECONDS:
+                continue  # perhaps made just now, and not locked yet
+            with FileLock(folder / _LOCK, blocking=False):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):
+            continue  # in use, or somebody else's
 
 
 def make_pipeline(settings: PlatformSettings, folder: Path) -> Pipeline:

@@ -111,6 +111,8 @@ def _rows(load: TableLoad) -> Iterator[pa.Table]:
 
 
 def _tables(read: AccountRead, resource_name: str) -> Iterator[pa.Table]:
+    if read.resources[resource_name].rows == 0:
+        return
     with pa.memory_map(str(read.resources[resource_name].path)) as file:
         for batch in pa.ipc.open_stream(file):
             if batch.num_rows:

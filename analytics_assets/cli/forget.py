@@ -1,0 +1,67 @@
+"""`analytics-assets forget`: takes an account that the API no longer lists out of the warehouse."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from analytics_assets.cli.home import ensure_dagster_home
+
+
+@click.command()
+@click.argument("account")
+@click.option("--yes", is_flag=True, help="Remove the rows; without it, they are only counted.")
+def forget(account: str, yes: bool) -> None:
+    """Remove all rows of ACCOUNT, which the API no longer lists, from all tables.
+
+    Without --yes nothing is removed: it says what would be.
+    """
+    ensure_dagster_home()
+    from analytics_assets.errors import AnalyticsError
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.accounts import forget_account, row_counts
+    from analytics_assets.warehouse.destination import write
+    from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
+
+    _refuse_listed(account)
+
+    def count_and_remove() -> dict[str, int]:
+        counts = row_counts(pipeline, table_history(pipeline), account)
+        if yes and any(counts.values()):
+            forget_account(pipeline, account)
+        return counts
+
+    try:
+        settings = platform_settings()
+        with working_folder() as folder:
+            pipeline = make_pipeline(settings, folder)
+            counts = write(
+                settings,
+                count_and_remove,
+                who=f"analytics-assets forget (process {os.getpid()})",
+                tell=lambda line: click.echo(line, err=True),
+            )
+    except AnalyticsError as error:
+        raise click.ClickException(str(error)) from None
+    if not any(counts.values()):
+        raise click.ClickException(f"the warehouse holds nothing of {account}")
+    for name, rows in counts.items():
+        click.echo(f"{rows:>12,}  {name}")
+    click.echo(
+        f"These rows of {account} were removed."
+        if yes
+        else f"These rows of {account} would be removed: run again with --yes."
+    )
+
+
+def _refuse_listed(account: str) -> None:
+    from dagster import DagsterInstance
+
+    from analytics_assets.platform.partitions import known_accounts
+
+    with DagsterInstance.get() as instance:
+        if account in known_accounts(instance):
+            raise click.ClickException(
+                f"the API still lists {account}, so that the next sync would read it again"
+            )

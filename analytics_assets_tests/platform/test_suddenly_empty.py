@@ -1,0 +1,59 @@
+"""What is suddenly empty is stopped before it overwrites anything, and a flag lets it pass."""
+
+from __future__ import annotations
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.platform.records import states
+from analytics_assets_tests.tables import (
+    assert_equal_tables,
+    assert_warehouse_equals_api,
+    warehouse_table,
+)
+
+
+def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
+    assert sync().exit_code == 0
+    before = instance.get_dynamic_partitions("accounts")
+    api.behaviour.faults.append(Fault("empty_results", "*/allowed-accounts"))
+    result = sync()
+    assert result.exit_code == 1
+    assert "the API lists none, where there were 3; nothing was changed" in result.output
+    assert "--allow-empty" in result.output
+    assert instance.get_dynamic_partitions("accounts") == before
+    assert_warehouse_equals_api(home, api.data)
+
+    assert sync("--allow-empty").exit_code == 0
+    assert instance.get_dynamic_partitions("accounts") == []
+    assert warehouse_table(home, "accounts") == []
+    assert len(warehouse_table(home, "campaigns")) == len(api.data.table("campaigns"))
+
+
+def test_an_account_that_is_empty_all_at_once(home, sync, api: SampleApi, instance):
+    account, *others = api.data.account_ids
+    assert sync().exit_code == 0
+    tables = {name: warehouse_table(home, name) for name in ACCOUNT_RESOURCES}
+    held = sum(row["account_id"] == account for rows in tables.values() for row in rows)
+    api.data.empty_account(account)
+    result = sync()
+    assert result.exit_code == 1
+    assert f"{account}: account: the API has no row of it, where the tables hold {held}" in (
+        result.output
+    )
+    assert "--allow-empty" in result.output
+    for name, rows in tables.items():
+        assert_equal_tables(rows, warehouse_table(home, name), name)
+    assert states(instance)["campaigns"] == ({*others, account}, {account})
+
+    assert sync("--account", account, "--allow-empty").exit_code == 0
+    assert_warehouse_equals_api(home, api.data)
+    assert states(instance)["campaigns"] == ({*others, account}, set())
+    assert sync().exit_code == 0  # empty as before: no news
+
+
+def test_one_resource_that_falls_to_zero_is_an_ordinary_answer(home, sync, api: SampleApi):
+    account = api.data.account_ids[0]
+    assert sync().exit_code == 0
+    api.data.set_rows("audiences", [], account_id=account)
+    assert sync("--resource", "audiences").exit_code == 0
+    assert_warehouse_equals_api(home, api.data)
