@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
+from collections.abc import Iterator
+
 
 class AnalyticsError(Exception):
     """Base of the errors that users are meant to read. Never holds a secret."""
@@ -21,3 +25,28 @@ class ReadError(AnalyticsError):
 
 class WarehouseError(AnalyticsError):
     """The warehouse could not be opened, read or written."""
+
+
+class DiskFullError(AnalyticsError):
+    """There is no room for a run's temporary files."""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what led to it, back to the first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def raise_if_disk_full(error: BaseException) -> None:
+    """Turns an error that comes from a full disk into one that says what to do.
+
+    Raises:
+        DiskFullError: The operating system had no room for a file.
+    """
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
+            raise DiskFullError(
+                f"no space left in {tempfile.gettempdir()}: free some, or set TMPDIR to a folder"
+                " with more"
+            ) from error

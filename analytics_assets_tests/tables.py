@@ -10,7 +10,6 @@ from typing import Any
 import duckdb
 
 from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Resource
 from analytics_assets.sample_api import SampleData
 
 Row = dict[str, Any]
@@ -41,13 +40,22 @@ def served_table(data: SampleData, name: str, accounts: Iterable[str] | None = N
     """The rows that the API serves now, with the columns that the table must have."""
     resource = RESOURCES[name]
     return [
-        {column.name: _expected(row.get(column.name), column.type) for column in columns(resource)}
+        {
+            column.name: _expected(row.get(column.name), column.type)
+            for column in resource.table_columns
+        }
         for row in data.table(name, accounts)
     ]
 
 
-def columns(resource: Resource):
-    return resource.table_columns
+def text_column(name: str) -> str:
+    """A declared text column that tests may change."""
+    resource = RESOURCES[name]
+    return next(
+        column.name
+        for column in resource.columns
+        if column.type == "text" and column.name not in (*resource.key, resource.parent_column)
+    )
 
 
 def assert_equal_tables(expected: list[Row], actual: list[Row], name: str) -> None:

@@ -20,7 +20,13 @@ from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Column, Resource
 from analytics_assets.api.source import Row, account_source, parent_id_field
 from analytics_assets.api.statistics import RequestStatistics, collecting
-from analytics_assets.errors import AnalyticsError, CredentialsError, ReadError
+from analytics_assets.errors import (
+    AnalyticsError,
+    CredentialsError,
+    ReadError,
+    causes,
+    raise_if_disk_full,
+)
 from analytics_assets.settings import API_SECTION, setting_name
 
 # Accounts read side by side; each may use all workers, so that one large account alone is fast.
@@ -249,14 +255,15 @@ def _key_value(column: Column, value: Any) -> Any:
 
 
 def _failure(client: Client, account_id: str, error: Exception) -> AccountFailure:
+    raise_if_disk_full(error)
     resource = next(
-        (link.pipe_name for link in _causes(error) if isinstance(link, ResourceExtractionError)),
+        (link.pipe_name for link in causes(error) if isinstance(link, ResourceExtractionError)),
         None,
     )
     cause = next(
         (
             link
-            for link in _causes(error)
+            for link in causes(error)
             if isinstance(link, (AnalyticsError, requests.RequestException))
         ),
         error,
@@ -266,9 +273,3 @@ def _failure(client: Client, account_id: str, error: Exception) -> AccountFailur
     response = getattr(cause, "response", None)
     permanent = response is not None and response.status_code in (403, 404)
     return AccountFailure(account_id, resource, client.describe(cause), permanent)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -11,11 +11,14 @@ from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.cli.home import ensure_dagster_home
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import dagster as dg
 
     from analytics_assets.cli.terminal import TerminalProgress
+
+# where the UI looks for the runs of a job: the code location that workspace.yaml names
+_REPOSITORY = "__repository__@analytics_assets"
 
 
 def _complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -109,8 +112,8 @@ def _sync(
         instance,
         "sync",
         progress,
-        tags=dict(target.tags),
-        ops=dict(target.ops),
+        target.ops,
+        target.tags,
         asset_selection=[dg.AssetKey(name) for name in resource_names],
     )
 
@@ -119,22 +122,23 @@ def _run(
     instance: dg.DagsterInstance,
     job: str,
     progress: TerminalProgress,
-    ops: dict[str, Any] | None = None,
-    **arguments: Any,
+    ops: Mapping[str, Any],
+    tags: Mapping[str, str] | None = None,
+    asset_selection: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
+    from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
     from analytics_assets.definitions import compose
 
     # the run's own log stays in Dagster's records; the terminal shows the progress
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
-    return (
-        compose(progress)
-        .resolve_job_def(job)
-        .execute_in_process(
-            instance=instance,
-            run_config={"loggers": quiet, "ops": ops or {}},
-            raise_on_error=False,
-            **arguments,
-        )
+    job_def = compose(progress).resolve_job_def(job)
+    return job_def.execute_in_process(
+        instance=instance,
+        run_config={"loggers": quiet, "ops": ops},
+        tags={**(tags or {}), REPOSITORY_LABEL_TAG: _REPOSITORY},
+        asset_selection=asset_selection,
+        raise_on_error=False,
     )
 
 

@@ -17,6 +17,8 @@ from analytics_assets.platform.progress import Progress
 
 # a longer list of accounts is shown in part: those that failed are never left out
 _ACCOUNTS_SHOWN = 40
+# Dagster's names for the rows of a partition and of a table
+_ROW_COUNTS = ("dagster/partition_row_count", "dagster/row_count")
 
 
 class TerminalProgress(Progress):
@@ -59,6 +61,11 @@ class TerminalProgress(Progress):
         self._failed += isinstance(outcome, AccountFailure)
         note = f"{self._failed} failed" if self._failed else ""
         self._bar.update(self._task, advance=1, note=note)
+
+    def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
+        """Says for whom the run waits, also where there is no terminal."""
+        super().waiting(context, line)
+        self._bar.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """Says that the rows go to the warehouse now."""
@@ -106,4 +113,5 @@ def _events(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
 
 
 def _rows(event: dg.AssetMaterialization) -> int:
-    return int(event.metadata["rows"].value)  # type: ignore[arg-type]
+    value = next(event.metadata[key] for key in _ROW_COUNTS if key in event.metadata).value
+    return int(value)  # type: ignore[arg-type]

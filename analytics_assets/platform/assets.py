@@ -13,6 +13,7 @@ from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.errors import ReadError
 from analytics_assets.platform.ingestion import ingestion, selected_resources
 from analytics_assets.platform.metadata import (
+    ACCOUNTS_VERSION,
     drift_metadata,
     failure,
     materializations,
@@ -27,8 +28,7 @@ from analytics_assets.platform.partitions import (
     requested_accounts,
 )
 from analytics_assets.platform.progress import Progress
-from analytics_assets.platform.translator import AnalyticsTranslator
-from analytics_assets.settings import platform_settings
+from analytics_assets.platform.translator import translator
 from analytics_assets.warehouse.replacement import load_source, plan
 
 ALLOW_EMPTY_HINT = (
@@ -42,20 +42,22 @@ def _declared(names: list[str]) -> dict[str, Any]:
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
-    settings = platform_settings()
     return {
         "dlt_source": load_source(plan(names, [], {})),
         "dlt_pipeline": None,
-        "dagster_dlt_translator": AnalyticsTranslator(settings.destination, settings.dataset_name),
+        "dagster_dlt_translator": translator(),
     }
 
 
 @dlt_assets(name="accounts", **_declared([ACCOUNTS.name]))
 def accounts_asset(
-    context: dg.AssetExecutionContext, config: ListConfig, dlt: DagsterDltResource
+    context: dg.AssetExecutionContext,
+    config: ListConfig,
+    dlt: DagsterDltResource,
+    progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
     """Replaces the list of accounts, and keeps the partitions equal to it."""
-    with ingestion() as run:
+    with ingestion(progress) as run:
         read = run.reader.read_accounts_list()
         known = known_accounts(context.instance)
         if known and not read.resources[ACCOUNTS.name].rows and not config.allow_empty:
@@ -67,6 +69,7 @@ def accounts_asset(
         keep_partitions(context.instance, _account_ids(read))
     yield dg.MaterializeResult(
         asset_key=dg.AssetKey(ACCOUNTS.name),
+        data_version=dg.DataVersion(ACCOUNTS_VERSION),
         metadata={
             "dagster/row_count": read.resources[ACCOUNTS.name].rows,
             **read_metadata(read, ACCOUNTS.name),
@@ -92,7 +95,7 @@ def account_assets(
     names = selected_resources(context, ACCOUNT_RESOURCES)
     reads: list[AccountRead] = []
     failures: list[AccountFailure] = []
-    with ingestion() as run:
+    with ingestion(progress) as run:
         progress.reading(context, len(account_ids))
         for outcome in run.reader.read_accounts(account_ids, names):
             progress.read(context, outcome)

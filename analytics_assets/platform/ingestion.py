@@ -14,6 +14,8 @@ from dagster_dlt import DagsterDltResource
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import AccountRead, Reader
 from analytics_assets.errors import AnalyticsError
+from analytics_assets.platform.progress import Progress
+from analytics_assets.platform.translator import translator
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.destination import write
@@ -41,6 +43,7 @@ class Ingestion:
     """One run's reader and its way into the warehouse."""
 
     reader: Reader
+    progress: Progress
     settings: PlatformSettings
     folder: Path
 
@@ -73,6 +76,7 @@ class Ingestion:
                 context=context,
                 dlt_source=load_source(loads),
                 dlt_pipeline=pipeline,
+                dagster_dlt_translator=translator(),
                 loader_file_format="parquet",
             )
             told = [result for result in results if isinstance(result, dg.MaterializeResult)]
@@ -82,19 +86,19 @@ class Ingestion:
             self.settings,
             load,
             who=f"run {context.run.run_id} (process {os.getpid()})",
-            tell=context.log.info,
+            tell=lambda line: self.progress.waiting(context, line),
         )
 
 
 @contextmanager
-def ingestion() -> Iterator[Ingestion]:
+def ingestion(progress: Progress) -> Iterator[Ingestion]:
     """Prepares a run by its settings, and turns errors made for users into Dagster's failures."""
     try:
         settings = api_settings()
         with working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(make_client(settings), settings.base_url, folder / "read")
-            yield Ingestion(reader, platform_settings(), folder)
+            yield Ingestion(reader, progress, platform_settings(), folder)
     except AnalyticsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 

@@ -6,9 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
+    INPUT_EVENT_POINTER_TAG_PREFIX,
+    NULL_EVENT_POINTER,
+)
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.resources import ACCOUNTS
+from analytics_assets.api.schema import Resource
 from analytics_assets.warehouse.replacement import TableLoad
+
+ACCOUNTS_VERSION = "1"
+"""The data version of `accounts`, always the same: see `_provenance`."""
 
 
 def materializations(
@@ -24,6 +36,7 @@ def materializations(
             yield dg.AssetMaterialization(
                 asset_key,
                 partition=read.account_id,
+                tags=_provenance(load.resource),
                 metadata={
                     "dagster/partition_row_count": read.resources[load.resource.name].rows,
                     **read_metadata(read, load.resource.name),
@@ -36,7 +49,6 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
     """The figures of one resource of one reading."""
     resource = read.resources[resource_name]
     return {
-        "rows": resource.rows,
         "duplicate_rows": resource.duplicates,
         "rows_without_key": resource.keyless,
         "account_requests": read.statistics.requests,
@@ -74,6 +86,19 @@ def failure(failures: Sequence[AccountFailure], accounts: int) -> dg.Failure:
         },
         allow_retries=False,
     )
+
+
+def _provenance(resource: Resource) -> dict[str, str]:
+    # Without it Dagster goes by time, and calls every partition out of date whenever the accounts
+    # are listed anew. An account's rows do not depend on what else is in that list.
+    if resource.parent != ACCOUNTS.name:
+        return {}
+    return {
+        CODE_VERSION_TAG: ACCOUNTS_VERSION,
+        DATA_VERSION_TAG: ACCOUNTS_VERSION,
+        f"{INPUT_DATA_VERSION_TAG_PREFIX}/{ACCOUNTS.name}": ACCOUNTS_VERSION,
+        f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{ACCOUNTS.name}": NULL_EVENT_POINTER,
+    }
 
 
 def _load_metadata(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,8 +32,8 @@ class AccountsConfig(dg.Config):
     accounts: list[str] | None = Field(
         default=None,
         description=(
-            "The accounts to materialise, for a run without a partition: any set of them, where a"
-            " partition range covers only neighbours."
+            "The accounts to materialise: any set of them, where a partition range covers only"
+            " neighbours. The run's own partition must be one of them."
         ),
     )
 
@@ -55,7 +55,8 @@ def run_target(
 ) -> RunTarget:
     """How one run of the op `op` covers the accounts: by partition, by range, or by configuration.
 
-    A key or a range of neighbours is what Dagster shows best; it has no other sets in one run.
+    Dagster knows a key and a range of neighbours. A run for any other set has the first of them as
+    its partition, without which Dagster would not run it, and all of them in its configuration.
     """
     config: dict[str, Any] = {"allow_empty": True} if allow_empty else {}
     known = known_accounts(instance)
@@ -70,6 +71,7 @@ def run_target(
             "dagster/asset_partition_range_end": last,
         }
     else:
+        tags = {"dagster/partition": first}
         config["accounts"] = [known[place] for place in places]
     return RunTarget(tags, {op: {"config": config}})
 
@@ -92,30 +94,30 @@ def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig
     """The partition keys that the run is for, from its partition, its range or its configuration.
 
     Raises:
-        dagster.Failure: It names none, or one that is not listed.
+        dagster.Failure: It names none, one that is not listed, or two sets that do not agree.
     """
+    own: Sequence[str] = []
     if context.has_partition_key or context.has_partition_key_range:
-        account_ids: Sequence[str] = list(context.partition_keys)
-    else:
-        account_ids = list(dict.fromkeys(config.accounts or ()))
-        _refuse_unknown(context, account_ids)
-        _plan(context, account_ids)
-    if not account_ids:
-        raise dg.Failure(
-            "the run names no account: give a partition, a range with its first key first, or"
-            " `accounts` in the run's configuration",
-            allow_retries=False,
+        own = list(context.partition_keys)
+    wanted = list(dict.fromkeys(config.accounts or own))
+    if not wanted:
+        raise _failure(
+            "the run names no account: give a partition, or a range with its first key first"
         )
-    return account_ids
+    if config.accounts:
+        _refuse_unknown(context, wanted)
+        if missing := [key for key in own if key not in wanted]:
+            raise _failure(f"`accounts` leaves out the run's own partition {', '.join(missing)}")
+        _plan(context, [key for key in wanted if key not in own])
+    return wanted
 
 
 def _refuse_unknown(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None:
     known = set(known_accounts(context.instance))
     unknown = [key for key in account_ids if key not in known]
     if unknown:
-        raise dg.Failure(
-            f"no such account: {', '.join(unknown)}. Materialise `accounts` to list them anew",
-            allow_retries=False,
+        raise _failure(
+            f"no such account: {', '.join(unknown)}. Materialise `accounts` to list them anew"
         )
 
 
@@ -132,3 +134,7 @@ def _plan(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None
                 ),
                 context.run.run_id,
             )
+
+
+def _failure(message: str) -> dg.Failure:
+    return dg.Failure(message, allow_retries=False)

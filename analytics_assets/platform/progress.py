@@ -24,6 +24,10 @@ class Progress:
         rows = sum(resource.rows for resource in outcome.resources.values())
         context.log.info(f"{outcome.account_id}: {rows} rows in {outcome.seconds:.1f} s")
 
+    def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
+        """The run waits for another that has the warehouse; `line` says for whom."""
+        context.log.info(line)
+
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """All accounts are read, and those read whole go to the warehouse."""
         context.log.info(f"loading {accounts} accounts")

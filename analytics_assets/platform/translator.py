@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_TRANSLATOR
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from analytics_assets.api.resources import RESOURCES
 from analytics_assets.api.schema import Resource
+from analytics_assets.settings import platform_settings
 
 GROUP = "analytics"
+_DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
 OWNER = "team:data-engineering"
 
 
@@ -41,6 +44,21 @@ class AnalyticsTranslator(DagsterDltTranslator):
                 "key": ", ".join(resource.key),
             },
         )
+
+
+def translator() -> AnalyticsTranslator:
+    """The translator for the destination and dataset of the settings."""
+    settings = platform_settings()
+    return AnalyticsTranslator(settings.destination, settings.dataset_name)
+
+
+def without_dlt_objects(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """The spec without the objects that `dlt_assets` puts into its metadata.
+
+    The UI shows them as unserializable; each run passes its own to dlt anyway.
+    """
+    metadata = {key: value for key, value in spec.metadata.items() if key not in _DLT_OBJECTS}
+    return spec.replace_attributes(metadata=metadata)
 
 
 def column_schema(resource: Resource) -> dg.TableSchema:

@@ -14,7 +14,13 @@ from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from filelock import FileLock, Timeout
 
-from analytics_assets.errors import AnalyticsError, SettingsError, WarehouseError
+from analytics_assets.errors import (
+    AnalyticsError,
+    SettingsError,
+    WarehouseError,
+    causes,
+    raise_if_disk_full,
+)
 from analytics_assets.settings import (
     PLATFORM_SECTION,
     PlatformSettings,
@@ -102,7 +108,9 @@ def write(
             except AnalyticsError:
                 raise
             except Exception as error:
-                cause = " ".join(_innermost(error).split())
+                raise_if_disk_full(error)
+                *_, first = causes(error)
+                cause = " ".join(str(first).split()) or type(first).__name__
                 holder = _HOLDER.search(cause)
                 if holder is None:
                     raise WarehouseError(f"the warehouse could not be written: {cause}") from error
@@ -157,12 +165,6 @@ def _read_text(holder: Path) -> str:
         return holder.read_text() or "another run"
     except OSError:
         return "another run"
-
-
-def _innermost(error: BaseException) -> str:
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return str(error) or type(error).__name__
 
 
 def _duckdb_credentials() -> str | None:

@@ -116,7 +116,11 @@ def test_rows_without_a_key_and_keys_twice(home, sync, api: SampleApi, instance)
     assert set(loaded) == {row["id"] for row in rows} | {4711}
     assert loaded[rows[0]["id"]]["audience_name"] == rows[0].get("audience_name")
     told = metadata(instance, "audiences", account)
-    assert (told["rows"], told["duplicate_rows"], told["rows_without_key"]) == (
+    assert (
+        told["dagster/partition_row_count"],
+        told["duplicate_rows"],
+        told["rows_without_key"],
+    ) == (
         len(rows) + 1,
         1,
         len(keyless),

@@ -1,0 +1,76 @@
+"""Several processes at one warehouse: each ends right, or says in time for whom it waits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.tables import assert_warehouse_equals_api
+
+
+def start_sync(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "analytics_assets.cli", "sync", *arguments],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("same_accounts", [True, False])
+def test_two_syncs_at_once(home: Path, api: SampleApi, same_accounts: bool):
+    first, second, third = api.data.account_ids
+    chosen = [(), ()] if same_accounts else [("--account", first), ("--account", second)]
+    processes = [start_sync(*arguments) for arguments in chosen]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    if not same_accounts:
+        api.data.remove_account(third)
+        assert start_sync("--resource", "accounts").wait(timeout=120) == 0
+    assert_warehouse_equals_api(home, api.data)
+
+
+def test_a_reader_is_waited_for(home: Path, api: SampleApi, sync):
+    assert sync().exit_code == 0
+    api.data.add_account()
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True):
+        process = start_sync()
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("waiting for ")
+        assert f"(PID {os.getpid()}), which has the warehouse open" in line
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert_warehouse_equals_api(home, api.data)
+
+
+def test_a_reader_that_stays_is_named(home: Path, api: SampleApi, sync, monkeypatch):
+    assert sync().exit_code == 0
+    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True):
+        _, errors = (process := start_sync()).communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"(PID {os.getpid()}) after 0.5 s: close it there and run again" in errors
+    assert "ANALYTICS__LOCK_TIMEOUT" in errors
+
+
+def test_a_run_that_waits_for_another_run_says_so(home: Path, api: SampleApi, sync, monkeypatch):
+    from filelock import FileLock
+
+    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
+    (home / "warehouse.duckdb.writer").write_text("run 4711 (process 42)")
+    with FileLock(home / "warehouse.duckdb.lock"):
+        result = sync()
+    assert result.exit_code == 1
+    assert "waiting for run 4711 (process 42), which writes to" in result.output
+    assert "run 4711 (process 42) still writes to" in result.output
+    assert "after 0.5 s: run this one again later" in result.output

@@ -1,0 +1,150 @@
+"""Killed runs and full disks: no table is ever half, and the next run heals everything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.tables import (
+    Row,
+    assert_warehouse_equals_api,
+    served_table,
+    text_column,
+    warehouse_table,
+)
+
+# when to kill: requests that have arrived by then, or time since the load began
+AFTER_REQUESTS = [10]
+SECONDS_INTO_THE_LOAD = [0.0, 0.1, 0.2, 0.3]
+
+
+def start_sync(**environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "analytics_assets.cli", "sync"],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> bool:
+    """Kills the process as soon as the condition holds; False if it ended before."""
+    while process.poll() is None:
+        if condition():
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def by_account(rows: list[Row]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["account_id"], []).append(repr(sorted(row.items())))
+    return {account: sorted(lines) for account, lines in found.items()}
+
+
+def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path):
+    assert sync().exit_code == 0
+    api.behaviour.latency = 0.01
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    writer = home / "warehouse.duckdb.writer"
+    versions = {name: [by_account(served_table(api.data, name))] for name in ACCOUNT_RESOURCES}
+    kills = 0
+    for number, point in enumerate([*AFTER_REQUESTS, *SECONDS_INTO_THE_LOAD]):
+        change_every_table(api, number)
+        for name in ACCOUNT_RESOURCES:
+            versions[name].append(by_account(served_table(api.data, name)))
+        api.log.clear()
+        process = start_sync(TMPDIR=str(temporary))
+        kills += kill_when(process, condition(api, writer, point))
+        for name in ACCOUNT_RESOURCES:
+            for account, rows in by_account(warehouse_table(home, name)).items():
+                assert rows in [version.get(account) for version in versions[name]]
+    assert kills >= len(AFTER_REQUESTS) + 2
+
+    assert list(temporary.iterdir())  # what was killed could not clean up; the next run does
+    for folder in temporary.iterdir():
+        os.utime(folder, (0, 0))
+    assert start_sync(TMPDIR=str(temporary)).wait(timeout=120) == 0
+    assert_warehouse_equals_api(home, api.data)
+    assert list(temporary.iterdir()) == []
+
+
+def condition(api: SampleApi, writer: Path, point: float) -> Callable[[], bool]:
+    if isinstance(point, int):
+        return lambda: api.log.requests >= point
+    begun: list[float] = []
+
+    def into_the_load() -> bool:
+        # the load of the accounts comes first and is none of this test's
+        if not begun and api.log.requests > 5 and writer.exists():
+            begun.append(time.monotonic())
+        return bool(begun) and time.monotonic() - begun[0] >= point
+
+    return into_the_load
+
+
+def change_every_table(api: SampleApi, number: int) -> None:
+    for account in api.data.account_ids:
+        for name in ACCOUNT_RESOURCES:
+            for row in api.data.table(name, [account]):
+                api.data.update_row(
+                    name, row["id"], {text_column(name): str(number)}, account_id=account
+                )
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_no_room_for_the_warehouse(home: Path, api: SampleApi, sync, small_disk, monkeypatch):
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(small_disk / "warehouse.duckdb"))
+    result = sync()
+    assert result.exit_code == 1
+    assert "the warehouse could not be written: " in result.output
+    assert "No space left on device" in result.output
+
+
+def test_no_room_for_what_is_read(home: Path, api: SampleApi, sync, small_disk, monkeypatch):
+    assert sync().exit_code == 0
+    tables = {name: by_account(warehouse_table(home, name)) for name in ACCOUNT_RESOURCES}
+    change_every_table(api, 1)
+    (small_disk / "ballast").write_bytes(b"x" * 100_000)
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    result = sync()
+    assert result.exit_code == 1
+    assert f"no space left in {small_disk}" in result.output
+    assert tables == {name: by_account(warehouse_table(home, name)) for name in tables}
+
+
+def test_a_read_only_warehouse(home: Path, api: SampleApi, sync, small_disk, monkeypatch):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(small_disk / "warehouse.duckdb"))
+    result = sync()
+    assert result.exit_code == 1
+    assert f"cannot write in {small_disk} (Read-only file system)" in result.output
