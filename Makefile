@@ -3,7 +3,7 @@
 #   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-embedded-elt lint dev bench lock clean
+.PHONY: help install demo test test-embedded-elt lint dev screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
 # Python has the same default (tools/install.sh), so `.venv/bin/dagster` finds the same state.
@@ -30,7 +30,7 @@ demo: install ## See it work: the sample API into a DuckDB file, no account need
 	@$(BIN)/python -m analytics_assets.cli.demo $(ARGS)
 
 test: install ## Run the tests; those in a browser skip themselves without Chromium
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 test-embedded-elt: ## Run the tests with dagster-embedded-elt and the Dagster that it pins
 	@$(INSTALL) .venv-embedded-elt requirements-embedded-elt.lock
@@ -44,6 +44,9 @@ lint: install ## Check style, types and the walls between the packages
 
 dev: install ## Start Dagster's web UI and daemon on 127.0.0.1:3000 (PORT=...)
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+
+screenshots: install ## Make the pictures of the README anew (needs Chromium)
+	@$(BIN)/python tools/screenshots.py
 
 bench: install ## Measure
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,0 +1,81 @@
+"""Dagster's web UI on a home that is filled once, with some accounts that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets_tests.ui.deployment import Deployment, chromium, chromium_path
+
+TIMEOUT_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the UI shows, and an account for each role that a test needs."""
+
+    deployment: Deployment
+    untouched: str
+    changing: str
+    failing: str
+    recovering: str
+
+    @property
+    def api(self) -> SampleApi:
+        return self.deployment.api
+
+    @property
+    def failed(self) -> set[str]:
+        """The accounts that cannot be read now."""
+        return {fault.path.split("/")[2] for fault in self.api.behaviour.faults}
+
+    def heal(self, account_id: str) -> None:
+        faults = self.api.behaviour.faults
+        faults[:] = [fault for fault in faults if f"/{account_id}/" not in fault.path]
+
+
+@pytest.fixture(scope="session")
+def chromium_executable() -> str:
+    path = chromium_path()
+    if path is None:
+        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
+    return path
+
+
+@pytest.fixture(scope="session")
+def scene(chromium_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Five accounts, two of which failed in the first sync."""
+    with SampleApi(SampleData.generate(accounts=5, campaigns=3, items=2)) as api:
+        untouched, failing, changing, recovering, _ = api.data.account_ids
+        for account_id in (failing, recovering):
+            path = f"/v1/{account_id}/universal_pixel/*"
+            api.behaviour.faults.append(Fault("status", path, value="403"))
+        deployment = Deployment(tmp_path_factory.mktemp("ui"), api)
+        synced = deployment.sync()
+        assert synced.returncode == 1, synced.stderr
+        assert "2 of 5 accounts failed" in synced.stderr
+        with deployment.serving():
+            yield Scene(deployment, untouched, changing, failing, recovering)
+
+
+# Closed when the tests of this folder are done: while Playwright runs, its event loop would be in
+# the way of other tests' own.
+@pytest.fixture(scope="package")
+def browser(chromium_executable: str) -> Iterator[Browser]:
+    with chromium(chromium_executable) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, scene: Scene) -> Iterator[Page]:
+    """A fresh page, tall enough for the whole graph: Dagster draws only what is in view."""
+    expect.set_options(timeout=TIMEOUT_MS)
+    with browser.new_context(
+        base_url=scene.deployment.url, viewport={"width": 1600, "height": 1400}
+    ) as context:
+        context.set_default_timeout(TIMEOUT_MS)
+        yield context.new_page()

@@ -1,0 +1,179 @@
+"""A Dagster home that the sample API fills, and the web UI that shows it in Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+from playwright.sync_api import Browser, sync_playwright
+
+from analytics_assets.sample_api import SampleApi
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LOCATION = "analytics_assets"
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-proxy-server",
+)
+_READY_SECONDS = 120
+_STOP_SECONDS = 10
+_READY_QUERY = """{
+    workspaceOrError { ... on Workspace { locationEntries {
+        loadStatus
+        locationOrLoadError { __typename ... on PythonError { message } }
+    } } }
+    instance { daemonHealth { daemonStatus(daemonType: "QUEUED_RUN_COORDINATOR") { healthy } } }
+}"""
+
+
+class Deployment:
+    """A Dagster home in a folder, with settings that lead to a sample API.
+
+    Attributes:
+        api: The sample API, which must be running.
+        home: DAGSTER_HOME.
+        url: Where the web UI is, while `serving`.
+    """
+
+    def __init__(self, folder: Path, api: SampleApi) -> None:
+        self.api = api
+        self.home = folder / "home"
+        self.url = ""
+        self._elsewhere = folder / "elsewhere"
+        self._log = folder / "dagster-dev.log"
+        self._http = requests.Session()
+        self._http.trust_env = False
+        self._elsewhere.mkdir(parents=True)
+        self.home.mkdir()
+        shutil.copy(CHECKOUT / "dagster.yaml", self.home)
+
+    def sync(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `analytics-assets sync`."""
+        return subprocess.run(
+            [sys.executable, "-m", "analytics_assets.cli", "sync", *arguments],
+            cwd=self._elsewhere,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Runs the web UI and the daemon, as `make dev` does; none of their processes is left."""
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        workspace = str(CHECKOUT / "workspace.yaml")
+        options = ("-w", workspace, "-h", "127.0.0.1", "-p", str(port))
+        with self._log.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dagster", "dev", *options],
+                cwd=self._elsewhere,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready(process)
+            yield
+        finally:
+            _stop_group(process)
+
+    def graphql(self, query: str) -> Any:
+        """Asks the web UI's own endpoint."""
+        answer = self._http.post(f"{self.url}/graphql", json={"query": query}, timeout=30)
+        answer.raise_for_status()
+        body = answer.json()
+        assert "errors" not in body, body["errors"]
+        return body["data"]
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if self._is_ready():
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"the web UI did not start:\n{self._log.read_text()[-3000:]}")
+
+    def _is_ready(self) -> bool:
+        try:
+            data = self.graphql(_READY_QUERY)
+        except requests.RequestException:
+            return False
+        entries = data["workspaceOrError"]["locationEntries"]
+        if not entries or any(entry["loadStatus"] != "LOADED" for entry in entries):
+            return False
+        for entry in entries:
+            loaded = entry["locationOrLoadError"]
+            assert loaded["__typename"] == "RepositoryLocation", loaded
+        return bool(data["instance"]["daemonHealth"]["daemonStatus"]["healthy"])
+
+    def _environment(self) -> dict[str, str]:
+        foreign = ("SOURCES__", "ANALYTICS__", "DESTINATION__", "DAGSTER_")
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(foreign)
+        }
+        return {
+            **inherited,
+            "PYTHONPATH": str(CHECKOUT),
+            "DAGSTER_HOME": str(self.home),
+            "SOURCES__ANALYTICS__BASE_URL": self.api.base_url,
+            "SOURCES__ANALYTICS__TOKEN_URL": self.api.token_url,
+            "SOURCES__ANALYTICS__CLIENT_ID": self.api.behaviour.client_id,
+            "SOURCES__ANALYTICS__CLIENT_SECRET": self.api.behaviour.client_secret,
+            "SOURCES__ANALYTICS__BACKOFF_FACTOR": "0",
+            "EXTRACT__WORKERS": "8",
+        }
+
+
+def chromium_path() -> str | None:
+    """The Chromium of this machine, if there is one."""
+    return next((path for name in _CHROMIUM_NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def chromium(path: str) -> Iterator[Browser]:
+    """A headless Chromium with a profile of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _stop_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process with all its children: asked first, so that they remove their sockets."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(_STOP_SECONDS)

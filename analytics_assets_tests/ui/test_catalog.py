@@ -1,0 +1,85 @@
+"""The catalog: the asset graph, and what an asset's page says."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from analytics_assets_tests.ui.conftest import Scene
+from analytics_assets_tests.ui.deployment import LOCATION
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+EDGES = {
+    ("accounts", "campaigns"),
+    ("accounts", "audiences"),
+    ("accounts", "audience_rules"),
+    ("accounts", "conversion_rules"),
+    ("campaigns", "campaign_items"),
+    ("campaigns", "motion_ads"),
+}
+ASSETS = {name for edge in EDGES for name in edge}
+
+# The boxes and arrows of the graph; an arrow is from and to the boxes beside which it ends.
+DRAWN_GRAPH = """() => {
+    const boxes = [...document.querySelectorAll("foreignObject")].map((box) => {
+        const [x, y, width, height] = ["x", "y", "width", "height"].map((name) =>
+            parseFloat(box.getAttribute(name)));
+        const name = box.firstElementChild.innerText.trim().split("\\n")[0];
+        return {name, x, y, width, height};
+    });
+    const beside = (edgeOf, x, y) => boxes.find((box) =>
+        Math.abs(edgeOf(box) - x) < 20 && box.y <= y && y <= box.y + box.height)?.name;
+    const arrows = [...document.querySelectorAll("path[marker-end]")].map((path) => {
+        const numbers = path.getAttribute("d").match(/-?[\\d.]+/g).map(Number);
+        const [toX, toY] = numbers.slice(-2);
+        return [
+            beside((box) => box.x + box.width, numbers[0], numbers[1]),
+            beside((box) => box.x, toX, toY),
+        ];
+    });
+    return {names: boxes.map((box) => box.name), arrows};
+}"""
+
+
+def test_the_graph_shows_the_assets_and_their_edges(page: Page, scene: Scene):
+    page.goto(f"/locations/{LOCATION}/asset-groups/analytics")
+    for name in ASSETS:
+        expect(page.locator("foreignObject").get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.locator("path[marker-end]").first).to_be_attached()
+    drawn = page.evaluate(DRAWN_GRAPH)
+    assert sorted(drawn["names"]) == sorted(ASSETS)
+    assert sorted(tuple(arrow) for arrow in drawn["arrows"]) == sorted(EDGES)
+
+    nodes = scene.deployment.graphql(
+        "{ assetNodes { assetKey { path } groupName dependencyKeys { path } } }"
+    )["assetNodes"]
+    assert {node["groupName"] for node in nodes} == {"analytics"}
+    assert {"/".join(node["assetKey"]["path"]) for node in nodes} == ASSETS
+    assert {
+        ("/".join(key["path"]), "/".join(node["assetKey"]["path"]))
+        for node in nodes
+        for key in node["dependencyKeys"]
+    } == EDGES
+
+
+def test_an_asset_is_described_down_to_its_columns(page: Page):
+    page.goto("/assets/campaigns")
+    expect(page.get_by_text("The campaigns of an account")).to_be_visible()
+    expect(page.get_by_text("/v1/{account_id}/campaigns/").first).to_be_visible()
+    expect(page.get_by_text("analytics.campaigns", exact=True).first).to_be_visible()
+    types = {
+        "account_id": "text",
+        "id": "text",
+        "name": "text",
+        "daily_cap": "double",
+        "is_active": "bool",
+        "country_targeting": "json",
+        "audience_segments_multi_targeting": "json",
+    }
+    expect(page.get_by_role("cell", name="daily_cap", exact=True)).to_be_visible()
+    rows = [text.split() for text in page.get_by_role("row").all_inner_texts()]
+    shown = {words[0]: words[1:] for words in rows if words}
+    assert {name: shown[name][:1] for name in types} == {name: [types[name]] for name in types}
+    for name in ("account_id", "id"):
+        assert shown[name][1:] == ["non-nullable", "primary", "key"]
