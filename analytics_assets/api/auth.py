@@ -17,6 +17,8 @@ from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
 
 # Renewed this many seconds early, so that a token does not expire on its way.
 _MARGIN = 30.0
+# How often a request that is refused is repeated with a new token.
+_RENEWALS = 5
 
 
 class Token:
@@ -40,7 +42,7 @@ class SharedClientCredentials(OAuth2ClientCredentials):
     """dlt's client credentials, with one token request at a time and renewal after a 401.
 
     A token is renewed once for all who wait for it. When the API refuses a token (it was revoked,
-    or the API keeps only the newest), it is renewed once and the request repeated.
+    or the API keeps only the newest), it is renewed and the request repeated, a few times at most.
     """
 
     def __post_init__(self) -> None:
@@ -96,19 +98,17 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
-        if response.status_code != 401:
-            return response
-        request = response.request.copy()
-        scheme, _, refused = str(request.headers.get("Authorization", "")).partition(" ")
-        if scheme != "Bearer":  # `requests` drops the header where a redirect leaves the host
-            return response
-        response.close()
-        request.headers["Authorization"] = f"Bearer {self._valid_token(refused)}"
-        # as `requests` itself repeats a request in HTTPDigestAuth
-        repeated: Response = response.connection.send(request, **kwargs)
-        repeated.history.append(response)
-        repeated.request = request
-        return repeated
+        for _ in range(_RENEWALS):
+            request = response.request.copy()
+            scheme, _, refused = str(request.headers.get("Authorization", "")).partition(" ")
+            # `requests` drops the header where a redirect leaves the host
+            if response.status_code != 401 or scheme != "Bearer":
+                break
+            request.headers["Authorization"] = f"Bearer {self._valid_token(refused)}"
+            # as `requests` itself repeats a request in HTTPDigestAuth
+            response = response.connection.send(request, **kwargs)
+            response.request = request
+        return response
 
 
 def client_credentials(settings: ApiSettings, session: requests.Session) -> SharedClientCredentials:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -22,15 +25,17 @@ from requests.exceptions import (
     SSLError,
     Timeout,
 )
+from urllib3.exceptions import ReadTimeoutError
 
 from analytics_assets.api import statistics
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
-from analytics_assets.api.pace import Paces
+from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.settings import ApiSettings, extract_workers
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
 # a refusal that names no time
 _DEFAULT_RETRY_AFTER = 1.0
+_LONGEST_RETRY_AFTER = 1e9
 _QUOTED_LENGTH = 200
 # up to this share of the backoff factor is added to the wait before a retry
 _JITTER = 0.5
@@ -56,10 +61,23 @@ class Client:
 
 
 def make_client(settings: ApiSettings) -> Client:
-    """Builds the client of one process: all workers share its pace and its token."""
+    """A client with a pace and a token of its own."""
     token_session = _session(settings, HTTPAdapter())
     api_session = _session(settings, ApiAdapter(settings))
     return Client(api_session, client_credentials(settings, token_session))
+
+
+def shared_client(settings: ApiSettings) -> Client:
+    """The client for the settings: all workers and runs of a process share its pace and token."""
+    key = (*settings.items(), extract_workers())
+    with _clients_lock:
+        if key not in _clients:
+            _clients[key] = make_client(settings)
+        return _clients[key]
+
+
+_clients: dict[tuple[Any, ...], Client] = {}
+_clients_lock = threading.Lock()
 
 
 def _session(settings: ApiSettings, adapter: HTTPAdapter) -> requests.Session:
@@ -78,14 +96,18 @@ def _session(settings: ApiSettings, adapter: HTTPAdapter) -> requests.Session:
         request_backoff_factor=settings.backoff_factor,
         request_max_retry_delay=settings.max_retry_delay,
     ).session
+    # A redirect is followed without retries of its own: the request is tried again as a whole.
+    plain = dlt_requests.Session(timeout=settings.timeout, raise_for_status=False)
+    session.resolve_redirects = plain.resolve_redirects  # type: ignore[method-assign]
     # Proxies and certificates of the environment are looked up once, not for each request; the
     # netrc file, which could replace our Authorization header, not at all.
     environment = session.merge_environment_settings(settings.base_url, {}, None, None, None)
-    session.proxies.update(environment["proxies"])
-    session.verify = environment["verify"]
-    session.trust_env = False
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
+    for configured in (session, plain):
+        configured.proxies.update(environment["proxies"])
+        configured.verify = environment["verify"]
+        configured.trust_env = False
+        configured.mount("http://", adapter)
+        configured.mount("https://", adapter)
     return session
 
 
@@ -113,19 +135,44 @@ class ApiAdapter(HTTPAdapter):
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
         pace = self._paces.of(reading.account_id)
-        waited = pace.wait()
-        with self._in_flight:
+        with self._place(pace) as waited:
             reading.add(requests=1, retries=int(attempt > 1), throttled=waited)
-            sent_at = time.monotonic()
-            response = super().send(request, *args, **kwargs)
-            _ = response.content  # read here, so that a body that is cut is tried again
-        if response.status_code == 429:
-            delay = retry_after(response.headers.get("Retry-After"))
-            pace.refused(sent_at, min(delay, self._max_delay))
-        else:
-            pace.accepted()
+            response = self._send(pace, request, *args, **kwargs)
         if response.status_code == 200:
             keep_answer(response)
+        return response
+
+    @contextmanager
+    def _place(self, pace: Pace) -> Iterator[float]:
+        """A place among the requests in flight, while the pace is open; yields seconds waited."""
+        waited = pace.wait()
+        self._in_flight.acquire()
+        while pace.closed:  # since it queued for the place, which others may use meanwhile
+            self._in_flight.release()
+            waited += pace.wait()
+            self._in_flight.acquire()
+        try:
+            yield waited
+        finally:
+            self._in_flight.release()
+
+    def _send(self, pace: Pace, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        sent_at = time.monotonic()
+        try:
+            response = super().send(request, *args, **kwargs)
+            _ = response.content  # read here, so that a body that is cut is tried again
+        except requests.RequestException as error:
+            error.request = error.request or request
+            raise
+        asked_delay = response.headers.get("Retry-After")
+        delay = min(retry_after(asked_delay), self._max_delay)
+        if asked_delay is not None:
+            # in the one form that dlt's client reads without fail
+            response.headers["Retry-After"] = str(math.ceil(delay))
+        if response.status_code == 429:
+            pace.refused(sent_at, delay)
+        else:
+            pace.accepted()
         return response
 
 
@@ -140,22 +187,36 @@ def keep_answer(response: Response) -> None:
     """Parses the answer once, and keeps it for `response.json()`.
 
     Raises:
-        InvalidAnswer: It is not a JSON object with a list of `results`.
+        InvalidAnswer: It is not a JSON object with a list of objects as `results`.
     """
-    where = request_line(response)
+    where = f"{request_line(response)} answers 200"
     try:
-        answer = json.loads(response.content, parse_constant=_refuse_constant)
-    except ValueError:
-        raise InvalidAnswer(f"{where} answers 200 with {_kind(response)}, not JSON") from None
+        answer = json.loads(
+            response.content, parse_constant=_refuse_constant, parse_float=_finite_float
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidAnswer(f"{where} with {_kind(response)}, not JSON") from None
+    except ValueError as error:
+        raise InvalidAnswer(f"{where} with {error}") from None
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(results, list):
-        raise InvalidAnswer(f"{where} answers 200 without a list of `results`")
+        raise InvalidAnswer(f"{where} without a list of `results`")
+    for row in results:
+        if not isinstance(row, dict):
+            raise InvalidAnswer(f"{where} with a {type(row).__name__} where a row should be")
     response.json = lambda **_: answer  # type: ignore[method-assign]
 
 
 def _refuse_constant(name: str) -> None:
     # Python reads NaN and Infinity; RFC 8259 has no such numbers, and neither have databases' json
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"the number {name}, which is not JSON")
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:20]}, which no double can hold")
+    return number
 
 
 def retry_after(header: str | None) -> float:
@@ -163,12 +224,10 @@ def retry_after(header: str | None) -> float:
     if header is None:
         return _DEFAULT_RETRY_AFTER
     try:
-        return max(float(int(header)), 0.0)
-    except ValueError:
-        pass
-    try:
+        if header.strip().isdigit():
+            return min(float(header), _LONGEST_RETRY_AFTER)
         return max(parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return _DEFAULT_RETRY_AFTER
 
 
@@ -203,7 +262,8 @@ def _kind(response: Response) -> str:
 
 
 def _failure(error: BaseException) -> str:
-    if isinstance(error, Timeout):
+    # a timeout within the body arrives as a ConnectionError around urllib3's own
+    if isinstance(error, Timeout) or isinstance(next(iter(error.args), None), ReadTimeoutError):
         return "no answer in time"
     if isinstance(error, SSLError):
         return "no secure connection"

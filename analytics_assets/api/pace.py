@@ -17,6 +17,9 @@ _MARGIN = 0.98
 # The last second alone may have been served from what the quota had saved up.
 _RECENT_MARGIN = 0.6
 _RECENT = 1.0
+# A rate is measured only by that many answers; with fewer, it is lowered by this factor.
+_EVIDENCE = 10
+_CAUTION = 0.8
 
 
 class Pace:
@@ -42,6 +45,8 @@ class Pace:
         self._refused_at = time.monotonic()
         self._accepted = 0
         self._recent: deque[float] = deque()
+        # the rate that the last measurement gave
+        self._measured = 0.0
         # seconds between the last two refusals, until the rate is set by them
         self._span: float | None = None
 
@@ -49,6 +54,12 @@ class Pace:
     def rate(self) -> float | None:
         """The rate in force, in requests per second; None while there is no limit."""
         return self._rate
+
+    @property
+    def closed(self) -> bool:
+        """Whether the API has asked for a wait that is not over."""
+        with self._lock:
+            return self._closed_until > time.monotonic()
 
     def wait(self) -> float:
         """Blocks until a request may be sent; returns the seconds waited."""
@@ -102,12 +113,17 @@ class Pace:
         # Only now, when requests go out again: by now those in flight at the refusal are answered.
         self._forget_before(self._refused_at - _RECENT)
         recent = len(self._recent) / _RECENT * _RECENT_MARGIN
-        self._set_rate(max(self._accepted / span, recent) * _MARGIN)
+        if self._rate is None or self._accepted >= _EVIDENCE:
+            self._set_rate(max(self._accepted / span, recent) * _MARGIN)
+            self._measured = self._rate or 0.0
+        else:
+            # one endpoint that refuses again and again says little about the quota
+            self._set_rate(self._rate * _CAUTION)
         self._span = None
         self._accepted = 0
 
     def _growth(self, now: float) -> float:
-        if self._refusals == 1:
+        if self._refusals == 1 or (self._rate or 0.0) < self._measured:
             return _FAST
         return _SLOW if now - self._refused_at < _LONG else _CURIOUS
 

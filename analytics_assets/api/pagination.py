@@ -7,6 +7,7 @@ from typing import Any
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
+from analytics_assets.api.client import request_line
 from analytics_assets.errors import ReadError
 
 
@@ -15,7 +16,8 @@ class NumberedPages(BasePaginator):
 
     The first request names no page. If the answer's `metadata.total` exceeds its rows, the next
     pages are asked for by `page` and `page_size` until all rows are there. An API that ignores the
-    page sends the same list again: that list is then the whole one, and not counted twice.
+    page sends the same list again, which is not counted twice: it is an error, because the rows
+    that were announced are not there.
     """
 
     def __init__(self) -> None:
@@ -32,16 +34,16 @@ class NumberedPages(BasePaginator):
             ReadError: The pages end before all announced rows are there.
         """
         rows = data or []
-        if self._last is not None and rows == self._last:
-            rows.clear()  # the same list again: these rows are known
-            self._has_next_page = False
-            return
-        self._rows += len(rows)
+        again = bool(rows) and rows == self._last
+        if not again:
+            self._rows += len(rows)
         self._page_size = self._page_size or len(rows)
         total = _announced_total(response)
         self._has_next_page = total is not None and self._rows < total
-        if self._has_next_page and not rows:
-            raise ReadError(f"the API announces {total} rows but sends only {self._rows}")
+        if self._has_next_page and (again or not rows):
+            raise ReadError(
+                f"{request_line(response)} announces {total} rows, but only {self._rows} come"
+            )
         self._last = rows
 
     def update_request(self, request: Request) -> None:

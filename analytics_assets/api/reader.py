@@ -148,8 +148,6 @@ class Reader:
         parents: dict[str, _Keys] = {}
 
         def collect(name: str, row: Any) -> Row | None:
-            if not isinstance(row, dict):
-                raise ReadError(f"the list holds a {type(row).__name__} where a row should be")
             if name in buffers:
                 return buffers[name].add(row)
             keys = parents.setdefault(name, _Keys(RESOURCES[name], account_id))

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
-from analytics_assets.api.client import make_client
+from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import AccountRead, Reader
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.platform.progress import Progress
@@ -97,7 +97,7 @@ def ingestion(progress: Progress) -> Iterator[Ingestion]:
         settings = api_settings()
         with working_folder() as folder:
             (folder / "read").mkdir()
-            reader = Reader(make_client(settings), settings.base_url, folder / "read")
+            reader = Reader(shared_client(settings), settings.base_url, folder / "read")
             yield Ingestion(reader, progress, platform_settings(), folder)
     except AnalyticsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None

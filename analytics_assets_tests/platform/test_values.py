@@ -66,7 +66,7 @@ def test_undeclared_fields_and_other_types_are_kept(home, sync, api: SampleApi, 
     api.data.remove_key("campaigns", third, "name", account_id=account)
     assert sync("--account", account, "--resource", "campaigns").exit_code == 0
     rows = {row["id"]: row for row in warehouse_table(home, "campaigns")}
-    expected = {
+    expected: dict[str, dict[str, object]] = {
         first: {
             "new_text": "x",
             "new_number": 1.0,

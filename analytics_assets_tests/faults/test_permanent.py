@@ -1,0 +1,290 @@
+"""Faults that stay: their account fails with its cause and keeps its rows; the others go on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pytest
+from click.testing import Result
+from dagster import DagsterInstance
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets.sample_api.bodies import Bodies
+from analytics_assets.sample_api.data import ListKey
+from analytics_assets_tests.platform.records import states
+from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
+
+ATTEMPTS = 4  # one, and the default of SOURCES__ANALYTICS__MAX_RETRIES
+
+
+class Expected(NamedTuple):
+    """A fault, how often the list that it hits is asked for, and the cause that people read."""
+
+    kind: str
+    value: int | None
+    asked: int
+    cause: str
+
+
+# By the account that they hit, so that it says which one is wrong. `GET` is the request.
+FAULTS: dict[str, dict[str, Expected]] = {
+    "statuses": {
+        "s500": Expected("status", 500, ATTEMPTS, "GET answers 500: Something went wrong, "),
+        "s502": Expected("status", 502, ATTEMPTS, "GET answers 502: Something went wrong, "),
+        "s503": Expected("status", 503, ATTEMPTS, "GET answers 503: Something went wrong, "),
+        "s504": Expected("status", 504, ATTEMPTS, "GET answers 504: Something went wrong, "),
+        "html-502": Expected("html_status", 502, ATTEMPTS, "GET answers 502 with an HTML page"),
+        "s403": Expected("status", 403, 1, "GET answers 403: Something went wrong, "),
+        "s404": Expected("status", 404, 1, "GET answers 404: Something went wrong, "),
+        "html-404": Expected("html_status", 404, 1, "GET answers 404 with an HTML page"),
+    },
+    "refusals": {
+        "seconds": Expected("too_many_requests", 1, ATTEMPTS, "GET answers 429: Quota exceeded, "),
+        "none": Expected("too_many_requests", None, ATTEMPTS, "GET answers 429: Quota exceeded, "),
+        "date": Expected(
+            "too_many_requests_until", 1, ATTEMPTS, "GET answers 429: Quota exceeded, "
+        ),
+    },
+    "connections": {
+        "reset": Expected("reset", None, ATTEMPTS, "GET: no connection"),
+        "reset-in-body": Expected("reset_in_body", None, ATTEMPTS, "GET: the answer broke off"),
+        "cut": Expected("cut_with_wrong_length", None, ATTEMPTS, "GET: the answer broke off"),
+        "hang": Expected("hang", None, ATTEMPTS, "GET: no answer in time"),
+        "slow-drip": Expected("slow_drip", 10, ATTEMPTS, "GET: no answer in time"),
+    },
+    "bodies": {
+        "cut": Expected("cut_with_right_length", None, ATTEMPTS, "GET answers 200 with a body of "),
+        "html": Expected("html_200", None, ATTEMPTS, "GET answers 200 with an HTML page, not JSON"),
+        "not-json": Expected("not_json", None, ATTEMPTS, "GET answers 200 with a body of "),
+        "no-results": Expected("no_results", None, ATTEMPTS, "GET answers 200 without a list of "),
+        "null": Expected("null_results", None, ATTEMPTS, "GET answers 200 without a list of "),
+        "object": Expected("object_results", None, ATTEMPTS, "GET answers 200 without a list of "),
+    },
+}
+
+NOT_ROWS = {
+    "strings": (b'{"results": ["a", "b"]}', "str"),
+    "numbers": (b'{"results": [1, 2.5]}', "int"),
+    "nulls": (b'{"results": [null]}', "NoneType"),
+    "lists": (b'{"results": [[{"id": 1}]]}', "list"),
+    "mixed": (b'{"results": [{"id": 1}, "b"]}', "str"),
+    "bare-list": (b'[{"id": 1}]', "without a list of `results`"),
+    "nan": (b'{"results": [{"id": 1, "size": NaN}]}', "not JSON"),
+    "infinity": (b'{"results": [{"id": 1, "size": -Infinity}]}', "not JSON"),
+    "not-utf-8": (b'{"results": [{"id": 1, "name": "\xff"}]}', "not JSON"),
+    "nothing": (b"", "not JSON"),
+}
+
+BEYOND_DOUBLES = {
+    "in-json": ("audience_rules", b'{"results": [{"id": 1, "condition": {"rate": [1e999]}}]}'),
+    "undeclared": ("audiences", b'{"results": [{"id": 1, "unknown": -1e999}]}'),
+    "in-bigint": ("audiences", b'{"results": [{"id": 1, "size": 1e999}]}'),
+    "in-double": ("campaigns", b'{"results": [{"id": "%s", "cpc": 1e999}]}'),
+}
+
+
+def accounts_named(names: Mapping[str, object]) -> Callable[[], SampleData]:
+    """Makes data of two unharmed accounts and of one for each name."""
+
+    def make() -> SampleData:
+        data = SampleData.generate(accounts=2, campaigns=2, items=2, motion_ads=1, others=2)
+        for name in names:
+            data.add_account(name)
+        return data
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("api", "faults"),
+    [pytest.param(accounts_named(faults), faults, id=group) for group, faults in FAULTS.items()],
+    indirect=["api"],
+)
+def test_faults(home, sync, api: SampleApi, instance, monkeypatch, faults: dict[str, Expected]):
+    assert sync().exit_code == 0
+    before = rows_by_account(home)
+    change_everything(api.data)
+    paths = {account: items_path(api.data, account) for account in faults}
+    for account, (kind, value, _, _) in faults.items():
+        api.behaviour.faults.append(Fault(kind, paths[account], value=value))
+    if "hang" in faults:
+        monkeypatch.setenv("SOURCES__ANALYTICS__TIMEOUT", "1")
+    api.log.clear()
+    causes = failures(sync(), api.data)
+    asked = api.log.count_by_path()
+    assert {account: asked[path] for account, path in paths.items()} == {
+        account: expected.asked for account, expected in faults.items()
+    }
+    for account, path in paths.items():
+        cause = faults[account].cause.replace("GET", f"GET {path}")
+        assert causes[account].startswith(f"campaign_items: {cause}"), causes[account]
+    assert_unchanged_and_loaded(home, api.data, instance, set(faults), before)
+
+
+@pytest.mark.parametrize("api", [accounts_named(NOT_ROWS)], indirect=True)
+def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkeypatch):
+    assert sync().exit_code == 0
+    before = rows_by_account(home)
+    change_everything(api.data)
+    serve(
+        monkeypatch,
+        {ListKey("audiences", account): body for account, (body, _) in NOT_ROWS.items()},
+    )
+    causes = failures(sync(), api.data)
+    for account, (_, said) in NOT_ROWS.items():
+        path = ACCOUNT_RESOURCES["audiences"].path.format(account_id=account)
+        assert causes[account].startswith("audiences: "), causes[account]
+        assert f"GET {path}" in causes[account]
+        assert said in causes[account]
+    assert_unchanged_and_loaded(home, api.data, instance, set(NOT_ROWS), before)
+
+
+@pytest.mark.parametrize("api", [accounts_named(BEYOND_DOUBLES)], indirect=True)
+def test_numbers_beyond_doubles(home, sync, api: SampleApi, instance, monkeypatch):
+    assert sync().exit_code == 0
+    before = rows_by_account(home)
+    change_everything(api.data)
+    campaign = api.data.rows("campaigns", "in-double")[0]["id"]
+    serve(
+        monkeypatch,
+        {
+            ListKey(name, account): body.replace(b"%s", campaign.encode())
+            for account, (name, body) in BEYOND_DOUBLES.items()
+        },
+    )
+    causes = failures(sync(), api.data)
+    assert set(causes) == set(BEYOND_DOUBLES)
+    for account, (name, _) in BEYOND_DOUBLES.items():
+        path = ACCOUNT_RESOURCES[name].path.format(account_id=account)
+        assert causes[account].startswith(f"{name}: "), causes[account]
+        assert f"GET {path}" in causes[account]
+        assert "number" in causes[account]
+    assert_unchanged_and_loaded(home, api.data, instance, set(BEYOND_DOUBLES), before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("expired_token", None), ("revoke_tokens", None), ("status", 401)]
+)
+def test_a_list_whose_tokens_are_refused_again_and_again(
+    synced: Path, sync, api: SampleApi, instance, kind: str, value: int | None
+):
+    account = api.data.account_ids[1]
+    path = items_path(api.data, account)
+    api.behaviour.faults.append(Fault(kind, path, value=value))
+    before = rows_by_account(synced)
+    change_everything(api.data)
+    causes = failures(sync(), api.data)
+    assert list(causes) == [account]
+    assert causes[account].startswith(f"campaign_items: GET {path} answers 401: ")
+    # at least once with a new token
+    assert 2 <= api.log.count_by_path()[path] <= 6  # five times with another token
+    assert_unchanged_and_loaded(synced, api.data, instance, {account}, before)
+
+
+@pytest.mark.parametrize("resource", ["campaigns", "motion_ads", "audiences", "audience_rules"])
+def test_any_list_and_another_number_of_retries(
+    synced: Path, sync, api: SampleApi, instance, monkeypatch, resource: str
+):
+    monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "1")
+    account = api.data.account_ids[0]
+    campaign = api.data.rows("campaigns", account)[0]["id"]
+    path = ACCOUNT_RESOURCES[resource].path.format(account_id=account, parent_id=campaign)
+    api.behaviour.faults.append(Fault("status", path, value=503))
+    before = rows_by_account(synced)
+    change_everything(api.data)
+    causes = failures(sync(), api.data)
+    assert list(causes) == [account]
+    assert causes[account].startswith(f"{resource}: GET {path} answers 503: ")
+    assert api.log.count_by_path()[path] == 2
+    assert_unchanged_and_loaded(synced, api.data, instance, {account}, before)
+
+
+def test_all_accounts_fail(synced: Path, sync, api: SampleApi, instance: DagsterInstance):
+    accounts = set(api.data.account_ids)
+    api.behaviour.forbidden_accounts.update(accounts)
+    before = rows_by_account(synced)
+    causes = failures(sync(), api.data)
+    assert set(causes) == accounts
+    for cause in causes.values():
+        assert "answers 403: No permission for this account." in cause
+    # dlt's own columns included
+    assert rows_by_account(synced) == before
+    assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, (accounts, accounts))
+
+
+def items_path(data: SampleData, account: str) -> str:
+    campaign = data.rows("campaigns", account)[1]["id"]
+    return f"/v1/{account}/campaigns/{campaign}/items/"
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, bodies: Mapping[ListKey, bytes]) -> None:
+    """Makes these the bodies of some lists."""
+    encoded = Bodies.encoded
+
+    def encoded_or_body(self, key, page, *, compressed):
+        if key in bodies:
+            return bodies[key]
+        return encoded(self, key, page, compressed=compressed)
+
+    monkeypatch.setattr(Bodies, "encoded", encoded_or_body)
+
+
+def change_everything(data: SampleData) -> None:
+    """Changes every list of every account."""
+    for account in data.account_ids:
+        first, second = data.rows("campaigns", account)
+        data.update_row("campaigns", second["id"], {"name": "changed"}, account_id=account)
+        for name in ("audiences", "audience_rules", "conversion_rules"):
+            rows = data.rows(name, account)
+            data.set_rows(name, [*rows[1:], {**rows[1], "id": 4711}], account_id=account)
+        for name in ("campaign_items", "motion_ads"):
+            rows = data.rows(name, account, first["id"])
+            new = {**rows[0], "id": "4711", "title": "changed"}
+            data.set_rows(name, [*rows[1:], new], account_id=account, parent_id=first["id"])
+
+
+def rows_by_account(home: Path) -> dict[str, dict[str, list]]:
+    """Every row of every table by account, dlt's own columns included."""
+    accounts: dict[str, dict[str, list]] = {}
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        for name in ACCOUNT_RESOURCES:
+            result = connection.sql(f'SELECT * FROM analytics."{name}" ORDER BY account_id, id')
+            place = result.columns.index("account_id")
+            for row in result.fetchall():
+                accounts.setdefault(row[place], {}).setdefault(name, []).append(row)
+    return accounts
+
+
+def failures(result: Result, data: SampleData) -> dict[str, str]:
+    """The causes that the command names, each on one line, by account."""
+    assert result.exit_code == 1, result.output
+    told = re.search(r"(\d+) of (\d+) accounts failed, and nothing of them was", result.output)
+    assert told, result.output
+    lines = result.output[told.end() :].strip().splitlines()[1:]
+    causes = dict(line.split(": ", 1) for line in lines)
+    assert (int(told[1]), int(told[2])) == (len(causes), len(data.account_ids)), result.output
+    return causes
+
+
+def assert_unchanged_and_loaded(
+    home: Path,
+    data: SampleData,
+    instance: DagsterInstance,
+    failed: set[str],
+    before: dict[str, dict[str, list]],
+) -> None:
+    """The failed accounts' rows are as before, the others' as the API serves them now."""
+    now = rows_by_account(home)
+    assert {account: now[account] for account in failed} == {
+        account: before[account] for account in failed
+    }
+    accounts = set(data.account_ids)
+    for name in ACCOUNT_RESOURCES:
+        rows = [row for row in warehouse_table(home, name) if row["account_id"] not in failed]
+        assert_equal_tables(served_table(data, name, accounts - failed), rows, name)
+    assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, (accounts, failed))

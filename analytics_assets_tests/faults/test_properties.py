@@ -1,0 +1,196 @@
+"""Small pure pieces, tried with whatever an API may send."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from dlt.sources.helpers.rest_client.client import RESTClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
+
+from analytics_assets.api.client import make_client, retry_after
+from analytics_assets.api.pagination import NumberedPages
+from analytics_assets.errors import ReadError
+from analytics_assets.settings import ApiSettings
+
+# a busy machine is no failure
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+DATES = st.datetimes(timezones=st.just(timezone.utc)).map(
+    lambda moment: format_datetime(moment, usegmt=True)
+)
+NUMBERS = st.integers(-(10**30), 10**30).map(str) | st.floats().map(str)
+DATE_LIKE = st.builds(
+    "{} {} {} {}:{}:{} {}".format,
+    st.sampled_from(["Sun,", "Mon,", "Someday,", ""]),
+    st.integers(-1, 10**12),
+    st.sampled_from(["Jan", "Feb", "Dec", "Nope"]).flatmap(
+        lambda month: st.integers(-1, 10**12).map(lambda year: f"{month} {year}")
+    ),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.sampled_from(["GMT", "-0000", "+2359", "+9999", "-99999999", ""]),
+)
+# what `requests` hands over as a header
+RUBBISH = st.text(st.characters(max_codepoint=255, blacklist_characters="\r\n\0"))
+HEADERS = DATES | NUMBERS | DATE_LIKE | RUBBISH
+RUBBISH_EXAMPLES = [
+    "",
+    " ",
+    "-5",
+    "soon",
+    "1e400",
+    "9" * 400,
+    "9" * 5000,
+    "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT",
+    "Mon, 01 Jan 99999 00:00:00 GMT",
+    "Sat, 01 Jan 0001 00:00:00 -0000",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+    "\u00b2",
+]
+
+
+@patient
+@given(header=HEADERS)
+@example("9" * 400)
+@example("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT")
+@example("Sat, 01 Jan 0001 00:00:00 -0000")
+def test_retry_after_is_a_time_to_wait(header: str):
+    seconds = retry_after(header)
+    assert math.isfinite(seconds)
+    assert seconds >= 0
+
+
+@patient
+@given(seconds=st.integers(0, 10**9))
+def test_retry_after_in_seconds(seconds: int):
+    assert retry_after(str(seconds)) == seconds
+
+
+@patient
+@given(seconds=st.integers(-(10**6), 10**9))
+def test_retry_after_as_a_date(seconds: int):
+    before = datetime.now(timezone.utc)
+    moment = before.replace(microsecond=0) + timedelta(seconds=seconds)
+    waited = retry_after(format_datetime(moment, usegmt=True))
+    longest = max((moment - before).total_seconds(), 0)
+    shortest = max((moment - datetime.now(timezone.utc)).total_seconds(), 0)
+    assert shortest - 0.001 <= waited <= longest + 0.001
+
+
+def test_no_retry_after_is_a_wait_too():
+    assert retry_after(None) > 0
+
+
+@pytest.mark.parametrize("header", RUBBISH_EXAMPLES)
+def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
+    sent = []
+
+    def send(self, request, **kwargs):
+        sent.append(request)
+        answer = response(request, {"results": []})
+        if len(sent) == 1:
+            answer.status_code = 429
+            answer.headers["Retry-After"] = header
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    api = ApiSettings()
+    api.update(
+        base_url="http://api",
+        token_url="http://api/oauth/token",
+        client_id="id",
+        client_secret="secret",
+        backoff_factor=0.0,
+        max_retry_delay=0.0,
+    )
+    assert make_client(api).session.get("http://api/v1/list").status_code == 200
+    assert len(sent) == 2
+
+
+class List(HTTPAdapter):
+    """A list of numbered rows, and the ways in which servers send one."""
+
+    def __init__(self, rows: int, page_size: int, way: str, total: Any = None) -> None:
+        super().__init__()
+        self.rows = [{"id": number} for number in range(rows)]
+        self.page_size = page_size
+        self.way = way
+        self.total = total
+        self.asked: list[str] = []
+
+    def send(self, request: requests.PreparedRequest, *args, **kwargs) -> requests.Response:
+        self.asked.append(str(request.url))
+        query = parse_qs(urlsplit(str(request.url)).query)
+        if self.way == "pages":
+            size = min(int(query.get("page_size", [self.page_size])[0]), self.page_size)
+            start = (int(query.get("page", [1])[0]) - 1) * size
+            page = self.rows[start : start + size]
+            metadata: dict[str, Any] = {"total": len(self.rows), "count": len(page)}
+        else:
+            page = self.rows
+            metadata = {"total": self.total} if self.way == "whole with a total" else {}
+        return response(request, {"results": page, "metadata": metadata})
+
+
+def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:
+    answer = requests.Response()
+    answer.status_code = 200
+    answer.request = request
+    answer.url = str(request.url)
+    answer._content = json.dumps(body).encode()
+    return answer
+
+
+def collect(server: List) -> list[Any]:
+    session = requests.Session()
+    session.mount("http://", server)
+    client = RESTClient("http://api", session=session, paginator=NumberedPages())
+    return [row for page in client.paginate("/list", data_selector="results") for row in page]
+
+
+@patient
+@given(rows=st.integers(0, 60), page_size=st.integers(1, 20))
+def test_pages_are_collected_once_in_as_few_requests_as_possible(rows: int, page_size: int):
+    server = List(rows, page_size, "pages")
+    assert collect(server) == server.rows
+    assert len(server.asked) == max(math.ceil(rows / page_size), 1)
+
+
+@patient
+@given(
+    rows=st.integers(0, 60),
+    total=st.none() | st.text() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_a_list_without_a_usable_total_is_whole(rows: int, total: Any):
+    server = List(rows, 1, "whole with a total", total)
+    assert collect(server) == server.rows
+    assert len(server.asked) == 1
+
+
+@patient
+@given(rows=st.integers(0, 60))
+def test_a_list_without_metadata_is_whole(rows: int):
+    server = List(rows, 1, "whole")
+    assert collect(server) == server.rows
+    assert len(server.asked) == 1
+
+
+@patient
+@given(rows=st.integers(1, 60), more=st.integers(1, 100))
+def test_a_server_that_announces_more_rows_than_it_lists_is_not_believed(rows: int, more: int):
+    # it ignores the page: the rows that are missing could have been deleted, or just not be sent
+    server = List(rows, 1, "whole with a total", rows + more)
+    with pytest.raises(ReadError, match=f"announces {rows + more} rows, but only {rows} come"):
+        collect(server)
+    assert len(server.asked) == 2
