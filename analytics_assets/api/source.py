@@ -71,8 +71,8 @@ def _client(client: Client, base_url: str) -> ClientConfig:
 def _endpoint(resource: Resource, account_id: str | None, collect: Collect) -> EndpointResource:
     parts: dict[str, str] = {}
     if account_id is not None:
-        # doubled, because dlt reads braces in a path as placeholders
-        parts["account_id"] = quote(account_id, safe="").replace("{", "{{").replace("}", "}}")
+        # nothing is safe: dlt takes braces in a path for placeholders
+        parts["account_id"] = quote(account_id, safe="")
     endpoint: EndpointResource = {
         "name": resource.name,
         "processing_steps": [{"map": _collector(resource.name, collect)}, {"filter": _is_kept}],
@@ -87,7 +87,10 @@ def _endpoint(resource: Resource, account_id: str | None, collect: Collect) -> E
 def _collector(name: str, collect: Collect) -> Callable[[Any], Any]:
     def collect_row(row: Any) -> Any:
         kept = collect(name, row)
-        return None if kept is None else {"id": kept["id"], "path_id": quote(str(kept["id"]), "")}
+        if kept is None:
+            return None
+        row_id = kept.get("id")
+        return {"id": row_id, "path_id": quote(str(row_id), safe="")}
 
     return collect_row
 

@@ -127,6 +127,15 @@ def test_rows_without_a_key_and_keys_twice(home, sync, api: SampleApi, instance)
     )
 
 
+def test_an_account_without_its_number_is_an_account(home, sync, api: SampleApi, instance):
+    account = api.data.account_ids[0]
+    api.data.remove_key("accounts", account, "id", account_id=None)
+    assert sync("--resource", "accounts").exit_code == 0
+    rows = {row["account_id"]: row for row in warehouse_table(home, "accounts")}
+    assert rows[account]["id"] is None
+    assert account in instance.get_dynamic_partitions("accounts")
+
+
 def test_every_column_has_its_type(home, sync, api: SampleApi):
     assert sync().exit_code == 0
     types = dict(
