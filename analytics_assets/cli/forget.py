@@ -6,7 +6,7 @@ import os
 
 import click
 
-from analytics_assets.cli.home import ensure_dagster_home
+from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
 
 
 @click.command()
@@ -56,11 +56,9 @@ def forget(account: str, yes: bool) -> None:
 
 
 def _refuse_listed(account: str) -> None:
-    from dagster import DagsterInstance
-
     from analytics_assets.platform.partitions import known_accounts
 
-    with DagsterInstance.get() as instance:
+    with dagster_instance() as instance:
         if account in known_accounts(instance):
             raise click.ClickException(
                 f"the API still lists {account}, so that the next sync would read it again"

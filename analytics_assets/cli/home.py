@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import analytics_assets
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 
 def ensure_dagster_home() -> Path:
@@ -24,3 +30,23 @@ def ensure_dagster_home() -> Path:
         )
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+@contextmanager
+def dagster_instance() -> Iterator[DagsterInstance]:
+    """Dagster's records in its home.
+
+    Raises:
+        click.ClickException: There is no home.
+    """
+    home = ensure_dagster_home()
+    from dagster import DagsterInstance
+    from filelock import FileLock
+
+    # Two processes that find an empty home would both set up Dagster's SQLite files, and one fail.
+    with FileLock(home / ".setup.lock"):
+        instance = DagsterInstance.get()
+        instance.get_runs(limit=1)
+        instance.get_asset_keys(limit=1)
+    with instance:
+        yield instance

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
-from analytics_assets.cli.home import ensure_dagster_home
+from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -22,12 +22,9 @@ _REPOSITORY = "__repository__@analytics_assets"
 
 
 def _complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from dagster import DagsterInstance
-
     from analytics_assets.platform.partitions import known_accounts
 
-    ensure_dagster_home()
-    with DagsterInstance.get() as instance:
+    with dagster_instance() as instance:
         return [key for key in known_accounts(instance) if key.startswith(incomplete)]
 
 
@@ -59,8 +56,6 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
     """
     ensure_dagster_home()
-    from dagster import DagsterInstance
-
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
     from analytics_assets.errors import AnalyticsError
     from analytics_assets.settings import api_settings
@@ -70,7 +65,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     except AnalyticsError as error:
         raise click.ClickException(str(error)) from None
     names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
-    with DagsterInstance.get() as instance, TerminalProgress() as progress:
+    with dagster_instance() as instance, TerminalProgress() as progress:
         listed = _list_accounts(instance, progress, allow_empty)
         if not listed.success:
             raise click.ClickException(_cause(listed))
