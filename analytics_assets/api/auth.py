@@ -98,12 +98,13 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
-        for _ in range(_RENEWALS):
+        renewals = 0
+        while response.status_code == 401 and renewals < _RENEWALS:
             request = response.request.copy()
             scheme, _, refused = str(request.headers.get("Authorization", "")).partition(" ")
-            # `requests` drops the header where a redirect leaves the host
-            if response.status_code != 401 or scheme != "Bearer":
+            if scheme != "Bearer":  # `requests` drops the header where a redirect leaves the host
                 break
+            renewals += 1
             request.headers["Authorization"] = f"Bearer {self._valid_token(refused)}"
             # as `requests` itself repeats a request in HTTPDigestAuth
             response = response.connection.send(request, **kwargs)

@@ -154,4 +154,6 @@ class Paces:
         """The pace for an account's requests."""
         key = account_id if self._per_account else None
         with self._lock:
-            return self._paces.setdefault(key, Pace(self._ceiling))
+            if key not in self._paces:
+                self._paces[key] = Pace(self._ceiling)
+            return self._paces[key]

@@ -46,7 +46,5 @@ def dagster_instance() -> Iterator[DagsterInstance]:
     # Two processes that find an empty home would both set up Dagster's SQLite files, and one fail.
     with FileLock(home / ".setup.lock"):
         instance = DagsterInstance.get()
-        instance.get_runs(limit=1)
-        instance.get_asset_keys(limit=1)
     with instance:
         yield instance
