@@ -87,17 +87,41 @@ class ApiSettings(BaseConfiguration):
 
 @configspec
 class PlatformSettings(BaseConfiguration):
-    """Where the tables go.
+    """Where the tables go, what drives the platform, and who is told when it fails.
 
     Attributes:
         destination: Any SQL destination of dlt.
         dataset_name: The dataset (schema) that holds the tables.
         lock_timeout: Longest wait in seconds for another process to let go of the warehouse.
+        automation: Whether schedules and sensors are switched on from the start. Where they are
+            not, the UI switches them on.
+        sync_cron: When everything is read: the accounts are listed, then all are synced.
+        refresh_cron: When the accounts are listed, so that a new one gets its first data soon.
+        time_zone: The time zone of both, as in the IANA database.
+        sensor_interval: Seconds between two looks at what is due.
+        account_retries: How often an account that failed is tried again, before the next sync.
+        account_retry_wait: Seconds before the first of these attempts; doubles with each.
+        max_age_hours: Age of an account's rows from which on they are called old.
+        max_row_loss: The share of an account's rows that a load may take out of a table before
+            a check warns.
+        alert_webhook_url: Where failures are posted, as JSON that Slack understands.
+        ui_url: Where people reach Dagster's web UI: alerts link there.
     """
 
     destination: str = "duckdb"
     dataset_name: str = "analytics"
     lock_timeout: float = 600.0
+    automation: bool = False
+    sync_cron: str = "0 5 * * *"
+    refresh_cron: str = "30 * * * *"
+    time_zone: str = "UTC"
+    sensor_interval: int = 30
+    account_retries: int = 3
+    account_retry_wait: float = 300.0
+    max_age_hours: float = 36.0
+    max_row_loss: float = 0.5
+    alert_webhook_url: TSecretStrValue | None = None
+    ui_url: str = "http://127.0.0.1:3000"
 
 
 Spec = TypeVar("Spec", ApiSettings, PlatformSettings)

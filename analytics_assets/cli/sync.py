@@ -124,6 +124,7 @@ def _run(
     from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
     from analytics_assets.definitions import compose
+    from analytics_assets.platform.orphans import process_tags
 
     # the run's own log stays in Dagster's records; the terminal shows the progress
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -131,7 +132,7 @@ def _run(
     return job_def.execute_in_process(
         instance=instance,
         run_config={"loggers": quiet, "ops": ops},
-        tags={**(tags or {}), REPOSITORY_LABEL_TAG: _REPOSITORY},
+        tags={**(tags or {}), **process_tags(), REPOSITORY_LABEL_TAG: _REPOSITORY},
         asset_selection=asset_selection,
         raise_on_error=False,
     )

@@ -93,7 +93,7 @@ def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
     attempts = _attempts_without_loads(instance)
     run_ids = set(chain(*(runs.values() for runs in attempts.values())))
     failed = _failed_runs(instance, run_ids)
-    failures: dict[str, _RunFailure] = {}
+    failures: dict[str, RunFailure] = {}
     found = {}
     for account_id, runs in attempts.items():
         resources = tuple(name for name, run_id in runs.items() if run_id in failed)
@@ -102,12 +102,23 @@ def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
         run = max((failed[runs[name]] for name in resources), key=_ended_at)
         run_id = run.dagster_run.run_id
         if run_id not in failures:
-            failures[run_id] = _failure(instance, run_id)
+            failures[run_id] = run_failure(instance, run_id)
         cause, permanent = failures[run_id].of(account_id)
         found[account_id] = FailedAttempt(
             account_id, resources, run_id, _ended_at(run), cause, permanent, run.dagster_run.tags
         )
     return found
+
+
+def attempted_accounts(instance: dg.DagsterInstance) -> set[str]:
+    """The accounts that any run was to read, whatever came of it."""
+    events = instance.event_log_storage
+    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    return {
+        account_id
+        for name in ACCOUNT_RESOURCES
+        for account_id in events.get_latest_storage_id_by_partition(dg.AssetKey(name), planned)
+    }
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -151,8 +162,13 @@ def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, d
 
 
 @dataclass(frozen=True, slots=True)
-class _RunFailure:
-    """Why a run failed: as a whole, and for the accounts that it names."""
+class RunFailure:
+    """Why a run failed: as a whole, and for the accounts that it names.
+
+    Attributes:
+        cause: What went wrong, in one line.
+        accounts: What the run says of the accounts that failed.
+    """
 
     cause: str
     accounts: Mapping[str, Mapping[str, Any]]
@@ -165,7 +181,8 @@ class _RunFailure:
         return f"{told['resource'] or 'account'}: {told['cause']}", bool(told["permanent"])
 
 
-def _failure(instance: dg.DagsterInstance, run_id: str) -> _RunFailure:
+def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
+    """Why a run failed, by its own records."""
     types = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     # ascending: a step that failed comes before the run that did
     for entry in instance.all_logs(run_id, of_type=types):
@@ -174,10 +191,10 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> _RunFailure:
             told = event.step_failure_data.user_failure_data
             accounts = told.metadata.get("failed_accounts") if told else None
             named: Any = accounts.value if accounts else {}
-            return _RunFailure(_one_line(failure_text(event.step_failure_data)), named)
+            return RunFailure(_one_line(failure_text(event.step_failure_data)), named)
         if event is not None:
-            return _RunFailure(_one_line(f"the run ended without a cause: {event.message}"), {})
-    return _RunFailure("the run's records do not say why it failed", {})
+            return RunFailure(_one_line(f"the run ended without a cause: {event.message}"), {})
+    return RunFailure("the run's records do not say why it failed", {})
 
 
 def _load(name: str, record: dg.EventLogRecord) -> Load:
