@@ -9,6 +9,10 @@ import click
 # Each command lies in a module of its own, imported when it is used: `--help` stays quick.
 _COMMANDS = {
     "sync": ("analytics_assets.cli.sync", "Materialise all accounts, or some, in one run."),
+    "status": (
+        "analytics_assets.cli.status",
+        "Show what is loaded, how old it is and what failed.",
+    ),
     "forget": ("analytics_assets.cli.forget", "Remove what the warehouse holds of an account."),
     "sample-api": ("analytics_assets.sample_api.cli", "Serve a sample of the API, to try things."),
 }
