@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import duckdb
 from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.common.configuration.utils import ResolvedValueTrace, TraceLogContext
 from dlt.destinations.sql_client import SqlClientBase
@@ -26,6 +27,7 @@ from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
 
 # databases that take back a new table when its transaction is rolled back
 _ROLL_BACK_TABLES: Final = ("postgres", "redshift", "mssql")
+_LONG_WORD: Final = re.compile(r"[^:/@?&=\s]{4,}")
 _PASSWORD: Final = re.compile(r"://[^/@\s]*?:([^@\s]+)@")
 
 
@@ -71,12 +73,16 @@ def _probe_database(settings: PlatformSettings) -> str:
                 return f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
         except AnalyticsError:
             raise
+        except ConfigFieldMissingException as error:
+            cause = f"has no {' and no '.join(error.fields)}"
         except Exception as error:
             *_, first = causes(error)
-            cause = _redacted(_first_line(first), log.resolved_traces)
-            raise WarehouseError(
-                f"{settings.destination} cannot be reached or written: {cause}"
-            ) from None
+            text = _redacted(_first_line(first), log.resolved_traces)
+            cause = f"cannot be reached or written: {text}"
+    raise WarehouseError(
+        f"{settings.destination} {cause}: check section [destination.{settings.destination}] of"
+        " the settings"
+    )
 
 
 def _probe_dataset(settings: PlatformSettings, client: SqlClientBase[Any]) -> str:
@@ -95,9 +101,11 @@ def _probe_dataset(settings: PlatformSettings, client: SqlClientBase[Any]) -> st
 
 def _redacted(text: str, traces: Sequence[ResolvedValueTrace]) -> str:
     for trace in traces:
-        value = str(trace.value)
         if is_secret_hint(trace.hint) or trace.key == "credentials":
-            for secret in (value, *_PASSWORD.findall(value)):
+            value = str(trace.value)
+            # of a connection string that cannot be read, any part may be the password
+            parts = _PASSWORD.findall(value) or _LONG_WORD.findall(value)
+            for secret in (value, *parts):
                 text = text.replace(secret, "***")
     return text
 

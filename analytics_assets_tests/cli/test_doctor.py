@@ -419,7 +419,7 @@ def test_a_file_that_is_no_warehouse(home, doctor):
         ({"ANALYTICS__DESTINATION": "nowhere"}, "dlt has no destination 'nowhere'"),
         ({"ANALYTICS__DATASET_NAME": "warehouse"}, "DuckDB cannot tell a file warehouse.duckdb"),
         ({"ANALYTICS__LOCK_TIMEOUT": "long"}, "a setting in section [analytics] cannot be used"),
-        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem cannot be reached or written: "),
+        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem has no bucket_url"),
     ],
 )
 def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str):
@@ -439,11 +439,25 @@ def test_another_destination(home, doctor, tmp_path, monkeypatch):
         "connected to sqlalchemy; dataset analytics is not there yet;"
         " a load will show if it can be written"
     )
-    url = f"postgresql+nodriver://user:{SECRET}@127.0.0.1:1/{SECRET}"
-    monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", url)
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        f"postgresql+nodriver://user:{SECRET}@127.0.0.1:1/{SECRET}",
+        f"postgresql://user:{SECRET}",
+        f"sqlite:////nowhere/{SECRET}",
+    ],
+)
+def test_another_destination_that_cannot_be_reached(doctor, monkeypatch, credentials: str):
+    monkeypatch.setenv("ANALYTICS__DESTINATION", "sqlalchemy")
+    monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", credentials)
     checks = doctor()
     assert failed(checks) == ["warehouse"]
     assert checks["warehouse"]["detail"].startswith("sqlalchemy cannot be reached or written: ")
+    assert checks["warehouse"]["advice"] == (
+        "check section [destination.sqlalchemy] of the settings"
+    )
 
 
 def test_no_dagster_home(home, doctor, monkeypatch, tmp_path):
