@@ -55,7 +55,10 @@ class Client:
 
     def describe(self, error: BaseException) -> str:
         """One line, free of secrets, that names the request and what the API said."""
-        text = " ".join(_describe(error).split())
+        return self.redact(" ".join(_describe(error).split()))
+
+    def redact(self, text: str) -> str:
+        """The text with `***` for the secrets that the API knows."""
         for secret in (self.auth.client_secret, self.auth.token.value):
             text = text.replace(secret, "***") if secret else text
         return text

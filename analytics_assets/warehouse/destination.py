@@ -111,19 +111,33 @@ def write(
                 raise_if_disk_full(error)
                 *_, first = causes(error)
                 cause = " ".join(str(first).split()) or type(first).__name__
-                holder = _HOLDER.search(cause)
+                holder = holder_of(cause)
                 if holder is None:
                     raise WarehouseError(f"the warehouse could not be written: {cause}") from error
                 if time.monotonic() > deadline:
                     raise WarehouseError(
-                        f"the warehouse is still held by {holder[1]} after"
+                        f"the warehouse is still held by {holder} after"
                         f" {settings.lock_timeout:g} s: close it there and run again, or raise"
                         f" {_LOCK_TIMEOUT}"
                     ) from None
                 if not told:
-                    tell(f"waiting for {holder[1]}, which has the warehouse open")
+                    tell(f"waiting for {holder}, which has the warehouse open")
                     told = True
             time.sleep(_POLL_SECONDS)
+
+
+def holder_of(message: str) -> str | None:
+    """The process that, by DuckDB's error message, has the file open: `python3.11 (PID 42)`."""
+    found = _HOLDER.search(message)
+    return found[1] if found else None
+
+
+def no_writing(file: Path, error: OSError) -> WarehouseError:
+    """The error for a folder in which the DuckDB file cannot be written."""
+    return WarehouseError(
+        f"cannot write in {file.parent} ({error.strerror}): check DESTINATION__DUCKDB__CREDENTIALS"
+        " or DAGSTER_HOME"
+    )
 
 
 @contextmanager
@@ -149,10 +163,7 @@ def _queue(settings: PlatformSettings, who: str, tell: Callable[[str], object]) 
             f" this one again later, or raise {_LOCK_TIMEOUT}"
         ) from None
     except OSError as error:
-        raise WarehouseError(
-            f"cannot write in {file.parent} ({error.strerror}): check"
-            " DESTINATION__DUCKDB__CREDENTIALS or DAGSTER_HOME"
-        ) from None
+        raise no_writing(file, error) from None
     try:
         yield
     finally:
