@@ -29,7 +29,7 @@ def forget(account: str, yes: bool) -> None:
     def count_and_remove() -> dict[str, int]:
         counts = row_counts(pipeline, table_history(pipeline), account)
         if yes and any(counts.values()):
-            forget_account(pipeline, account)
+            forget_account(settings, pipeline, account)
         return counts
 
     try:
@@ -41,6 +41,8 @@ def forget(account: str, yes: bool) -> None:
                 count_and_remove,
                 who=f"analytics-assets forget (process {os.getpid()})",
                 tell=lambda line: click.echo(line, err=True),
+                pipeline=pipeline,
+                account_ids=[account],
             )
     except AnalyticsError as error:
         raise click.ClickException(str(error)) from None

@@ -20,7 +20,8 @@ from analytics_assets.settings import PlatformSettings, api_settings, platform_s
 from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.destination import write
 from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
-from analytics_assets.warehouse.replacement import TableLoad, load_source, plan
+from analytics_assets.warehouse.replacement import TableLoad, load_source
+from analytics_assets.warehouse.tables import prepare
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class Ingestion:
             history = table_history(pipeline)
             empty = {} if allow_empty else suddenly_empty(pipeline, history, resource_names, reads)
             sound = [read for read in reads if read.account_id not in empty]
-            loads = plan(resource_names, sound, history)
             if not sound:
                 return Loaded([], [], empty)
+            loads = prepare(self.settings, pipeline, resource_names, sound, history)
             results = dlt.run(
                 context=context,
                 dlt_source=load_source(loads),
@@ -87,6 +88,8 @@ class Ingestion:
             load,
             who=f"run {context.run.run_id} (process {os.getpid()})",
             tell=lambda line: self.progress.waiting(context, line),
+            pipeline=pipeline,
+            account_ids=[read.account_id for read in reads],
         )
 
 
