@@ -142,6 +142,9 @@ def _holders(client: Client, locks: Locks) -> str:
 
 
 def _drop_stale_schemas(client: Client) -> None:
+    # all runs in turn, so that each goes on only when the dropping of a schema is over
+    turn = _key(client.dataset_name, "staging")
+    client.execute_sql("SELECT pg_advisory_lock(%s)", turn)
     schemas = client.execute_sql(
         "SELECT nspname FROM pg_namespace WHERE nspname ~ %s AND pg_has_role(nspowner, 'USAGE')",
         any_layout(client.staging_dataset_name),
@@ -151,6 +154,7 @@ def _drop_stale_schemas(client: Client) -> None:
         if taken and taken[0][0]:
             drop(client, schema)
             client.execute_sql("SELECT pg_advisory_unlock(%s)", _key(schema))
+    client.execute_sql("SELECT pg_advisory_unlock(%s)", turn)
 
 
 def _key(*parts: str) -> int:

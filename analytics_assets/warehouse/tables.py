@@ -36,19 +36,24 @@ def prepare(
     Raises:
         WarehouseError: Another run was not done with its tables in time.
     """
+    loads = plan(resource_names, reads, history)
     if not is_postgres(pipeline):
-        return plan(resource_names, reads, history)
-    with making_tables(settings, pipeline):
-        pipeline.drop()  # so that dlt looks again at what the warehouse has
-        history = table_history(pipeline)
-        loads = plan(resource_names, reads, history)
-        if any(_lacks_columns(load, history) for load in loads):
-            _make_tables(pipeline, loads, history)
+        return loads
+    if _lack_columns(loads, history):
+        with making_tables(settings, pipeline):
+            pipeline.drop()  # so that dlt looks again at what the warehouse has
+            history = table_history(pipeline)
+            loads = plan(resource_names, reads, history)
+            if _lack_columns(loads, history):
+                _make_tables(pipeline, loads, history)
     return [replace(load, stored=lambda table: storable(table, pipeline)) for load in loads]
 
 
-def _lacks_columns(load: TableLoad, history: Mapping[str, Mapping[str, str]]) -> bool:
-    return not load.columns.types.keys() <= history.get(load.resource.name, {}).keys()
+def _lack_columns(loads: Sequence[TableLoad], history: Mapping[str, Mapping[str, str]]) -> bool:
+    return any(
+        not load.columns.types.keys() <= history.get(load.resource.name, {}).keys()
+        for load in loads
+    )
 
 
 def _make_tables(
