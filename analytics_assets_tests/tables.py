@@ -29,12 +29,13 @@ def read_warehouse(home: Path, sql: str) -> tuple[list[str], list[str], list[tup
         with closing(psycopg2.connect(os.environ["DESTINATION__POSTGRES__CREDENTIALS"])) as server:
             # nothing is parsed: json is text here as it is in DuckDB
             psycopg2.extras.register_default_json(server, loads=lambda text: text)
+            server.autocommit = True
             with server.cursor() as cursor:
                 cursor.execute(sql)
                 described = cursor.description or ()
                 columns = [column.name for column in described]
                 oids = [column.type_code for column in described]
-                rows = cursor.fetchall()
+                rows = cursor.fetchall() if described else []
                 cursor.execute("SELECT oid, upper(typname) FROM pg_type")
                 names = dict(cursor.fetchall())
                 return columns, [names[oid] for oid in oids], rows

@@ -74,7 +74,7 @@ def turn_of_accounts(
     with pipeline.sql_client() as client:
         dataset = client.dataset_name
         every = _key(dataset)
-        keys = sorted(_key(dataset, name) for name in names) if few else []
+        keys = [_key(dataset, name) for name in names] if few else []
         take = ("pg_advisory_lock_shared" if few else "pg_advisory_lock", [every])
         _wait(client, [take, ("pg_advisory_lock", keys)], dataset, timeout, who, tell)
         client.execute_sql(_STAY_CONNECTED)

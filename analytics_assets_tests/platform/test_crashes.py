@@ -16,10 +16,12 @@ import pytest
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
 from analytics_assets_tests.tables import (
     Row,
     assert_warehouse_equals_api,
+    on_postgres,
+    query,
     served_table,
     text_column,
     warehouse_table,
@@ -57,12 +59,12 @@ def by_account(rows: list[Row]) -> dict[str, list[str]]:
     return {account: sorted(lines) for account, lines in found.items()}
 
 
+@both_warehouses
 def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path):
     assert sync().exit_code == 0
     api.behaviour.latency = 0.01
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    writer = home / "warehouse.duckdb.writer"
     versions = {name: [by_account(served_table(api.data, name))] for name in ACCOUNT_RESOURCES}
     kills = 0
     for number, point in enumerate([*AFTER_REQUESTS, *SECONDS_INTO_THE_LOAD]):
@@ -71,11 +73,12 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path):
             versions[name].append(by_account(served_table(api.data, name)))
         api.log.clear()
         process = start_sync(TMPDIR=str(temporary))
-        kills += kill_when(process, condition(api, writer, point))
+        kills += kill_when(process, condition(home, api, point))
         for name in ACCOUNT_RESOURCES:
             for account, rows in by_account(warehouse_table(home, name)).items():
                 assert rows in [version.get(account) for version in versions[name]]
     assert kills >= len(AFTER_REQUESTS) + 2
+    assert not on_postgres() or staging_schemas(home)
 
     assert list(temporary.iterdir())  # what was killed could not clean up; the next run does
     for folder in temporary.iterdir():
@@ -83,20 +86,32 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path):
     assert start_sync(TMPDIR=str(temporary)).wait(timeout=120) == 0
     assert_warehouse_equals_api(home, api.data)
     assert list(temporary.iterdir()) == []
+    assert not on_postgres() or staging_schemas(home) == []
 
 
-def condition(api: SampleApi, writer: Path, point: float) -> Callable[[], bool]:
+def condition(home: Path, api: SampleApi, point: float) -> Callable[[], bool]:
     if isinstance(point, int):
         return lambda: api.log.requests >= point
     begun: list[float] = []
 
     def into_the_load() -> bool:
         # the load of the accounts comes first and is none of this test's
-        if not begun and api.log.requests > 5 and writer.exists():
+        if not begun and api.log.requests > 5 and loading(home):
             begun.append(time.monotonic())
         return bool(begun) and time.monotonic() - begun[0] >= point
 
     return into_the_load
+
+
+def loading(home: Path) -> bool:
+    if on_postgres():
+        return bool(staging_schemas(home))
+    return (home / "warehouse.duckdb.writer").exists()
+
+
+def staging_schemas(home: Path) -> list[str]:
+    rows = query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '_staging'")
+    return [name for (name,) in rows]
 
 
 def change_every_table(api: SampleApi, number: int) -> None:
