@@ -18,7 +18,6 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException, Con
 from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
-from dlt.destinations.exceptions import DestinationConnectionError
 
 from analytics_assets.errors import (
     AnalyticsError,
@@ -43,6 +42,14 @@ _POSTGRES: Final = "dlt.destinations.postgres"
 # what dlt needs to load Parquet files into PostgreSQL
 _POSTGRES_DRIVERS: Final = ("psycopg2", "adbc_driver_manager", "adbc_driver_postgresql")
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
+# the name that Python's database drivers have for it
+_NO_CONNECTION: Final = "OperationalError"
+# of a password with an @, the driver takes the rest for the host's name
+_PASSWORD_IN_HOST: Final = re.compile(r'host name "[^"]*@')
+_FORM: Final = (
+    "expected a form such as postgresql://user:password@host:5432/database, with special characters"
+    " of the password percent-encoded (@ is %40)"
+)
 _POLL_SECONDS: Final = 0.2
 # DuckDB's words for a file that another process has open
 _HOLDER: Final = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))")
@@ -150,7 +157,7 @@ def write(
         raise
     except Exception as error:
         raise_if_disk_full(error)
-        raise WarehouseError(_explain(error, settings, pipeline)) from error
+        raise WarehouseError(_explain(error, settings)) from error
 
 
 @contextmanager
@@ -217,7 +224,7 @@ def _while_readers_leave(
         time.sleep(_POLL_SECONDS)
 
 
-def _explain(error: Exception, settings: PlatformSettings, pipeline: Pipeline | None) -> str:
+def _explain(error: Exception, settings: PlatformSettings) -> str:
     credentials = f"DESTINATION__{settings.destination.upper()}__CREDENTIALS"
     chain = list(causes(error))
     for link in chain:
@@ -225,10 +232,7 @@ def _explain(error: Exception, settings: PlatformSettings, pipeline: Pipeline | 
             return f"missing setting: set {credentials} in the environment or in .dlt/secrets.toml"
         if isinstance(link, ConfigurationException):
             # dlt's message quotes what it was given, with the password
-            return (
-                f"{credentials} cannot be used ({type(link).__name__}): check its form, such as"
-                " postgresql://user:password@host:5432/database"
-            )
+            return f"{credentials} cannot be used ({type(link).__name__}): {_FORM}"
         if isinstance(link, MissingDependencyException):
             return (
                 f"the destination {settings.destination} needs packages that are not installed:"
@@ -237,7 +241,9 @@ def _explain(error: Exception, settings: PlatformSettings, pipeline: Pipeline | 
     cause = _first_cause(error)
     if settings.destination == DUCKDB:
         return f"the warehouse could not be written: {cause}"
-    if any(isinstance(link, DestinationConnectionError) for link in chain):
+    if type(chain[-1]).__name__ == _NO_CONNECTION:
+        if _PASSWORD_IN_HOST.search(cause):
+            return f"{credentials} cannot be used: {_FORM}"
         return f"no connection to the warehouse ({cause}): check {credentials}"
     if getattr(chain[-1], "pgcode", None) == _INSUFFICIENT_PRIVILEGE:
         return (

@@ -11,8 +11,8 @@ import pytest
 from analytics_assets_tests.tables import query, warehouse_table
 from analytics_assets_tests.warehouse.loading import load
 
-ROWS = 30
-ROUNDS = 5
+ROWS = 200
+ROUNDS = 4
 # undeclared values, for which the loads would make columns of different types
 ODD = [1, "text", [0.5]]
 
