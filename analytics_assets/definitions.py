@@ -5,20 +5,22 @@ from __future__ import annotations
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
+from analytics_assets.platform.alerts import alert_sensors
 from analytics_assets.platform.assets import account_assets, accounts_asset
-from analytics_assets.platform.jobs import refresh_accounts, sync
+from analytics_assets.platform.automation import schedules, sync_sensor
+from analytics_assets.platform.jobs import check, refresh_accounts, sync
 from analytics_assets.platform.progress import Progress
-from analytics_assets.platform.translator import without_dlt_objects
+from analytics_assets.settings import platform_settings
 
 
 def compose(progress: Progress) -> dg.Definitions:
     """The platform, with runs that report to `progress`."""
+    settings = platform_settings()
     return dg.Definitions(
-        assets=[
-            assets.map_asset_specs(without_dlt_objects)
-            for assets in (accounts_asset, account_assets)
-        ],
-        jobs=[refresh_accounts, sync],
+        assets=[accounts_asset, account_assets],
+        jobs=[refresh_accounts, sync, check],
+        schedules=schedules(settings),
+        sensors=[sync_sensor(settings), *alert_sensors(settings)],
         resources={"dlt": DagsterDltResource(), "progress": progress},
         executor=dg.in_process_executor,
     )

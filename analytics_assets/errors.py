@@ -27,6 +27,10 @@ class WarehouseError(AnalyticsError):
     """The warehouse could not be opened, read or written."""
 
 
+class AlertError(AnalyticsError):
+    """An alert could not be delivered."""
+
+
 class DiskFullError(AnalyticsError):
     """There is no room for a run's temporary files."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from dlt.common.configuration import configspec
@@ -13,7 +12,7 @@ from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
 from requests import PreparedRequest, Response
 
 from analytics_assets.errors import CredentialsError
-from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
+from analytics_assets.settings import API_SECTION, ApiSettings, public_url, setting_name
 
 # Renewed this many seconds early, so that a token does not expire on its way.
 _MARGIN = 30.0
@@ -67,18 +66,19 @@ class SharedClientCredentials(OAuth2ClientCredentials):
             return token.value
 
     def _request_token(self) -> tuple[str, float]:
+        shown_url = public_url(self.access_token_url)
         try:
             response = self.session.post(
                 self.access_token_url, allow_redirects=False, **self.build_access_token_request()
             )
         except requests.RequestException as error:
             raise CredentialsError(
-                f"no answer from the token URL {self._shown_url()} ({type(error).__name__}):"
+                f"no answer from the token URL {shown_url} ({type(error).__name__}):"
                 f" check {_setting('token_url')}"
             ) from None
         if response.status_code in (400, 401, 403):
             raise CredentialsError(
-                f"{self._shown_url()} refuses the credentials ({response.status_code}): check"
+                f"{shown_url} refuses the credentials ({response.status_code}): check"
                 f" {_setting('client_id')}, {_setting('client_secret')} and"
                 f" {_setting('token_url')}"
             )
@@ -87,15 +87,9 @@ class SharedClientCredentials(OAuth2ClientCredentials):
             return str(answer["access_token"]), float(self.parse_expiration_in_seconds(answer))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CredentialsError(
-                f"{self._shown_url()} answers {response.status_code} without an access token:"
+                f"{shown_url} answers {response.status_code} without an access token:"
                 f" check {_setting('token_url')}"
             ) from None
-
-    def _shown_url(self) -> str:
-        # without what may be secret in it: user, password, query
-        parts = urlsplit(self.access_token_url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
         renewals = 0

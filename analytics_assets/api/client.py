@@ -30,6 +30,7 @@ from urllib3.exceptions import ReadTimeoutError
 from analytics_assets.api import statistics
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
 from analytics_assets.api.pace import Pace, Paces
+from analytics_assets.api.resources import resource_of
 from analytics_assets.settings import ApiSettings, extract_workers
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
@@ -54,7 +55,10 @@ class Client:
 
     def describe(self, error: BaseException) -> str:
         """One line, free of secrets, that names the request and what the API said."""
-        text = " ".join(_describe(error).split())
+        return self.redact(" ".join(_describe(error).split()))
+
+    def redact(self, text: str) -> str:
+        """The text with `***` for the secrets that the API knows."""
         for secret in (self.auth.client_secret, self.auth.token.value):
             text = text.replace(secret, "***") if secret else text
         return text
@@ -135,9 +139,13 @@ class ApiAdapter(HTTPAdapter):
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
         pace = self._paces.of(reading.account_id)
+        resource_name = resource_of(request.path_url)
         with self._place(pace) as waited:
-            reading.add(requests=1, retries=int(attempt > 1), throttled=waited)
-            response = self._send(pace, request, *args, **kwargs)
+            reading.sent(resource_name, time.monotonic(), retry=attempt > 1, throttled=waited)
+            try:
+                response = self._send(pace, request, *args, **kwargs)
+            finally:
+                reading.answered(resource_name, time.monotonic())
         if response.status_code == 200:
             keep_answer(response)
         return response

@@ -78,3 +78,8 @@ class Resource:
         if ACCOUNT_ID in self.columns:
             return self.columns
         return (ACCOUNT_ID, *self.columns)
+
+    @property
+    def has_parent_rows(self) -> bool:
+        """Whether it is asked for once for each row of its parent."""
+        return "{parent_id}" in self.path

@@ -12,28 +12,60 @@ _current: ContextVar[RequestStatistics | None] = ContextVar("request_statistics"
 
 
 @dataclass(slots=True)
+class RequestCounts:
+    """Requests for one resource.
+
+    Attributes:
+        requests: Requests sent, retries included; token requests not included.
+        retries: Those of them that repeat a failed one.
+        throttled: Seconds that requests waited for the API's quota, over all workers.
+        started: When the first was sent (`time.monotonic`); None if there was none.
+        ended: When the last was answered.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    throttled: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the first request to the last answer."""
+        return 0.0 if self.started is None or self.ended is None else self.ended - self.started
+
+
+@dataclass(slots=True)
 class RequestStatistics:
     """Requests of one account's reading; safe to add to from many threads.
 
     Attributes:
         account_id: The account; None for requests of no account.
-        requests: Requests sent, retries included; token requests not included.
-        retries: Those of them that repeat a failed one.
-        throttled: Seconds that requests waited for the API's quota, over all workers.
+        by_resource: The counts by the name of the resource that was asked for.
     """
 
     account_id: str | None = None
-    requests: int = 0
-    retries: int = 0
-    throttled: float = 0.0
+    by_resource: dict[str, RequestCounts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def add(self, *, requests: int = 0, retries: int = 0, throttled: float = 0.0) -> None:
-        """Adds to the counts."""
+    def of(self, resource_name: str) -> RequestCounts:
+        """The counts of a resource, all zero if it was not asked for."""
+        return self.by_resource.get(resource_name) or RequestCounts()
+
+    def sent(self, resource_name: str, now: float, *, retry: bool, throttled: float) -> None:
+        """Notes a request at the time that it is sent, after it has waited `throttled` seconds."""
         with self._lock:
-            self.requests += requests
-            self.retries += retries
-            self.throttled += throttled
+            counts = self.by_resource.setdefault(resource_name, RequestCounts())
+            counts.requests += 1
+            counts.retries += retry
+            counts.throttled += throttled
+            if counts.started is None:
+                counts.started = now
+
+    def answered(self, resource_name: str, now: float) -> None:
+        """Notes the time of an answer, or of its failing to come."""
+        with self._lock:
+            self.by_resource[resource_name].ended = now
 
 
 @contextmanager

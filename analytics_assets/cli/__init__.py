@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
+
+from analytics_assets.errors import AnalyticsError
 
 # Each command lies in a module of its own, imported when it is used: `--help` stays quick.
 _COMMANDS = {
     "sync": ("analytics_assets.cli.sync", "Materialise all accounts, or some, in one run."),
+    "status": (
+        "analytics_assets.cli.status",
+        "Show what is loaded, how old it is and what failed.",
+    ),
+    "doctor": ("analytics_assets.cli.doctor", "Check settings, API, warehouse and Dagster home."),
     "forget": ("analytics_assets.cli.forget", "Remove what the warehouse holds of an account."),
     "sample-api": ("analytics_assets.sample_api.cli", "Serve a sample of the API, to try things."),
 }
@@ -25,6 +33,12 @@ class _Commands(click.Group):
             import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_")
         )
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AnalyticsError as error:
+            raise click.ClickException(str(error)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

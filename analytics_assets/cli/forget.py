@@ -18,16 +18,20 @@ def forget(account: str, yes: bool) -> None:
     Without --yes nothing is removed: it says what would be.
     """
     ensure_dagster_home()
+    from analytics_assets.api.resources import ACCOUNT_RESOURCES
     from analytics_assets.errors import AnalyticsError
     from analytics_assets.settings import platform_settings
-    from analytics_assets.warehouse.accounts import forget_account, row_counts
+    from analytics_assets.warehouse.accounts import forget_account
+    from analytics_assets.warehouse.audit import row_counts
     from analytics_assets.warehouse.destination import write
     from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
 
     _refuse_listed(account)
 
     def count_and_remove() -> dict[str, int]:
-        counts = row_counts(pipeline, table_history(pipeline), account)
+        history = table_history(pipeline)
+        tables = row_counts(pipeline, [name for name in ACCOUNT_RESOURCES if name in history])
+        counts = {name: rows.get(account, 0) for name, rows in tables.items()}
         if yes and any(counts.values()):
             forget_account(settings, pipeline, account)
         return counts

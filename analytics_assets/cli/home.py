@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import click
@@ -48,3 +49,37 @@ def dagster_instance() -> Iterator[DagsterInstance]:
         instance = DagsterInstance.get()
     with instance:
         yield instance
+
+
+def probe_dagster_home() -> str:
+    """Says where Dagster's records are, if they can be read and written. Makes no new ones.
+
+    Raises:
+        click.ClickException: They cannot.
+    """
+    home = ensure_dagster_home()
+    from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
+
+    try:
+        with TemporaryFile(dir=home) as probe:
+            probe.write(b"x")
+        reference = InstanceRef.from_dir(str(home))
+        runs = reference.run_storage_data
+        if (
+            runs is not None
+            and runs.class_name == "SqliteRunStorage"
+            and not Path(runs.config_dict["base_dir"], "runs.db").exists()
+        ):
+            return f"{home}, in which nothing is recorded yet"
+        with DagsterInstance.from_ref(reference) as instance:
+            return f"{home}, {instance.get_runs_count()} runs recorded"
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write in {home} ({error.strerror}): set DAGSTER_HOME to a folder that can be"
+        ) from None
+    except Exception as error:
+        cause = " ".join(str(error).split())
+        raise click.ClickException(
+            f"Dagster cannot open its records: {cause}: check dagster.yaml in {home}"
+        ) from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.cli.accounts import chosen_accounts, complete_account
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
 
 if TYPE_CHECKING:
@@ -21,20 +21,13 @@ if TYPE_CHECKING:
 _REPOSITORY = "__repository__@analytics_assets"
 
 
-def _complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from analytics_assets.platform.partitions import known_accounts
-
-    with dagster_instance() as instance:
-        return [key for key in known_accounts(instance) if key.startswith(incomplete)]
-
-
 @click.command()
 @click.option(
     "--account",
     "accounts",
     multiple=True,
     metavar="SLUG",
-    shell_complete=_complete_account,
+    shell_complete=complete_account,
     help="Only this account; may be given more than once. Default: all.",
 )
 @click.option(
@@ -69,7 +62,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
         listed = _list_accounts(instance, progress, allow_empty)
         if not listed.success:
             raise click.ClickException(_cause(listed))
-        account_ids = _chosen_accounts(instance, accounts)
+        account_ids = chosen_accounts(instance, accounts)
         result = (
             _sync(instance, progress, account_ids, names, allow_empty)
             if account_ids and names
@@ -124,6 +117,7 @@ def _run(
     from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
     from analytics_assets.definitions import compose
+    from analytics_assets.platform.orphans import process_tags
 
     # the run's own log stays in Dagster's records; the terminal shows the progress
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -131,31 +125,18 @@ def _run(
     return job_def.execute_in_process(
         instance=instance,
         run_config={"loggers": quiet, "ops": ops},
-        tags={**(tags or {}), REPOSITORY_LABEL_TAG: _REPOSITORY},
+        tags={**(tags or {}), **process_tags(), REPOSITORY_LABEL_TAG: _REPOSITORY},
         asset_selection=asset_selection,
         raise_on_error=False,
     )
 
 
-def _chosen_accounts(instance: dg.DagsterInstance, accounts: Sequence[str]) -> list[str]:
-    from analytics_assets.platform.partitions import known_accounts
-
-    known = known_accounts(instance)
-    for account in accounts:
-        if account not in known:
-            near = get_close_matches(account, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`accounts` lists none of that name"
-            raise click.ClickException(f"no such account: {account} ({hint})")
-    return list(dict.fromkeys(accounts)) or known
-
-
 def _cause(result: dg.ExecuteInProcessResult) -> str:
     """What the failed run says to people; an unexpected error says where its trace is."""
+    from analytics_assets.platform.records import failure_text
+
     for event in result.filter_events(lambda event: event.is_step_failure):
         data = event.step_failure_data
-        if data.user_failure_data is not None and data.user_failure_data.description:
-            return str(data.user_failure_data.description)
-        error = data.error.cause or data.error if data.error else None
-        summary = " ".join(error.message.split()) if error else "unknown error"
-        return f"{summary} (details: run {result.run_id} in the Dagster UI)"
+        details = f" (details: run {result.run_id} in the Dagster UI)"
+        return failure_text(data) + ("" if data.user_failure_data else details)
     return f"run {result.run_id} failed; see it in the Dagster UI"

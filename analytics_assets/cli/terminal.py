@@ -13,12 +13,9 @@ from rich.table import Table
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNTS
+from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.platform.progress import Progress
-
-# a longer list of accounts is shown in part: those that failed are never left out
-_ACCOUNTS_SHOWN = 40
-# Dagster's names for the rows of a partition and of a table
-_ROW_COUNTS = ("dagster/partition_row_count", "dagster/row_count")
+from analytics_assets.platform.records import ROW_COUNTS
 
 
 class TerminalProgress(Progress):
@@ -89,7 +86,7 @@ def print_summary(
     if result is not None:
         failed = [(key, "failed", "-") for key in account_ids if key not in by_account]
         done = [(key, "ok", by_account[key]) for key in account_ids if key in by_account]
-        shown = done[: max(_ACCOUNTS_SHOWN - len(failed), 0)]
+        shown = done[: max(ACCOUNTS_SHOWN - len(failed), 0)]
         console.print(_table(("account", "state", "rows"), [*failed, *shown]))
         if len(shown) < len(done):
             console.print(f"... and {len(done) - len(shown)} more accounts, all ok")
@@ -113,5 +110,5 @@ def _events(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
 
 
 def _rows(event: dg.AssetMaterialization) -> int:
-    value = next(event.metadata[key] for key in _ROW_COUNTS if key in event.metadata).value
+    value = next(event.metadata[key] for key in ROW_COUNTS if key in event.metadata).value
     return int(value)  # type: ignore[arg-type]

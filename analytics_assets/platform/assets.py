@@ -6,16 +6,18 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-from dagster_dlt import DagsterDltResource, dlt_assets
+from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.errors import ReadError
+from analytics_assets.platform.checks import check_specs
 from analytics_assets.platform.ingestion import ingestion, selected_resources
+from analytics_assets.platform.judging import check_only, check_tables
 from analytics_assets.platform.metadata import (
     ACCOUNTS_VERSION,
-    drift_metadata,
     failure,
+    load_metadata,
     materializations,
     read_metadata,
 )
@@ -28,8 +30,11 @@ from analytics_assets.platform.partitions import (
     requested_accounts,
 )
 from analytics_assets.platform.progress import Progress
-from analytics_assets.platform.translator import translator
+from analytics_assets.platform.translator import translator, without_dlt_objects
 from analytics_assets.warehouse.replacement import load_source, plan
+
+WAREHOUSE_POOL = "warehouse"
+"""Dagster's pool of the runs that may write at the same time; dagster.yaml sets how many."""
 
 ALLOW_EMPTY_HINT = (
     "If that is right, run again with --allow-empty (in the UI: allow_empty in the run's"
@@ -38,25 +43,34 @@ ALLOW_EMPTY_HINT = (
 
 
 def _declared(names: list[str]) -> dict[str, Any]:
-    """What `dlt_assets` needs to know at definition time.
+    """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
+    specs = build_dlt_asset_specs(
+        load_source(plan(names, [], {})),
+        None,  # type: ignore[arg-type]
+        translator(),
+    )
     return {
-        "dlt_source": load_source(plan(names, [], {})),
-        "dlt_pipeline": None,
-        "dagster_dlt_translator": translator(),
+        "specs": [without_dlt_objects(spec) for spec in specs],
+        "check_specs": check_specs(names),
+        "can_subset": True,
+        "pool": WAREHOUSE_POOL,
     }
 
 
-@dlt_assets(name="accounts", **_declared([ACCOUNTS.name]))
+@dg.multi_asset(name="accounts", **_declared([ACCOUNTS.name]))
 def accounts_asset(
     context: dg.AssetExecutionContext,
     config: ListConfig,
     dlt: DagsterDltResource,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckEvaluation]:  # type: ignore[type-arg]
     """Replaces the list of accounts, and keeps the partitions equal to it."""
+    if not context.selected_asset_keys:
+        yield from check_only(context, progress, [ACCOUNTS.name])
+        return
     with ingestion(progress) as run:
         read = run.reader.read_accounts_list()
         known = known_accounts(context.instance)
@@ -73,12 +87,13 @@ def accounts_asset(
         metadata={
             "dagster/row_count": read.resources[ACCOUNTS.name].rows,
             **read_metadata(read, ACCOUNTS.name),
-            **drift_metadata(loaded.tables[0]),
+            **load_metadata(loaded, ACCOUNTS.name),
         },
     )
+    yield from check_tables(context, loaded)
 
 
-@dlt_assets(
+@dg.multi_asset(
     name="account_resources",
     partitions_def=ACCOUNT_PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -89,8 +104,11 @@ def account_assets(
     config: AccountsConfig,
     dlt: DagsterDltResource,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.AssetMaterialization]:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Reads the run's accounts, and replaces the rows of those that were read whole."""
+    if not context.selected_asset_keys:
+        yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
+        return
     account_ids = requested_accounts(context, config)
     names = selected_resources(context, ACCOUNT_RESOURCES)
     reads: list[AccountRead] = []
@@ -106,7 +124,8 @@ def account_assets(
         if reads:
             progress.loading(context, len(reads))
             loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
-            yield from materializations(loaded.tables, loaded.results)
+            yield from materializations(loaded)
+            yield from check_tables(context, loaded)
             failures += [
                 _suddenly_empty(account_id, rows)
                 for account_id, rows in loaded.suddenly_empty.items()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
+from dlt import Pipeline
 
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import AccountRead, Reader
@@ -18,10 +20,13 @@ from analytics_assets.platform.progress import Progress
 from analytics_assets.platform.translator import translator
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.warehouse.accounts import suddenly_empty
+from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.destination import write
 from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.tables import prepare
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,18 @@ class Loaded:
     Attributes:
         tables: What was loaded into each table.
         results: What dlt tells of each table.
+        load_id: dlt's name for the load.
         suddenly_empty: The accounts that were not loaded, with the rows they keep.
+        before: The rows that the tables held before.
+        audits: What the tables hold now.
     """
 
     tables: Sequence[TableLoad]
     results: Sequence[dg.MaterializeResult]  # type: ignore[type-arg]
+    load_id: str
     suddenly_empty: Mapping[str, int]
+    before: RowCounts
+    audits: Mapping[str, TableAudit]
 
 
 @dataclass(frozen=True)
@@ -68,10 +79,11 @@ class Ingestion:
 
         def load() -> Loaded:
             history = table_history(pipeline)
-            empty = {} if allow_empty else suddenly_empty(pipeline, history, resource_names, reads)
+            before = row_counts(pipeline, [name for name in resource_names if name in history])
+            empty = {} if allow_empty else suddenly_empty(before, reads)
             sound = [read for read in reads if read.account_id not in empty]
             if not sound:
-                return Loaded([], [], empty)
+                return Loaded([], [], "", empty, before, {})
             loads = prepare(self.settings, pipeline, resource_names, sound, history)
             results = dlt.run(
                 context=context,
@@ -81,15 +93,31 @@ class Ingestion:
                 loader_file_format="parquet",
             )
             told = [result for result in results if isinstance(result, dg.MaterializeResult)]
-            return Loaded(loads, told, empty)
+            columns: dict[str, Collection[str]] = {**history}
+            columns |= {load.resource.name: load.columns.types for load in loads}
+            audits = audit(pipeline, columns, resource_names)
+            return Loaded(loads, told, _load_id(pipeline), empty, before, audits)
 
-        return write(
-            self.settings,
-            load,
-            who=f"run {context.run.run_id} (process {os.getpid()})",
-            tell=lambda line: self.progress.waiting(context, line),
-            pipeline=pipeline,
-            account_ids=[read.account_id for read in reads],
+        account_ids = [read.account_id for read in reads]
+        return _write(context, self.progress, self.settings, load, pipeline, account_ids)
+
+
+def audit_tables(
+    context: dg.AssetExecutionContext, progress: Progress, resource_names: Sequence[str]
+) -> Mapping[str, TableAudit]:
+    """Audits tables without a load, and without the API.
+
+    Raises:
+        WarehouseError: The warehouse could not be read.
+    """
+    settings = platform_settings()
+    with working_folder() as folder:
+        pipeline = make_pipeline(settings, folder)
+        return _write(
+            context,
+            progress,
+            settings,
+            lambda: audit(pipeline, table_history(pipeline), resource_names),
         )
 
 
@@ -104,6 +132,29 @@ def ingestion(progress: Progress) -> Iterator[Ingestion]:
             yield Ingestion(reader, progress, platform_settings(), folder)
     except AnalyticsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def _write(
+    context: dg.AssetExecutionContext,
+    progress: Progress,
+    settings: PlatformSettings,
+    work: Callable[[], Done],
+    pipeline: Pipeline | None = None,
+    account_ids: Sequence[str | None] = (),
+) -> Done:
+    return write(
+        settings,
+        work,
+        who=f"run {context.run.run_id} (process {os.getpid()})",
+        tell=lambda line: progress.waiting(context, line),
+        pipeline=pipeline,
+        account_ids=account_ids,
+    )
+
+
+def _load_id(pipeline: Pipeline) -> str:
+    info = pipeline.last_trace.last_load_info if pipeline.last_trace else None
+    return str(info.loads_ids[-1]) if info and info.loads_ids else ""
 
 
 def selected_resources(context: dg.AssetExecutionContext, names: Collection[str]) -> list[str]:

@@ -17,3 +17,9 @@ sync = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*ACCOUNT_RESOURCES),
     description="Reads everything of an account, a range of accounts or any set of them.",
 )
+
+check = dg.define_asset_job(
+    "check",
+    selection=dg.AssetSelection.all_asset_checks(),
+    description="Judges the tables as they are, without a request to the API and without a load.",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,29 +17,25 @@ from dagster._core.definitions.data_version import (
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNTS
 from analytics_assets.api.schema import Resource
-from analytics_assets.warehouse.replacement import TableLoad
+from analytics_assets.platform.ingestion import Loaded
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 
 
-def materializations(
-    loads: Sequence[TableLoad],
-    results: Sequence[dg.MaterializeResult],  # type: ignore[type-arg]
-) -> Iterator[dg.AssetMaterialization]:
+def materializations(loaded: Loaded) -> Iterator[dg.AssetMaterialization]:
     """One event per table and account, each with the account's own figures."""
-    told = {result.asset_key: result.metadata or {} for result in results}
-    for load in loads:
-        asset_key = dg.AssetKey(load.resource.name)
-        shared = {**_load_metadata(told[asset_key]), **drift_metadata(load)}
+    for load in loaded.tables:
+        name = load.resource.name
+        shared = load_metadata(loaded, name)
         for read in load.reads:
             yield dg.AssetMaterialization(
-                asset_key,
+                dg.AssetKey(name),
                 partition=read.account_id,
                 tags=_provenance(load.resource),
                 metadata={
-                    "dagster/partition_row_count": read.resources[load.resource.name].rows,
-                    **read_metadata(read, load.resource.name),
+                    "dagster/partition_row_count": read.resources[name].rows,
+                    **read_metadata(read, name),
                     **shared,
                 },
             )
@@ -48,19 +44,30 @@ def materializations(
 def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
     """The figures of one resource of one reading."""
     resource = read.resources[resource_name]
+    counts = read.statistics.of(resource_name)
     return {
         "duplicate_rows": resource.duplicates,
         "rows_without_key": resource.keyless,
-        "account_requests": read.statistics.requests,
-        "account_retries": read.statistics.retries,
-        "account_seconds_throttled": round(read.statistics.throttled, 3),
-        "account_seconds_to_read": round(read.seconds, 3),
+        "requests": counts.requests,
+        "retries": counts.retries,
+        "seconds_throttled": round(counts.throttled, 3),
+        "seconds_to_fetch": round(counts.seconds, 3),
     }
 
 
-def drift_metadata(load: TableLoad) -> dict[str, Any]:
-    """Columns beyond the declared ones, where there are any."""
-    metadata: dict[str, Any] = {}
+def load_metadata(loaded: Loaded, resource_name: str) -> dict[str, Any]:
+    """What all accounts of a load share: where it went, and columns beyond the declared ones."""
+    load = next(load for load in loaded.tables if load.resource.name == resource_name)
+    told = next(
+        result.metadata or {}
+        for result in loaded.results
+        if result.asset_key == dg.AssetKey(resource_name)
+    )
+    metadata: dict[str, Any] = {
+        "dagster/row_count": sum(audit.rows for audit in loaded.audits[resource_name].values()),
+        "dlt_load_id": loaded.load_id,
+        **{key: told[key] for key in ("destination_name", "dataset_name") if key in told},
+    }
     if load.columns.unknown:
         metadata["unknown_fields"] = sorted(load.columns.unknown)
     if load.columns.drifted:
@@ -99,7 +106,3 @@ def _provenance(resource: Resource) -> dict[str, str]:
         f"{INPUT_DATA_VERSION_TAG_PREFIX}/{ACCOUNTS.name}": ACCOUNTS_VERSION,
         f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{ACCOUNTS.name}": NULL_EVENT_POINTER,
     }
-
-
-def _load_metadata(told: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("destination_name", "dataset_name") if key in told}

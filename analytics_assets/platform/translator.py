@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_TRANSLATOR
 from dagster_dlt.translator import DltResourceTranslatorData
 
+from analytics_assets.api import resources
 from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Resource
-from analytics_assets.settings import platform_settings
+from analytics_assets.api.schema import ACCOUNT_ID, Resource
+from analytics_assets.settings import PlatformSettings, platform_settings
 
 GROUP = "analytics"
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
@@ -22,24 +26,27 @@ OWNER = "team:data-engineering"
 class AnalyticsTranslator(DagsterDltTranslator):
     """Names an asset as its resource, so that `--select campaigns` works."""
 
-    destination: str = "duckdb"
-    dataset_name: str = "analytics"
+    settings: PlatformSettings = field(default_factory=PlatformSettings)
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The asset of a dlt resource, as the resource table declares it."""
-        resource = RESOURCES[data.resource.name]
+        resource, settings = RESOURCES[data.resource.name], self.settings
+        old = timedelta(hours=settings.max_age_hours)
         return dg.AssetSpec(
             key=dg.AssetKey(resource.name),
             deps=[dg.AssetKey(resource.parent)] if resource.parent else [],
             group_name=GROUP,
             description=f"{resource.description}\n\nRead from `GET {resource.path}`.",
-            kinds={"dlt", self.destination},
+            kinds={"dlt", settings.destination},
             owners=[OWNER],
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=2 * old, warn_window=old),
             tags={"domain": "advertising", "scope": _scope(resource)},
             metadata={
                 "dagster/column_schema": column_schema(resource),
-                "dagster/table_name": f"{self.dataset_name}.{resource.name}",
-                "dagster/storage_kind": self.destination,
+                "dagster/column_lineage": column_lineage(resource),
+                "dagster/code_references": code_references(resource),
+                "dagster/table_name": f"{settings.dataset_name}.{resource.name}",
+                "dagster/storage_kind": settings.destination,
                 "endpoint": f"GET {resource.path}",
                 "key": ", ".join(resource.key),
             },
@@ -47,9 +54,8 @@ class AnalyticsTranslator(DagsterDltTranslator):
 
 
 def translator() -> AnalyticsTranslator:
-    """The translator for the destination and dataset of the settings."""
-    settings = platform_settings()
-    return AnalyticsTranslator(settings.destination, settings.dataset_name)
+    """The translator for the settings in force."""
+    return AnalyticsTranslator(platform_settings())
 
 
 def without_dlt_objects(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -77,6 +83,37 @@ def column_schema(resource: Resource) -> dg.TableSchema:
             for column in resource.table_columns
         ]
     )
+
+
+def column_lineage(resource: Resource) -> dg.TableColumnLineage:
+    """The columns that a resource's rows take from the rows that they are asked for."""
+    if resource.parent is None:
+        return dg.TableColumnLineage({})
+    taken = {ACCOUNT_ID.name: ACCOUNT_ID.name}
+    if resource.parent_column:
+        taken[resource.parent_column] = "id"
+    parent = dg.AssetKey(resource.parent)
+    return dg.TableColumnLineage(
+        {column: [dg.TableColumnDep(parent, source)] for column, source in taken.items()}
+    )
+
+
+def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
+    """Where the resource is declared, and where its rows are loaded."""
+    source = Path(resources.__file__)
+    declared = f'name="{resource.name}"'
+    lines = source.read_text(encoding="utf-8").splitlines()
+    line = next((place for place, text in enumerate(lines, 1) if declared in text), 1)
+    loaded = source.parent.parent / "platform" / "assets.py"
+    places = {"declaration": (source, line), "materialisation": (loaded, 1)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # nothing that our users can do about
+        return dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path=str(path), line_number=number, label=label)
+                for label, (path, number) in places.items()
+            ]
+        )
 
 
 def _scope(resource: Resource) -> str:

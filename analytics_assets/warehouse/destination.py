@@ -160,6 +160,12 @@ def write(
         raise WarehouseError(_explain(error, settings)) from error
 
 
+def holder_of(message: str) -> str | None:
+    """The process that, by DuckDB's error message, has the file open: `python3.11 (PID 42)`."""
+    found = _HOLDER.search(message)
+    return found[1] if found else None
+
+
 @contextmanager
 def making_tables(settings: PlatformSettings, pipeline: Pipeline) -> Iterator[None]:
     """Waits until no other run makes tables or columns, where runs write side by side.
@@ -209,17 +215,17 @@ def _while_readers_leave(
         try:
             return load()
         except Exception as error:
-            holder = _HOLDER.search(_first_cause(error))
+            holder = holder_of(_first_cause(error))
             if holder is None:
                 raise
             if time.monotonic() > deadline:
                 raise WarehouseError(
-                    f"the warehouse is still held by {holder[1]} after"
+                    f"the warehouse is still held by {holder} after"
                     f" {settings.lock_timeout:g} s: close it there and run again, or raise"
                     f" {LOCK_TIMEOUT}"
                 ) from None
             if not told:
-                tell(f"waiting for {holder[1]}, which has the warehouse open")
+                tell(f"waiting for {holder}, which has the warehouse open")
                 told = True
         time.sleep(_POLL_SECONDS)
 

@@ -44,15 +44,20 @@ def turn_at(
     except Timeout:
         raise still_writes(_read_text(holder), str(file), timeout) from None
     except OSError as error:
-        raise WarehouseError(
-            f"cannot write in {file.parent} ({error.strerror}): check"
-            " DESTINATION__DUCKDB__CREDENTIALS or DAGSTER_HOME"
-        ) from None
+        raise no_writing(file, error) from None
     try:
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def no_writing(file: Path, error: OSError) -> WarehouseError:
+    """The error for a folder in which the DuckDB file cannot be written."""
+    return WarehouseError(
+        f"cannot write in {file.parent} ({error.strerror}): check DESTINATION__DUCKDB__CREDENTIALS"
+        " or DAGSTER_HOME"
+    )
 
 
 def still_writes(holder: str, what: str, timeout: float) -> WarehouseError:

@@ -54,6 +54,11 @@ SECRET = "a-secret-that-must-not-show"
             id="unknown destination",
         ),
         pytest.param(
+            {"ANALYTICS__DESTINATION": "filesystem"},
+            "the warehouse could not be written: Missing 1 field(s) in configuration",
+            id="destination without its settings",
+        ),
+        pytest.param(
             {"ANALYTICS__DATASET_NAME": "warehouse"},
             "set ANALYTICS__DATASET_NAME or DESTINATION__DUCKDB__CREDENTIALS to another name",
             id="ambiguous dataset",

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,16 @@ class Deployment:
 
     Attributes:
         api: The sample API, which must be running.
+        settings: Further settings, as environment variables.
         home: DAGSTER_HOME.
         url: Where the web UI is, while `serving`.
     """
 
-    def __init__(self, folder: Path, api: SampleApi) -> None:
+    def __init__(
+        self, folder: Path, api: SampleApi, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.api = api
+        self.settings = dict(settings or {})
         self.home = folder / "home"
         self.url = ""
         self._elsewhere = folder / "elsewhere"
@@ -144,6 +148,7 @@ class Deployment:
             "SOURCES__ANALYTICS__CLIENT_SECRET": self.api.behaviour.client_secret,
             "SOURCES__ANALYTICS__BACKOFF_FACTOR": "0",
             "EXTRACT__WORKERS": "8",
+            **self.settings,
         }
 
 

@@ -1,0 +1,47 @@
+"""Accounts as arguments: completed, checked, and listed with those that failed first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from analytics_assets.cli.home import dagster_instance
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+ACCOUNTS_SHOWN: Final = 40
+"""A longer list of accounts is shown in part: those that are not in order are never left out."""
+
+
+def complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The accounts that begin so, for the shell."""
+    from analytics_assets.platform.partitions import known_accounts
+
+    with dagster_instance() as instance:
+        return [key for key in known_accounts(instance) if key.startswith(incomplete)]
+
+
+def chosen_accounts(instance: dg.DagsterInstance, accounts: Sequence[str]) -> list[str]:
+    """The accounts named, each once, or all where none is.
+
+    Raises:
+        click.ClickException: One is not listed.
+    """
+    from analytics_assets.platform.partitions import known_accounts
+
+    known = known_accounts(instance)
+    for account in accounts:
+        if account not in known:
+            raise click.ClickException(no_such_account(account, known))
+    return list(dict.fromkeys(accounts)) or known
+
+
+def no_such_account(account: str, known: Collection[str]) -> str:
+    """Says that an account is not among those known, and which one may be meant."""
+    near = get_close_matches(account, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "`accounts` lists none of that name"
+    return f"no such account: {account} ({hint})"

@@ -1,0 +1,223 @@
+"""`analytics-assets doctor`: checks what a sync needs, and says what to do about the rest."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.cli.accounts import complete_account, no_such_account
+from analytics_assets.cli.home import probe_dagster_home
+from analytics_assets.errors import AnalyticsError
+
+if TYPE_CHECKING:
+    from analytics_assets.api.probe import Answer
+
+_PACKAGES: Final = ("analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb")
+# how our errors end: what happened, then what to do
+_ADVICE: Final = re.compile(r"(?P<detail>.+)[:;] (?P<advice>(check|set|close|free|run) .+)")
+_ENDPOINTS: Final = tuple(f"endpoint {name}" for name in ACCOUNT_RESOURCES)
+_API_CHECKS: Final = ("token", "account list", *_ENDPOINTS, "quota headers")
+_WHAT_TO_DO: Final = (
+    ((401, 403), "have the API's owner permit the client to read it"),
+    ((429,), "the quota is used up: try later; a sync waits and tries again"),
+    (range(500, 600), "the API is in trouble: try later; a sync tries again"),
+)
+_STATES: Final = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("skip", "yellow")}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What came of a check.
+
+    Attributes:
+        name: What was checked.
+        ok: Whether it is in order; None if that could not be tried.
+        detail: What was found.
+        advice: What to do; empty where there is nothing to do.
+    """
+
+    name: str
+    ok: bool | None
+    detail: str
+    advice: str = ""
+
+
+@click.command()
+@click.option(
+    "--account",
+    metavar="SLUG",
+    shell_complete=complete_account,
+    help="Ask the API for this account's resources. Default: the first that it lists.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as a JSON list.")
+def doctor(account: str | None, as_json: bool) -> None:
+    """Check settings, API, warehouse and Dagster home, and say what to do.
+
+    It loads nothing and changes nothing: one token, and one request for each resource of one
+    account. What depends on something that failed is skipped; its `ok` is null in JSON.
+
+    Ends with exit code 0 only if nothing failed.
+    """
+    checks = []
+    for check in _checks(account):
+        checks.append(check)
+        if not as_json:
+            _print(check)
+    failed = sum(check.ok is False for check in checks)
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        what_failed = "1 check failed" if failed == 1 else f"{failed} checks failed"
+        click.secho(what_failed if failed else "all is well", bold=True)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _print(check: Check) -> None:
+    state, colour = _STATES[check.ok]
+    click.echo(f"{click.style(f'{state:<4}', fg=colour)}  {check.name:<31}  {check.detail}")
+    if check.advice:
+        click.echo(f"      -> {check.advice}")
+
+
+def _checks(account: str | None) -> Iterator[Check]:
+    home = _try("dagster home", probe_dagster_home)  # first: dlt looks for settings there, too
+    try:
+        yield from _settings()
+    except AnalyticsError as error:  # a file of settings is broken
+        yield _failed("settings", str(error))
+        yield from _skipped("settings", *_API_CHECKS, "warehouse")
+    else:
+        yield from _api(account)
+        yield _try("warehouse", _warehouse)
+    yield home
+    versions = (f"{name} {version(name)}" for name in _PACKAGES)
+    yield Check("versions", True, ", ".join([f"python {platform.python_version()}", *versions]))
+
+
+def _try(name: str, probe: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, probe())
+    except (AnalyticsError, click.ClickException) as error:
+        return _failed(name, str(error))
+
+
+def _failed(name: str, message: str) -> Check:
+    found = _ADVICE.fullmatch(message)
+    if found is None:
+        return Check(name, False, message)
+    return Check(name, False, found["detail"], found["advice"])
+
+
+def _settings() -> Iterator[Check]:
+    from analytics_assets.settings import found_settings
+
+    settings = found_settings()
+    for setting in settings:
+        if setting.origin is not None:
+            yield Check(f"setting {setting.key}", True, f"{setting.value} ({setting.origin})")
+    defaults = [f"{setting.key} {setting.value}" for setting in settings if not setting.origin]
+    if defaults:
+        yield Check("settings by default", True, ", ".join(defaults))
+
+
+def _api(account: str | None) -> Iterator[Check]:
+    from analytics_assets.api.probe import ask, probe_client, request_token
+    from analytics_assets.settings import api_settings, public_url
+
+    def get_settings() -> str:
+        return f"complete, for {public_url(api_settings().base_url)}"
+
+    yield (settings_check := _try("settings", get_settings))
+    if not settings_check.ok:
+        yield from _skipped("settings", *_API_CHECKS)
+        return
+    settings = api_settings()
+    client = probe_client(settings)
+
+    def get_token() -> str:
+        request_token(client, settings.base_url)
+        return f"{public_url(settings.token_url)} gives one"
+
+    yield (token_check := _try("token", get_token))
+    if token_check.ok:
+        yield from _questions(partial(ask, client, settings.base_url), account)
+    else:
+        yield from _skipped("token", *_API_CHECKS[1:])
+
+
+def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Check]:
+    listed = ask(ACCOUNTS)
+    asked: dict[str, Answer] = {}
+    accounts = [str(row["account_id"]) for row in listed.rows or [] if row.get("account_id")]
+    if listed.rows is not None and not accounts:
+        yield Check("account list", False, listed.line, "have the API's owner give the client one")
+    else:
+        yield _answered("account list", listed)
+    if not accounts:
+        yield from _skipped("account list", *_ENDPOINTS)
+    elif account is not None and account not in accounts:
+        yield Check("account", False, no_such_account(account, accounts))
+        yield from _skipped("account", *_ENDPOINTS)
+    else:
+        yield from _endpoints(ask, account or accounts[0], asked)
+    headers = {
+        name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
+    }
+    told = ", ".join(f"{name}: {value}" for name, value in headers.items())
+    yield Check("quota headers", True, told or "none")
+
+
+def _endpoints(
+    ask: Callable[..., Answer], account_id: str, asked: dict[str, Answer]
+) -> Iterator[Check]:
+    for name, resource in ACCOUNT_RESOURCES.items():
+        check, parent_id = f"endpoint {name}", ""
+        if any(answer.status == HTTPStatus.TOO_MANY_REQUESTS for answer in asked.values()):
+            yield from _skipped("quota", check)  # it would have to wait as long as the API says
+            continue
+        if resource.has_parent_rows and resource.parent is not None:
+            parent = asked.get(resource.parent)
+            if parent is None or parent.rows is None:
+                yield from _skipped(f"endpoint {resource.parent}", check)
+                continue
+            if not parent.rows:
+                missing = f"not tried, because {account_id} has no {resource.parent}"
+                yield Check(check, None, missing, "choose another account with --account")
+                continue
+            parent_id = str(parent.rows[0].get("id"))
+        asked[name] = ask(resource, account_id, parent_id)
+        yield _answered(check, asked[name])
+
+
+def _answered(name: str, answer: Answer) -> Check:
+    if answer.rows is not None:
+        return Check(name, True, answer.line)
+    from analytics_assets.settings import API_SECTION, setting_name
+
+    # no answer, or one that the API itself would not give
+    url = f"check {setting_name(API_SECTION, 'base_url')}, and what lies between here and the API"
+    known = (text for statuses, text in _WHAT_TO_DO if answer.status in statuses)
+    return Check(name, False, answer.line, next(known, url))
+
+
+def _skipped(reason: str, *names: str) -> Iterator[Check]:
+    for name in names:
+        yield Check(name, None, f"needs {reason}")
+
+
+def _warehouse() -> str:
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.probe import probe_warehouse
+
+    return probe_warehouse(platform_settings())

@@ -1,0 +1,221 @@
+"""What drives the platform by itself: when the accounts are listed, and which are synced then.
+
+Schedules list the accounts. One sensor decides which of them to sync, so that no two reasons lead
+to two runs over the same account. What it knows is in Dagster's records, and not in a cursor: what
+was asked for and did not succeed is asked for again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
+from typing import Final
+
+import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.platform.assets import account_assets
+from analytics_assets.platform.checks import check_specs
+from analytics_assets.platform.jobs import refresh_accounts, sync
+from analytics_assets.platform.orphans import fail_orphans
+from analytics_assets.platform.partitions import known_accounts, run_target
+from analytics_assets.platform.records import (
+    FailedAttempt,
+    attempted_accounts,
+    failed_attempts,
+    unfinished_runs,
+)
+from analytics_assets.settings import PlatformSettings, platform_settings
+
+THEN_TAG: Final = "analytics/then"
+SYNC_ALL: Final = "sync all"
+REASON_TAG: Final = "analytics/reason"
+REFRESH_TAG: Final = "analytics/refresh"
+RETRY_TAG: Final = "analytics/retry"
+
+
+def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
+    """The two schedules, switched on if the settings say so."""
+    status = (
+        dg.DefaultScheduleStatus.RUNNING
+        if settings.automation
+        else dg.DefaultScheduleStatus.STOPPED
+    )
+
+    @dg.schedule(
+        name="list_accounts_then_sync_all",
+        job=refresh_accounts,
+        cron_schedule=settings.sync_cron,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+        description="Lists the accounts; when that has succeeded, all of them are synced in one"
+        " run (by the sensor sync_accounts_that_are_due).",
+    )
+    def list_then_sync(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _list_accounts(context.instance, {THEN_TAG: SYNC_ALL})
+
+    @dg.schedule(
+        name="list_accounts_to_find_new",
+        job=refresh_accounts,
+        cron_schedule=settings.refresh_cron,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+        description="Lists the accounts, so that a new one gets its first data soon (by the sensor"
+        " sync_accounts_that_are_due). One request.",
+    )
+    def list_only(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _list_accounts(context.instance, {})
+
+    return [list_then_sync, list_only]
+
+
+def sync_sensor(settings: PlatformSettings) -> dg.SensorDefinition:
+    """The sensor that syncs accounts, switched on if the settings say so."""
+
+    @dg.sensor(
+        name="sync_accounts_that_are_due",
+        jobs=[sync, refresh_accounts],
+        minimum_interval_seconds=settings.sensor_interval,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING
+            if settings.automation
+            else dg.DefaultSensorStatus.STOPPED
+        ),
+        description="Starts one run at a time: over all accounts after they were listed by"
+        " schedule, over new accounts at once, and over those that failed when their wait is over."
+        " What the API has refused for good (403, 404) waits for the next run over all.",
+    )
+    def sync_accounts_that_are_due(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        return _decide(context.instance, platform_settings(), time.time())
+
+    return sync_accounts_that_are_due
+
+
+def _list_accounts(
+    instance: dg.DagsterInstance, tags: Mapping[str, str]
+) -> dg.RunRequest | dg.SkipReason:
+    same = dg.RunsFilter(
+        job_name=refresh_accounts.name, statuses=NOT_FINISHED_STATUSES, tags=dict(tags)
+    )
+    if under_way := instance.get_runs(same, limit=1):
+        return dg.SkipReason(f"the accounts are being listed, by run {under_way[0].run_id}")
+    return dg.RunRequest(tags=dict(tags))
+
+
+def _decide(
+    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+) -> dg.RunRequest | dg.SkipReason:
+    fail_orphans(instance, unfinished_runs(instance))
+    if under_way := unfinished_runs(instance):
+        return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
+    for request in _due(instance, settings, now):
+        if request is not None:
+            return request
+    return dg.SkipReason("no account is new, and none that failed is due again")
+
+
+def _due(
+    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+) -> Iterator[dg.RunRequest | dg.SkipReason | None]:
+    """What there is to do, the most urgent first; each is looked for only if it is its turn."""
+    yield _refresh(instance, settings, now)
+    yield _all_after_refresh(instance)
+    yield _new_accounts(instance)
+    yield _failed_accounts(instance, settings, now)
+
+
+def _refresh(
+    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+) -> dg.RunRequest | dg.SkipReason | None:
+    """The first list of accounts, or another attempt at the last one, if that failed."""
+    runs = instance.get_run_records(dg.RunsFilter(job_name=refresh_accounts.name), limit=1)
+    if not runs:
+        return _refresh_request("the accounts were never listed", retry=0)
+    run = runs[0].dagster_run
+    if not run.is_finished:
+        return dg.SkipReason(f"the accounts are being listed, by run {run.run_id}")
+    if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(THEN_TAG) != SYNC_ALL:
+        return None
+    retry = _retries(run.tags)
+    if not _is_due(settings, retry, runs[0].end_time or now, now):
+        return None
+    return _refresh_request(f"run {run.run_id} failed", retry + 1)
+
+
+def _refresh_request(reason: str, retry: int) -> dg.RunRequest:
+    tags = {THEN_TAG: SYNC_ALL, REASON_TAG: reason, RETRY_TAG: str(retry)}
+    return dg.RunRequest(job_name=refresh_accounts.name, tags=tags)
+
+
+def _all_after_refresh(instance: dg.DagsterInstance) -> dg.RunRequest | None:
+    """All accounts, once after each list that was made for it."""
+    refreshes = dg.RunsFilter(
+        job_name=refresh_accounts.name,
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        tags={THEN_TAG: SYNC_ALL},
+    )
+    for refresh in instance.get_runs(refreshes, limit=1):
+        tags = {REFRESH_TAG: refresh.run_id}
+        if not instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=tags), limit=1):
+            reason = f"all accounts, after run {refresh.run_id} has listed them"
+            return _sync_request(instance, known_accounts(instance), reason, tags)
+    return None
+
+
+def _new_accounts(instance: dg.DagsterInstance) -> dg.RunRequest | None:
+    """The accounts that no run has tried to read yet."""
+    attempted = attempted_accounts(instance)
+    new = [account for account in known_accounts(instance) if account not in attempted]
+    return _sync_request(instance, new, "new accounts", {})
+
+
+def _failed_accounts(
+    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+) -> dg.RunRequest | None:
+    """Accounts whose attempt failed some time ago; those with as many retries in one run."""
+    due = [
+        attempt
+        for attempt in failed_attempts(instance).values()
+        if not attempt.permanent and _is_due(settings, _retries(attempt.tags), attempt.at, now)
+    ]
+    for (retries, resources), attempts in groupby(sorted(due, key=_kind), key=_kind):
+        accounts = [attempt.account_id for attempt in attempts]
+        tags = {RETRY_TAG: str(retries + 1)}
+        return _sync_request(instance, accounts, "accounts that failed", tags, resources)
+    return None
+
+
+def _sync_request(
+    instance: dg.DagsterInstance,
+    account_ids: Collection[str],
+    reason: str,
+    tags: Mapping[str, str],
+    resources: Collection[str] = tuple(ACCOUNT_RESOURCES),
+) -> dg.RunRequest | None:
+    if not account_ids:
+        return None
+    target = run_target(instance, account_ids, account_assets.op.name)
+    return dg.RunRequest(
+        job_name=sync.name,
+        run_config={"ops": dict(target.ops)},
+        tags={**target.tags, **tags, REASON_TAG: reason},
+        asset_selection=[dg.AssetKey(name) for name in resources],
+        asset_check_keys=[spec.key for spec in check_specs(resources)],
+    )
+
+
+def _kind(attempt: FailedAttempt) -> tuple[int, tuple[str, ...]]:
+    return _retries(attempt.tags), attempt.resources
+
+
+def _retries(tags: Mapping[str, str]) -> int:
+    return int(tags.get(RETRY_TAG, "0"))
+
+
+def _is_due(settings: PlatformSettings, retries: int, ended_at: float, now: float) -> bool:
+    wait = settings.account_retry_wait * 2**retries
+    return retries < settings.account_retries and now >= ended_at + wait

@@ -1,0 +1,162 @@
+"""`analytics-assets status`: what Dagster's records say, without API, warehouse or settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from datetime import datetime
+
+import pytest
+from click.testing import CliRunner, Result
+from dagster import DagsterRunStatus
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import Fault, SampleApi, SampleData
+
+NEVER = {"last_load": None, "age_seconds": None, "rows": None, "run_id": None}
+
+
+@pytest.fixture
+def status(home, monkeypatch):
+    """`analytics-assets status` in this process, in which no setting is set."""
+    from analytics_assets.cli import main
+
+    def run(*arguments: str) -> Result:
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("SOURCES__")]:
+                patch.delenv(name)
+            return CliRunner().invoke(main, ["status", *arguments], catch_exceptions=False)
+
+    return run
+
+
+def accounts_of(result: Result) -> dict[str, dict]:
+    assert result.exit_code == 0, result.output
+    return {account["account_id"]: account for account in json.loads(result.stdout)["accounts"]}
+
+
+def test_before_the_first_sync(status):
+    result = status()
+    assert (result.exit_code, result.output) == (
+        0,
+        "no accounts yet: run `analytics-assets sync`\n",
+    )
+    assert json.loads(status("--json").stdout) == {
+        "accounts_list": NEVER,
+        "accounts": [],
+        "unfinished_runs": [],
+    }
+
+
+@pytest.mark.parametrize("api", [SampleData.generate(accounts=4, campaigns=2)], indirect=True)
+def test_every_state(home, sync, status, api: SampleApi, instance):
+    good, bad, part, never = api.data.account_ids
+    api.behaviour.faults.append(Fault("status", f"/v1/{bad}/*", value=403))
+    assert sync("--account", good, "--account", bad).exit_code == 1
+    assert sync("--account", part, "--resource", "audiences").exit_code == 0
+
+    document = json.loads(status("--json").stdout)
+    assert document["accounts_list"]["rows"] == 4
+    assert document["unfinished_runs"] == []
+    assert [account["account_id"] for account in document["accounts"]] == [bad, part, never, good]
+    accounts = accounts_of(status("--json"))
+    states = {account_id: account["state"] for account_id, account in accounts.items()}
+    assert states == {bad: "failed", part: "partly", never: "never", good: "ok"}
+    assert accounts[bad]["failure"].pop("at") is not None
+    run = next(run for run in instance.get_runs() if "range_start" in str(run.tags))
+    assert accounts[bad]["failure"] == {
+        "resources": list(ACCOUNT_RESOURCES),
+        "cause": accounts[bad]["failure"]["cause"],
+        "permanent": True,
+        "run_id": run.run_id,
+    }
+    assert accounts[never]["resources"] == dict.fromkeys(ACCOUNT_RESOURCES, NEVER)
+    for name, load in accounts[good]["resources"].items():
+        assert load["rows"] == len(api.data.table(name, [good]))
+        loaded_at = datetime.fromisoformat(load["last_load"])
+        assert loaded_at.utcoffset() is not None
+        assert abs(time.time() - load["age_seconds"] - loaded_at.timestamp()) < 5
+        assert load["run_id"] == run.run_id
+    assert accounts[good]["rows"] == sum(
+        len(api.data.table(name, [good])) for name in ACCOUNT_RESOURCES
+    )
+
+    lines = status().stdout.splitlines()
+    shown = [line.split()[:2] for line in account_lines(status())]
+    assert shown == [["failed", bad], ["partly", part], ["never", never], ["ok", good]]
+    cause = accounts[bad]["failure"]["cause"]
+    assert f"/v1/{bad}/" in cause
+    assert any(cause in line and line.split()[0] == "failed" for line in lines)
+    assert lines[-1].startswith("4 accounts (1 failed, 1 partly, 1 never, 1 ok), listed ")
+
+
+def test_one_account_resource_by_resource(home, sync, status, api: SampleApi):
+    first, *_ = api.data.account_ids
+    assert sync().exit_code == 0
+    api.behaviour.faults.append(Fault("status", f"/v1/{first}/*", value=403))
+    assert sync("--account", first, "--resource", "audiences").exit_code == 1
+    lines = status("--account", first).stdout.splitlines()
+    assert lines[0] == f"{first}: failed"
+    assert "and will again: audiences: GET /v1/" in lines[1]
+    states = {
+        words[1]: (words[0], words[2])
+        for words in (line.split() for line in lines[2:])
+        if words[1:2] and words[1] in ACCOUNT_RESOURCES
+    }
+    assert states == {
+        name: ("failed" if name == "audiences" else "ok", str(len(api.data.table(name, [first]))))
+        for name in ACCOUNT_RESOURCES
+    }
+    assert set(accounts_of(status("--account", first, "--json"))) == {first}
+
+
+def test_an_unknown_account(home, sync, status, api: SampleApi):
+    assert sync("--resource", "accounts").exit_code == 0
+    result = status("--account", "acme-0001-sx", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: no such account: acme-0001-sx (did you mean acme-0001-sc?)\n"
+
+
+def test_a_run_that_has_not_ended(home, sync, status, api: SampleApi, instance):
+    assert sync().exit_code == 0
+    run = next(run for run in instance.get_runs() if run.job_name == "sync")
+    instance.add_run(run._replace(run_id="4711", status=DagsterRunStatus.STARTED))
+    assert "run 4711 (sync) has not ended: STARTED" in status().stdout.splitlines()
+    assert json.loads(status("--json").stdout)["unfinished_runs"] == [
+        {"run_id": "4711", "job": "sync", "status": "STARTED"}
+    ]
+
+
+@pytest.mark.parametrize("api", [SampleData.generate(accounts=45, campaigns=0)], indirect=True)
+def test_many_accounts_are_shown_in_part_but_not_those_amiss(home, sync, status, api: SampleApi):
+    bad = api.data.account_ids[-1]
+    api.behaviour.forbidden_accounts.add(bad)
+    assert sync("--resource", "campaigns").exit_code == 1
+    assert len(account_lines(status())) == 45
+
+    assert sync().exit_code == 1
+    lines = account_lines(status())
+    assert (len(lines), lines[0].split()[:2]) == (40, ["failed", bad])
+    assert "... and 5 more accounts, all ok" in status().stdout.splitlines()
+    assert len(accounts_of(status("--json"))) == 45
+
+
+def account_lines(result: Result) -> list[str]:
+    return [line for line in result.stdout.splitlines() if "-sc" in line]
+
+
+def test_needs_neither_api_nor_warehouse(commands, home, sync, api: SampleApi):
+    assert sync().exit_code == 0
+    (home / "warehouse.duckdb").unlink()
+    api.log.clear()
+    commands.environment = {
+        "SOURCES__ANALYTICS__BASE_URL": "",
+        "SOURCES__ANALYTICS__CLIENT_SECRET": "",
+        "ANALYTICS__DESTINATION": "nowhere",
+    }
+    result = commands.analytics_assets("status", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {account["state"] for account in json.loads(result.stdout)["accounts"]} == {"ok"}
+    assert api.log.requests == 0
+    assert not (home / "warehouse.duckdb").exists()

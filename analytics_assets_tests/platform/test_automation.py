@@ -1,0 +1,248 @@
+"""What the schedules and the sensor ask for, from what Dagster's records hold."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import datetime, timezone
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance, DagsterRunStatus
+
+from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.definitions import compose
+from analytics_assets.platform.progress import Progress
+from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.platform.records import states
+from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
+
+SENSOR = "sync_accounts_that_are_due"
+
+
+class Automation:
+    """The automation, one tick at a time; what a tick asks for runs in this process."""
+
+    def __init__(self, instance: DagsterInstance) -> None:
+        self.instance = instance
+
+    def tick(self) -> dg.RunRequest | None:
+        """What the sensor asks for; None with the reason in `skipped`."""
+        defs = compose(Progress())
+        sensor = defs.resolve_sensor_def(SENSOR)
+        context = dg.build_sensor_context(instance=self.instance, definitions=defs)
+        data = sensor.evaluate_tick(context)
+        self.skipped = data.skip_message or ""
+        assert len(data.run_requests or []) <= 1
+        return data.run_requests[0] if data.run_requests else None
+
+    def schedule(self, name: str) -> dg.RunRequest | None:
+        defs = compose(Progress())
+        context = dg.build_schedule_context(
+            instance=self.instance, scheduled_execution_time=datetime.now(timezone.utc)
+        )
+        data = defs.resolve_schedule_def(name).evaluate_tick(context)
+        self.skipped = data.skip_message or ""
+        return data.run_requests[0] if data.run_requests else None
+
+    def run(self, request: dg.RunRequest | None, job: str = "refresh_accounts") -> bool:
+        assert request is not None, self.skipped
+        job_def = compose(Progress()).resolve_job_def(request.job_name or job)
+        result = job_def.execute_in_process(
+            instance=self.instance,
+            run_config=request.run_config,
+            tags=request.tags,
+            asset_selection=request.asset_selection,
+            raise_on_error=False,
+        )
+        return result.success
+
+
+@pytest.fixture
+def automation(instance: DagsterInstance) -> Automation:
+    return Automation(instance)
+
+
+def accounts_read(api: SampleApi) -> set[str]:
+    return {
+        entry.path.split("/")[2] for entry in api.log.entries if entry.path.startswith("/v1/")
+    } - {"users"}
+
+
+def test_from_nothing_to_all_accounts_and_then_one_run_per_schedule(
+    home, automation: Automation, api: SampleApi
+):
+    first = automation.tick()
+    assert first is not None
+    assert (first.job_name, first.tags["analytics/then"]) == ("refresh_accounts", "sync all")
+    assert automation.run(first)
+    request = automation.tick()
+    assert request is not None
+    assert request.job_name == "sync"
+    assert automation.run(request)
+    assert_warehouse_equals_api(home, api.data)
+    assert automation.tick() is None
+    assert "no account is new" in automation.skipped
+
+    assert automation.run(automation.schedule("list_accounts_to_find_new"))
+    assert automation.tick() is None  # nothing new: no run
+
+    assert automation.run(automation.schedule("list_accounts_then_sync_all"))
+    api.log.clear()
+    assert automation.run(automation.tick())
+    assert accounts_read(api) == set(api.data.account_ids)
+    assert automation.tick() is None  # once after each list
+
+
+def test_new_accounts_get_their_first_data_in_one_run(
+    home, automation: Automation, sync, api, instance
+):
+    first, second, third = api.data.account_ids
+    fourth = api.data.add_account()
+    assert sync("--account", second).exit_code == 0  # so that the others are no neighbours
+    api.log.clear()
+    request = automation.tick()
+    assert request is not None
+    assert request.tags["analytics/reason"] == "new accounts"
+    assert automation.run(request)
+    assert accounts_read(api) == {first, third, fourth}
+    assert states(instance) == {
+        name: ({first, second, third, fourth}, set()) for name in ACCOUNT_RESOURCES
+    }
+    assert automation.tick() is None
+
+
+def test_failed_accounts_are_tried_again_alone_and_not_for_ever(
+    home, automation: Automation, sync, api, monkeypatch
+):
+    broken, refused, sound = api.data.account_ids
+    monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "0")
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRIES", "2")
+    api.behaviour.faults.append(Fault("status", f"/v1/{broken}/campaigns/", value="500"))
+    api.behaviour.faults.append(Fault("status", f"/v1/{refused}/campaigns/", value="403"))
+    assert sync("--resource", "campaigns", "--resource", "audiences").exit_code == 1
+    assert automation.tick() is None  # its wait is not over
+
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
+    for attempt in ("1", "2"):
+        api.log.clear()
+        request = automation.tick()
+        assert request is not None
+        assert request.tags["analytics/retry"] == attempt
+        assert {key.to_user_string() for key in request.asset_selection or ()} == {
+            "campaigns",
+            "audiences",
+        }
+        assert not automation.run(request)
+        assert accounts_read(api) == {broken}
+    assert automation.tick() is None  # as often as the setting says
+
+    api.behaviour.faults.clear()
+    assert sync("--account", sound).exit_code == 0
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRIES", "3")
+    assert automation.run(automation.tick())  # healed
+    assert {row["account_id"] for row in warehouse_table(home, "campaigns")} == {broken, sound}
+    assert automation.tick() is None  # the refusal waits for the next run over all
+
+
+def test_waits_grow(automation: Automation, sync, api, monkeypatch, instance):
+    account = api.data.account_ids[0]
+    monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "0")
+    api.behaviour.faults.append(Fault("status", f"/v1/{account}/campaigns/", value="500"))
+    now = [0.0]
+    clock = SimpleNamespace(time=lambda: now[0])
+    monkeypatch.setattr("analytics_assets.platform.automation.time", clock)
+    assert sync("--resource", "campaigns").exit_code == 1
+    for wait in (300, 600, 1200):
+        ended = instance.get_run_records(limit=1)[0].end_time
+        assert ended is not None
+        now[0] = ended + wait - 1
+        assert automation.tick() is None
+        now[0] = ended + wait
+        assert not automation.run(automation.tick())
+
+
+def test_a_list_of_accounts_that_failed_is_made_again(automation: Automation, api, monkeypatch):
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
+    monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "0")
+    api.behaviour.faults.append(Fault("status", "*/allowed-accounts", value="500"))
+    assert not automation.run(automation.schedule("list_accounts_then_sync_all"))
+    api.behaviour.faults.clear()
+    assert automation.run(automation.tick())
+    request = automation.tick()
+    assert request is not None
+    assert "all accounts" in request.tags["analytics/reason"]
+
+
+UNFINISHED = {
+    "a run over accounts": ("sync", "sync_accounts_that_are_due", "has not ended"),
+    "the list of accounts": ("refresh_accounts", "sync_accounts_that_are_due", "being listed"),
+    "the list, by another schedule": (
+        "refresh_accounts",
+        "list_accounts_to_find_new",
+        "being listed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("job", "name", "reason"), UNFINISHED.values(), ids=UNFINISHED)
+def test_nothing_piles_up_while_a_run_is_going(
+    automation: Automation, instance: DagsterInstance, job: str, name: str, reason: str
+):
+    job_def = compose(Progress()).resolve_job_def(job)
+    run = instance.create_run_for_job(job_def, status=DagsterRunStatus.STARTED)
+    asked = automation.tick() if name == SENSOR else automation.schedule(name)
+    assert asked is None
+    assert run.run_id in automation.skipped
+    assert reason in automation.skipped
+
+
+def test_a_run_whose_process_was_killed_does_not_block(automation: Automation, instance, sync):
+    assert sync().exit_code == 0
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    job_def = compose(Progress()).resolve_job_def("sync")
+    runs = {
+        pid: instance.create_run_for_job(
+            job_def,
+            status=DagsterRunStatus.STARTED,
+            tags={"analytics/process": f"{host}:{pid}"},
+        )
+        for host, pid in (
+            (socket.gethostname(), gone.pid),
+            (socket.gethostname(), os.getpid()),
+            ("elsewhere", gone.pid + 1),
+        )
+    }
+    assert automation.tick() is None
+    status = {pid: instance.get_run_by_id(run.run_id).status for pid, run in runs.items()}
+    assert status == {
+        gone.pid: DagsterRunStatus.FAILURE,
+        os.getpid(): DagsterRunStatus.STARTED,
+        gone.pid + 1: DagsterRunStatus.STARTED,
+    }
+
+
+@pytest.mark.parametrize("switched_on", [False, True])
+def test_automation_is_off_until_it_is_switched_on(home, monkeypatch, switched_on: bool):
+    if switched_on:
+        monkeypatch.setenv("ANALYTICS__AUTOMATION", "true")
+        monkeypatch.setenv("ANALYTICS__SYNC_CRON", "15 4 * * 1")
+        monkeypatch.setenv("ANALYTICS__REFRESH_CRON", "*/10 * * * *")
+        monkeypatch.setenv("ANALYTICS__TIME_ZONE", "Europe/Berlin")
+        monkeypatch.setenv("ANALYTICS__ALERT_WEBHOOK_URL", "https://hooks.example.com/secret")
+    defs = compose(Progress())
+    assert defs.schedules
+    assert defs.sensors
+    for definition in (*defs.schedules, *defs.sensors):
+        assert definition.default_status.value == ("RUNNING" if switched_on else "STOPPED")
+    found = [defs.resolve_schedule_def(schedule.name) for schedule in defs.schedules]
+    crons = [(schedule.cron_schedule, schedule.execution_timezone) for schedule in found]
+    assert crons == (
+        [("15 4 * * 1", "Europe/Berlin"), ("*/10 * * * *", "Europe/Berlin")]
+        if switched_on
+        else [("0 5 * * *", "UTC"), ("30 * * * *", "UTC")]
+    )
