@@ -17,7 +17,7 @@ BIN := .venv/bin
 CODE := $(wildcard analytics_assets analytics_assets_tests benchmarks)
 INSTALL := PYTHON="$(PYTHON)" sh tools/install.sh
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes \
-	--no-strip-extras --no-emit-index-url --no-emit-find-links --group dev \
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --group dev --extra postgres \
 	--custom-compile-command "make lock" $(ARGS)
 
 help: ## List the targets

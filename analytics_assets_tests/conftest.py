@@ -9,14 +9,19 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.postgres_server import PostgresServer, running
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+# Runs a test once with each warehouse; without it, a test runs with DuckDB.
+both_warehouses = pytest.mark.parametrize("warehouse", ["duckdb", "postgres"], indirect=True)
 
 
 @pytest.fixture
@@ -26,8 +31,32 @@ def api(request: pytest.FixtureRequest) -> Iterator[SampleApi]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process."""
+    # not in pytest's own folder: the server runs as another user if the tests run as root
+    with TemporaryDirectory(prefix="postgres-") as folder, running(Path(folder)) as server:
+        yield server
+
+
 @pytest.fixture
-def home(tmp_path: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> Path:
+def warehouse(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings of an empty warehouse; which one, by parameter."""
+    if getattr(request, "param", "duckdb") == "duckdb":
+        yield {}
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as database:
+        yield {
+            "ANALYTICS__DESTINATION": "postgres",
+            "DESTINATION__POSTGRES__CREDENTIALS": server.url(database),
+        }
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path, api: SampleApi, warehouse: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A fresh DAGSTER_HOME, with the settings that lead to the sample API."""
     home = tmp_path / "home"
     home.mkdir()
@@ -43,6 +72,7 @@ def home(tmp_path: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> Pat
         "SOURCES__ANALYTICS__CLIENT_SECRET": "sample-secret",
         "SOURCES__ANALYTICS__BACKOFF_FACTOR": "0",
         "EXTRACT__WORKERS": "8",
+        **warehouse,
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg2
+import psycopg2.extras
 
 from analytics_assets.api.resources import RESOURCES
 from analytics_assets.sample_api import SampleData
@@ -15,17 +19,38 @@ from analytics_assets.sample_api import SampleData
 Row = dict[str, Any]
 
 
-def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
+def on_postgres() -> bool:
+    return os.environ.get("ANALYTICS__DESTINATION") == "postgres"
+
+
+def read_warehouse(home: Path, sql: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+    """Columns, their types and the rows, from the warehouse that the settings name."""
+    if on_postgres():
+        with closing(psycopg2.connect(os.environ["DESTINATION__POSTGRES__CREDENTIALS"])) as server:
+            # nothing is parsed: json is text here as it is in DuckDB
+            psycopg2.extras.register_default_json(server, loads=lambda text: text)
+            server.autocommit = True
+            with server.cursor() as cursor:
+                cursor.execute(sql)
+                described = cursor.description or ()
+                columns = [column.name for column in described]
+                oids = [column.type_code for column in described]
+                rows = cursor.fetchall() if described else []
+                cursor.execute("SELECT oid, upper(typname) FROM pg_type")
+                names = dict(cursor.fetchall())
+                return columns, [names[oid] for oid in oids], rows
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
-        return connection.sql(sql).fetchall()
+        result = connection.sql(sql)
+        return result.columns, [str(type_) for type_ in result.types], result.fetchall()
+
+
+def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    return read_warehouse(home, sql)[2]
 
 
 def warehouse_table(home: Path, name: str) -> list[Row]:
     """All rows and columns but dlt's own; `json` columns parsed."""
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
-        result = connection.sql(f'SELECT * FROM analytics."{name}"')
-        columns, types = result.columns, [str(type_) for type_ in result.types]
-        rows = result.fetchall()
+    columns, types, rows = read_warehouse(home, f'SELECT * FROM analytics."{name}"')
     return [
         {
             column: json.loads(value) if type_ == "JSON" and value is not None else value
@@ -72,6 +97,8 @@ def assert_warehouse_equals_api(
 
 
 def _expected(value: Any, column_type: str) -> Any:
+    if column_type == "text" and isinstance(value, str) and on_postgres():
+        return value.replace("\0", "\ufffd")  # PostgreSQL cannot store it
     return float(value) if column_type == "double" and type(value) is int else value
 
 

@@ -33,7 +33,7 @@ def forget(account: str, yes: bool) -> None:
         tables = row_counts(pipeline, [name for name in ACCOUNT_RESOURCES if name in history])
         counts = {name: rows.get(account, 0) for name, rows in tables.items()}
         if yes and any(counts.values()):
-            forget_account(pipeline, account)
+            forget_account(settings, pipeline, account)
         return counts
 
     try:
@@ -45,6 +45,8 @@ def forget(account: str, yes: bool) -> None:
                 count_and_remove,
                 who=f"analytics-assets forget (process {os.getpid()})",
                 tell=lambda line: click.echo(line, err=True),
+                pipeline=pipeline,
+                account_ids=[account],
             )
     except AnalyticsError as error:
         raise click.ClickException(str(error)) from None

@@ -22,12 +22,9 @@ from analytics_assets.settings import PlatformSettings, api_settings, platform_s
 from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.destination import write
-from analytics_assets.warehouse.pipeline import (
-    make_pipeline,
-    table_history,
-    working_folder,
-)
-from analytics_assets.warehouse.replacement import TableLoad, load_source, plan
+from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
+from analytics_assets.warehouse.replacement import TableLoad, load_source
+from analytics_assets.warehouse.tables import prepare
 
 Done = TypeVar("Done")
 
@@ -87,7 +84,7 @@ class Ingestion:
             sound = [read for read in reads if read.account_id not in empty]
             if not sound:
                 return Loaded([], [], "", empty, before, {})
-            loads = plan(resource_names, sound, history)
+            loads = prepare(self.settings, pipeline, resource_names, sound, history)
             results = dlt.run(
                 context=context,
                 dlt_source=load_source(loads),
@@ -101,7 +98,8 @@ class Ingestion:
             audits = audit(pipeline, columns, resource_names)
             return Loaded(loads, told, _load_id(pipeline), empty, before, audits)
 
-        return _write(context, self.progress, self.settings, load)
+        account_ids = [read.account_id for read in reads]
+        return _write(context, self.progress, self.settings, load, pipeline, account_ids)
 
 
 def audit_tables(
@@ -141,12 +139,16 @@ def _write(
     progress: Progress,
     settings: PlatformSettings,
     work: Callable[[], Done],
+    pipeline: Pipeline | None = None,
+    account_ids: Sequence[str | None] = (),
 ) -> Done:
     return write(
         settings,
         work,
         who=f"run {context.run.run_id} (process {os.getpid()})",
         tell=lambda line: progress.waiting(context, line),
+        pipeline=pipeline,
+        account_ids=account_ids,
     )
 
 

@@ -10,9 +10,11 @@ from dlt import Pipeline
 from analytics_assets.api.reader import AccountRead, ResourceRead
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.api.statistics import RequestStatistics
+from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.pipeline import table_history
-from analytics_assets.warehouse.replacement import load_source, plan
+from analytics_assets.warehouse.replacement import load_source
+from analytics_assets.warehouse.tables import prepare
 
 
 def suddenly_empty(before: RowCounts, reads: Iterable[AccountRead]) -> dict[str, int]:
@@ -37,10 +39,11 @@ def suddenly_empty(before: RowCounts, reads: Iterable[AccountRead]) -> dict[str,
     return found
 
 
-def forget_account(pipeline: Pipeline, account_id: str) -> None:
+def forget_account(settings: PlatformSettings, pipeline: Pipeline, account_id: str) -> None:
     """Removes an account's rows from all tables: a load in which it has none."""
     history = table_history(pipeline)
     names: Sequence[str] = [name for name in ACCOUNT_RESOURCES if name in history]
     nothing = {name: ResourceRead(Path()) for name in names}
     read = AccountRead(account_id, nothing, RequestStatistics(), seconds=0.0)
-    pipeline.run(load_source(plan(names, [read], history)), loader_file_format="parquet")
+    loads = prepare(settings, pipeline, names, [read], history)
+    pipeline.run(load_source(loads), loader_file_format="parquet")

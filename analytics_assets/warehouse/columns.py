@@ -16,7 +16,8 @@ from analytics_assets.api.schema import ColumnType, Resource
 # Which type gets a new field's column, if its values are of several: numbers with a fraction go
 # before those without, because the column of the first holds the second too.
 _ORDER: tuple[ColumnType, ...] = ("text", "double", "bigint", "bool", "json")
-_NAMING = NamingConvention()
+# as long as PostgreSQL takes them, so that the columns have the same names everywhere
+_NAMING = NamingConvention(max_length=63)
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class TableColumns:
         if name in self.unknown and holds(self.types[name], value):
             return name
         variant = f"{name}__v_{value_type(value)}"
+        variant = _NAMING.shorten_identifier(variant, variant, _NAMING.max_length)
         self.types.setdefault(variant, value_type(value))
         return variant
 

@@ -1,18 +1,23 @@
-"""What depends on the destination: where it is, and who may write to it."""
+"""What depends on the destination: where it is, what it stores, who may write, what went wrong."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
 import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+from dlt import Pipeline
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
-from filelock import FileLock, Timeout
+from dlt.common.exceptions import MissingDependencyException
 
 from analytics_assets.errors import (
     AnalyticsError,
@@ -27,10 +32,24 @@ from analytics_assets.settings import (
     dagster_home,
     setting_name,
 )
+from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
+from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
+from analytics_assets.warehouse.staging import drop, own_layout
 
 DUCKDB: Final = "duckdb"
 _DUCKDB_CREDENTIALS: Final = "destination.duckdb.credentials"
-_LOCK_TIMEOUT: Final = setting_name(PLATFORM_SECTION, "lock_timeout")
+_POSTGRES: Final = "dlt.destinations.postgres"
+# what dlt needs to load Parquet files into PostgreSQL
+_POSTGRES_DRIVERS: Final = ("psycopg2", "adbc_driver_manager", "adbc_driver_postgresql")
+_INSUFFICIENT_PRIVILEGE: Final = "42501"
+# the name that Python's database drivers have for it
+_NO_CONNECTION: Final = "OperationalError"
+# of a password with an @, the driver takes the rest for the host's name
+_PASSWORD_IN_HOST: Final = re.compile(r'host name "[^"]*@')
+_FORM: Final = (
+    "expected a form such as postgresql://user:password@host:5432/database, with special characters"
+    " of the password percent-encoded (@ is %40)"
+)
 _POLL_SECONDS: Final = 0.2
 # DuckDB's words for a file that another process has open
 _HOLDER: Final = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))")
@@ -41,8 +60,12 @@ Loaded = TypeVar("Loaded")
 def make_destination(settings: PlatformSettings) -> AnyDestination:
     """The destination of the settings; DuckDB lies in DAGSTER_HOME unless it is set elsewhere.
 
+    Every other destination gets a staging dataset for itself: loads that share one lose rows, and
+    report success.
+
     Raises:
-        SettingsError: dlt knows no such destination, or it cannot hold the dataset.
+        SettingsError: dlt knows no such destination, its packages are not installed, or it cannot
+            hold the dataset.
     """
     file = duckdb_file(settings)
     if file is not None and file.stem == settings.dataset_name:
@@ -53,14 +76,21 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
         )
     if settings.destination == DUCKDB and not _duckdb_credentials():
         return cast(AnyDestination, dlt.destinations.duckdb(str(default_duckdb())))
+    staging = {}
+    if settings.destination != DUCKDB:
+        staging = {"staging_dataset_name_layout": own_layout()}
     try:
-        destination: AnyDestination | None = Destination.from_reference(settings.destination)
+        destination: AnyDestination | None = Destination.from_reference(
+            settings.destination, **staging
+        )
     except UnknownDestinationModule:
         raise SettingsError(
             f"dlt has no destination {settings.destination!r}: set"
             f" {setting_name(PLATFORM_SECTION, 'destination')} to one such as duckdb or postgres"
         ) from None
     assert destination is not None
+    if destination.destination_type == _POSTGRES:
+        _import_drivers()
     return destination
 
 
@@ -78,52 +108,56 @@ def duckdb_file(settings: PlatformSettings) -> Path | None:
     return None if location.startswith((":", "md:")) else Path(location)
 
 
+def is_postgres(pipeline: Pipeline) -> bool:
+    """Whether the pipeline loads into PostgreSQL, under whatever name."""
+    return bool(pipeline.destination.destination_type == _POSTGRES)
+
+
+def storable(table: pa.Table, pipeline: Pipeline) -> pa.Table:
+    """The table as the destination can hold it: PostgreSQL has no U+0000, it gets U+FFFD."""
+    if is_postgres(pipeline):
+        for index, field in enumerate(table.schema):
+            if pa.types.is_string(field.type):
+                text = pc.replace_substring(table[field.name], "\0", "\ufffd")
+                table = table.set_column(index, field, text)
+    return table
+
+
 def write(
     settings: PlatformSettings,
     load: Callable[[], Loaded],
     *,
     who: str,
     tell: Callable[[str], object],
+    pipeline: Pipeline | None = None,
+    account_ids: Iterable[str | None] = (),
 ) -> Loaded:
-    """Runs `load` when the destination admits it: DuckDB admits one process at a time.
+    """Runs `load` when the destination admits it.
 
-    Our own runs queue for a lock file. A reader that holds the DuckDB file is waited for, too.
+    DuckDB admits one process at a time: our own runs queue for a lock file, and a reader that holds
+    the DuckDB file is waited for, too. In PostgreSQL, loads of different accounts go on side by
+    side. Of other destinations nothing is known: loads of one machine queue.
 
     Args:
         settings: Where the warehouse is, and how long to wait for it.
         load: The load. It is called again after it found the DuckDB file taken.
         who: What waiting runs are told about this one.
         tell: Takes a line that says for whom this one waits.
+        pipeline: Where `load` writes to; None if it only reads.
+        account_ids: The accounts that it replaces; None stands for the list of accounts.
 
     Raises:
         WarehouseError: The warehouse was not free within the setting `lock_timeout`, or the load
             failed.
     """
-    deadline = time.monotonic() + settings.lock_timeout
-    told = False
-    with _queue(settings, who, tell):
-        while True:
-            try:
-                return load()
-            except AnalyticsError:
-                raise
-            except Exception as error:
-                raise_if_disk_full(error)
-                *_, first = causes(error)
-                cause = " ".join(str(first).split()) or type(first).__name__
-                holder = holder_of(cause)
-                if holder is None:
-                    raise WarehouseError(f"the warehouse could not be written: {cause}") from error
-                if time.monotonic() > deadline:
-                    raise WarehouseError(
-                        f"the warehouse is still held by {holder} after"
-                        f" {settings.lock_timeout:g} s: close it there and run again, or raise"
-                        f" {_LOCK_TIMEOUT}"
-                    ) from None
-                if not told:
-                    tell(f"waiting for {holder}, which has the warehouse open")
-                    told = True
-            time.sleep(_POLL_SECONDS)
+    try:
+        with _turn(settings, pipeline, account_ids, who, tell):
+            return _while_readers_leave(settings, load, tell)
+    except AnalyticsError:
+        raise
+    except Exception as error:
+        raise_if_disk_full(error)
+        raise WarehouseError(_explain(error, settings)) from error
 
 
 def holder_of(message: str) -> str | None:
@@ -132,50 +166,113 @@ def holder_of(message: str) -> str | None:
     return found[1] if found else None
 
 
-def no_writing(file: Path, error: OSError) -> WarehouseError:
-    """The error for a folder in which the DuckDB file cannot be written."""
-    return WarehouseError(
-        f"cannot write in {file.parent} ({error.strerror}): check DESTINATION__DUCKDB__CREDENTIALS"
-        " or DAGSTER_HOME"
-    )
+@contextmanager
+def making_tables(settings: PlatformSettings, pipeline: Pipeline) -> Iterator[None]:
+    """Waits until no other run makes tables or columns, where runs write side by side.
+
+    Raises:
+        WarehouseError: The other run was not done within the setting `lock_timeout`.
+    """
+    if not is_postgres(pipeline):
+        yield
+        return
+    with turn_of_tables(pipeline, timeout=settings.lock_timeout):
+        yield
 
 
 @contextmanager
-def _queue(settings: PlatformSettings, who: str, tell: Callable[[str], object]) -> Iterator[None]:
-    file = duckdb_file(settings)
-    if file is None:
+def _turn(
+    settings: PlatformSettings,
+    pipeline: Pipeline | None,
+    account_ids: Iterable[str | None],
+    who: str,
+    tell: Callable[[str], object],
+) -> Iterator[None]:
+    file, timeout = duckdb_file(settings), settings.lock_timeout
+    if file is not None:
+        with turn_at(file, timeout=timeout, who=who, tell=tell):
+            yield
+    elif pipeline is None:
         yield
-        return
-    lock = FileLock(f"{file}.lock")
-    # beside the lock, because to look at the lock file is to empty it
-    holder = Path(f"{file}.writer")
-    try:
-        Path(lock.lock_file).touch()  # the lock itself would wait for a folder that is not there
+    elif is_postgres(pipeline):
+        with turn_of_accounts(pipeline, account_ids, timeout=timeout, who=who, tell=tell):
+            yield
+    else:
+        with turn_at(dagster_home() / "warehouse", timeout=timeout, who=who, tell=tell):
+            try:
+                yield
+            finally:
+                with pipeline.sql_client() as client:
+                    drop(client, client.staging_dataset_name)
+
+
+def _while_readers_leave(
+    settings: PlatformSettings, load: Callable[[], Loaded], tell: Callable[[str], object]
+) -> Loaded:
+    deadline = time.monotonic() + settings.lock_timeout
+    told = False
+    while True:
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            tell(f"waiting for {_read_text(holder)}, which writes to {file}")
-            lock.acquire(timeout=settings.lock_timeout)
-        holder.write_text(who)
-    except Timeout:
-        raise WarehouseError(
-            f"{_read_text(holder)} still writes to {file} after {settings.lock_timeout:g} s: run"
-            f" this one again later, or raise {_LOCK_TIMEOUT}"
-        ) from None
-    except OSError as error:
-        raise no_writing(file, error) from None
-    try:
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+            return load()
+        except Exception as error:
+            holder = holder_of(_first_cause(error))
+            if holder is None:
+                raise
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"the warehouse is still held by {holder} after"
+                    f" {settings.lock_timeout:g} s: close it there and run again, or raise"
+                    f" {LOCK_TIMEOUT}"
+                ) from None
+            if not told:
+                tell(f"waiting for {holder}, which has the warehouse open")
+                told = True
+        time.sleep(_POLL_SECONDS)
 
 
-def _read_text(holder: Path) -> str:
-    try:
-        return holder.read_text() or "another run"
-    except OSError:
-        return "another run"
+def _explain(error: Exception, settings: PlatformSettings) -> str:
+    credentials = f"DESTINATION__{settings.destination.upper()}__CREDENTIALS"
+    chain = list(causes(error))
+    for link in chain:
+        if isinstance(link, ConfigFieldMissingException):
+            return f"missing setting: set {credentials} in the environment or in .dlt/secrets.toml"
+        if isinstance(link, ConfigurationException):
+            # dlt's message quotes what it was given, with the password
+            return f"{credentials} cannot be used ({type(link).__name__}): {_FORM}"
+        if isinstance(link, MissingDependencyException):
+            return (
+                f"the destination {settings.destination} needs packages that are not installed:"
+                f" pip install {' '.join(link.dependencies)}"
+            )
+    cause = _first_cause(error)
+    if settings.destination == DUCKDB:
+        return f"the warehouse could not be written: {cause}"
+    if type(chain[-1]).__name__ == _NO_CONNECTION:
+        if _PASSWORD_IN_HOST.search(cause):
+            return f"{credentials} cannot be used: {_FORM}"
+        return f"no connection to the warehouse ({cause}): check {credentials}"
+    if getattr(chain[-1], "pgcode", None) == _INSUFFICIENT_PRIVILEGE:
+        return (
+            f"the warehouse refuses ({cause}): the role in {credentials} must own the schema"
+            f" {settings.dataset_name} and be allowed to create others (GRANT CREATE ON DATABASE)"
+        )
+    return f"the warehouse could not be written: {cause}"
+
+
+def _first_cause(error: Exception) -> str:
+    *_, first = causes(error)
+    return " ".join(str(first).split()) or type(first).__name__
+
+
+def _import_drivers() -> None:
+    for name in _POSTGRES_DRIVERS:
+        try:
+            import_module(name)
+        except ImportError:
+            raise SettingsError(
+                f"PostgreSQL as warehouse needs {name}, which is not installed: pip install"
+                " 'analytics-assets[postgres]'"
+            ) from None
 
 
 def _duckdb_credentials() -> str | None:

@@ -7,7 +7,7 @@ load by a marker row, which the merge's source filter keeps out of the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import dlt
@@ -34,11 +34,19 @@ _ROWS_PER_TABLE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class TableLoad:
-    """One resource's share of a load."""
+    """One resource's share of a load.
+
+    Attributes:
+        resource: The resource, whose name is the table's.
+        reads: Accounts whose rows are replaced; without any, the load only makes the table.
+        columns: The table's columns.
+        stored: Makes of rows what the destination can hold.
+    """
 
     resource: Resource
     reads: Sequence[AccountRead]
     columns: TableColumns
+    stored: Callable[[pa.Table], pa.Table] = lambda table: table
 
 
 def plan(
@@ -104,10 +112,14 @@ def _rows(load: TableLoad) -> Iterator[pa.Table]:
         for table in _tables(read, load.resource.name):
             pending.append(_with_row_id(load.resource, load.columns.spread(table)))
         if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
-            yield pa.concat_tables(pending, promote_options="default")
+            yield load.stored(pa.concat_tables(pending, promote_options="default"))
             pending.clear()
     if pending:
-        yield pa.concat_tables(pending, promote_options="default")
+        yield load.stored(pa.concat_tables(pending, promote_options="default"))
+    if not load.reads:
+        types = {**load.columns.types, ROW_ID: "text"}
+        fields = [(name, ARROW_TYPES[types[name]]) for name in _column_hints(load)]
+        yield pa.schema(fields).empty_table()
 
 
 def _tables(read: AccountRead, resource_name: str) -> Iterator[pa.Table]:

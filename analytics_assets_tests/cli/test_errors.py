@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from urllib.parse import urlsplit
+
 import pytest
 
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.postgres_server import PostgresServer
 
 SECRET = "a-secret-that-must-not-show"
 
@@ -72,6 +76,84 @@ SECRET = "a-secret-that-must-not-show"
 def test_settings(commands, api: SampleApi, settings: dict[str, str], expected: str):
     commands.environment = settings
     _assert_one_clear_line(commands.analytics_assets("sync"), expected)
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [
+        pytest.param(
+            f"postgresql://user:{SECRET}@127.0.0.1:1/database",
+            'no connection to the warehouse (connection to server at "127.0.0.1", port 1 failed:'
+            " Connection refused",
+            id="unreachable",
+        ),
+        pytest.param(
+            f"postgresql://postgres:{SECRET}@127.0.0.1:{{port}}/postgres",
+            'FATAL: password authentication failed for user "postgres"): check'
+            " DESTINATION__POSTGRES__CREDENTIALS",
+            id="wrong password",
+        ),
+        pytest.param(
+            f"postgresql://postgres:an@{SECRET}@127.0.0.1:{{port}}/postgres",
+            "DESTINATION__POSTGRES__CREDENTIALS cannot be used: expected a form such as",
+            id="password with an @",
+        ),
+        pytest.param(
+            f"postgresql://postgres:{SECRET}@127.0.0.1:port/postgres",
+            "DESTINATION__POSTGRES__CREDENTIALS cannot be used (InvalidNativeValue): expected a",
+            id="no number as port",
+        ),
+    ],
+)
+def test_postgres_credentials(commands, postgres: PostgresServer, credentials: str, expected: str):
+    url = credentials.replace("{port}", str(postgres.port))
+    commands.environment = {"DESTINATION__POSTGRES__CREDENTIALS": url}
+    _assert_one_clear_line(commands.analytics_assets("sync"), expected)
+
+
+def test_missing_credentials(commands):
+    commands.environment = {"ANALYTICS__DESTINATION": "postgres"}
+    _assert_one_clear_line(
+        commands.analytics_assets("sync"),
+        "missing setting: set DESTINATION__POSTGRES__CREDENTIALS in the environment",
+    )
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_role_that_may_not_create_schemas(commands, postgres: PostgresServer, warehouse):
+    url = urlsplit(warehouse["DESTINATION__POSTGRES__CREDENTIALS"])
+    postgres.run(f"CREATE ROLE reader LOGIN PASSWORD '{SECRET}'")
+    try:
+        commands.environment = {
+            "DESTINATION__POSTGRES__CREDENTIALS": (
+                f"postgresql://reader:{SECRET}@127.0.0.1:{url.port}{url.path}"
+            )
+        }
+        result = commands.analytics_assets("sync")
+    finally:
+        postgres.run("DROP ROLE reader")
+    _assert_one_clear_line(result, "be allowed to create others (GRANT CREATE ON DATABASE)")
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_missing_driver(sync, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
+    result = sync()
+    assert result.exit_code == 1
+    line = "needs adbc_driver_postgresql, which is not installed: pip install 'analytics-assets[po"
+    assert line in result.output
+
+
+def test_packages_of_another_destination(commands):
+    commands.environment = {
+        "ANALYTICS__DESTINATION": "snowflake",
+        "DESTINATION__SNOWFLAKE__CREDENTIALS": f"snowflake://user:{SECRET}@host/database",
+    }
+    _assert_one_clear_line(
+        commands.analytics_assets("sync"),
+        "the destination snowflake needs packages that are not installed: pip install",
+    )
 
 
 def test_wrong_token_path(commands, api: SampleApi):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
 
 
+@both_warehouses
 def test_forget(home, sync, commands, api: SampleApi, instance):
     account, *others = api.data.account_ids
     assert sync().exit_code == 0

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.tables import assert_warehouse_equals_api
+from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
+from analytics_assets_tests.tables import (
+    Row,
+    assert_equal_tables,
+    assert_warehouse_equals_api,
+    query,
+    served_table,
+    warehouse_table,
+)
 
 
 def start_sync(*arguments: str) -> subprocess.Popen[str]:
@@ -25,6 +36,7 @@ def start_sync(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@both_warehouses
 @pytest.mark.parametrize("same_accounts", [True, False])
 def test_two_syncs_at_once(home: Path, api: SampleApi, same_accounts: bool):
     first, second, third = api.data.account_ids
@@ -37,6 +49,56 @@ def test_two_syncs_at_once(home: Path, api: SampleApi, same_accounts: bool):
         api.data.remove_account(third)
         assert start_sync("--resource", "accounts").wait(timeout=120) == 0
     assert_warehouse_equals_api(home, api.data)
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_load_waits_for_no_other_account(home: Path, api: SampleApi, sync, monkeypatch):
+    first, second, _ = api.data.account_ids
+    assert sync().exit_code == 0
+    before = warehouse_table(home, "campaigns")
+    for account in (first, second):
+        row = api.data.rows("campaigns", account)[0]
+        api.data.update_row("campaigns", row["id"], {"name": "changed"}, account_id=account)
+    api.log.clear()
+    process = start_sync("--account", first)
+    try:
+        wait_until(lambda: loading(home, api, first))
+        process.send_signal(signal.SIGSTOP)
+        assert sync("--account", second).exit_code == 0
+        rows = warehouse_table(home, "campaigns")
+        expected = served_table(api.data, "campaigns", [second])
+        assert_equal_tables(expected, of_account(rows, second), "campaigns")
+        assert_equal_tables(of_account(before, first), of_account(rows, first), "campaigns")
+
+        monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
+        result = sync("--account", first)
+        assert result.exit_code == 1
+        holder = rf"run [0-9a-f-]{{36}} \(process {process.pid}\)"
+        assert re.search(f"waiting for {holder}, which writes to analytics", result.output)
+        assert re.search(f"{holder} still writes to analytics after 0.5 s: run", result.output)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert_warehouse_equals_api(home, api.data)
+
+
+def loading(home: Path, api: SampleApi, account: str) -> bool:
+    """Whether the account was read, and its load goes on in PostgreSQL."""
+    sql = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    asked = any(entry.account_id == account for entry in api.log.entries)
+    return asked and bool(query(home, sql))
+
+
+def of_account(rows: list[Row], account: str) -> list[Row]:
+    return [row for row in rows if row["account_id"] == account]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_reader_is_waited_for(home: Path, api: SampleApi, sync):

@@ -19,6 +19,8 @@ from analytics_assets_tests.conftest import CHECKOUT
 from analytics_assets_tests.tables import (
     Row,
     assert_warehouse_equals_api,
+    on_postgres,
+    query,
     served_table,
     text_column,
     warehouse_table,
@@ -31,6 +33,8 @@ POINTS: dict[str, list[int] | list[float]] = {
     "early in the load": [0.0, 0.04, 0.08, 0.12, 0.16, 0.2],
     "late in the load": [0.25, 0.3, 0.35, 0.4, 0.5, 0.6],
 }
+
+IN_THE_LOAD = [name for name in POINTS if "load" in name]
 
 
 def start_sync(**environment: str) -> subprocess.Popen[bytes]:
@@ -60,13 +64,20 @@ def by_account(rows: list[Row]) -> dict[str, list[str]]:
     return {account: sorted(lines) for account, lines in found.items()}
 
 
-@pytest.mark.parametrize("points", POINTS.values(), ids=POINTS)
+@pytest.mark.parametrize(
+    ("warehouse", "points"),
+    [
+        pytest.param(warehouse, POINTS[name], id=f"{warehouse}, {name}")
+        for warehouse, names in (("duckdb", POINTS), ("postgres", IN_THE_LOAD))
+        for name in names
+    ],
+    indirect=["warehouse"],
+)
 def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, points: list[float]):
     assert sync().exit_code == 0
     api.behaviour.latency = 0.01
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    writer = home / "warehouse.duckdb.writer"
     versions = {name: [by_account(served_table(api.data, name))] for name in ACCOUNT_RESOURCES}
     kills = 0
     for number, point in enumerate(points):
@@ -75,7 +86,7 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, points: l
             versions[name].append(by_account(served_table(api.data, name)))
         api.log.clear()
         process = start_sync(TMPDIR=str(temporary))
-        kills += kill_when(process, condition(api, writer, point))
+        kills += kill_when(process, condition(home, api, point))
         for name in ACCOUNT_RESOURCES:
             for account, rows in by_account(warehouse_table(home, name)).items():
                 assert rows in [version.get(account) for version in versions[name]]
@@ -87,20 +98,32 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, points: l
     assert start_sync(TMPDIR=str(temporary)).wait(timeout=120) == 0
     assert_warehouse_equals_api(home, api.data)
     assert list(temporary.iterdir()) == []
+    assert not on_postgres() or staging_schemas(home) == []
 
 
-def condition(api: SampleApi, writer: Path, point: float) -> Callable[[], bool]:
+def condition(home: Path, api: SampleApi, point: float) -> Callable[[], bool]:
     if isinstance(point, int):
         return lambda: api.log.requests >= point
     begun: list[float] = []
 
     def into_the_load() -> bool:
         # the load of the accounts comes first and is none of this test's
-        if not begun and api.log.requests > 5 and writer.exists():
+        if not begun and api.log.requests > 5 and loading(home):
             begun.append(time.monotonic())
         return bool(begun) and time.monotonic() - begun[0] >= point
 
     return into_the_load
+
+
+def loading(home: Path) -> bool:
+    if on_postgres():
+        return bool(staging_schemas(home))
+    return (home / "warehouse.duckdb.writer").exists()
+
+
+def staging_schemas(home: Path) -> list[str]:
+    rows = query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '_staging'")
+    return [name for (name,) in rows]
 
 
 def change_every_table(api: SampleApi, number: int) -> None:

@@ -8,6 +8,7 @@ from dagster import DagsterInstance
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.platform.records import metadata, states
 from analytics_assets_tests.tables import (
     assert_equal_tables,
@@ -17,6 +18,7 @@ from analytics_assets_tests.tables import (
 )
 
 
+@both_warehouses
 def test_a_failing_account_harms_no_other(home, sync, api: SampleApi, instance: DagsterInstance):
     first, second, third = api.data.account_ids
     api.behaviour.faults.append(Fault("status", f"/v1/{second}/universal_pixel/*", value="403"))
@@ -40,6 +42,7 @@ def test_a_failing_account_harms_no_other(home, sync, api: SampleApi, instance: 
     assert_warehouse_equals_api(home, api.data)
 
 
+@both_warehouses
 def test_a_set_with_gaps_shows_its_own_partitions_only(
     home, sync, api: SampleApi, instance: DagsterInstance
 ):

@@ -6,6 +6,7 @@ import pytest
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.tables import assert_equal_tables, query, served_table, warehouse_table
 
 ALL_SIX = ",".join(ACCOUNT_RESOURCES)
@@ -18,6 +19,7 @@ def listed(commands):
     assert result.returncode == 0, result.stderr
 
 
+@both_warehouses
 def test_accounts_then_one_partition_then_a_range(home, commands, listed, api: SampleApi, instance):
     first, second, third = api.data.account_ids
     assert_equal_tables(
@@ -37,6 +39,7 @@ def test_accounts_then_one_partition_then_a_range(home, commands, listed, api: S
         assert_equal_tables(served_table(api.data, name), warehouse_table(home, name), name)
 
 
+@both_warehouses
 def test_children_alone_ask_for_campaigns_once_and_do_not_load_them(
     home, commands, listed, api: SampleApi
 ):
@@ -46,7 +49,9 @@ def test_children_alone_ask_for_campaigns_once_and_do_not_load_them(
     campaigns = f"/v1/{account}/campaigns/"
     items = {f"{campaigns}{row['id']}/items/" for row in api.data.table("campaigns", [account])}
     assert api.log.count_by_path() == dict.fromkeys([campaigns, *items], 1) | {"/oauth/token": 1}
-    tables = query(home, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'analytics'")
+    tables = query(
+        home, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'analytics'"
+    )
     assert ("campaign_items",) in tables
     assert ("campaigns",) not in tables
 

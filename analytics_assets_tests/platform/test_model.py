@@ -16,6 +16,8 @@ from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.tables import (
     assert_equal_tables,
+    on_postgres,
+    query,
     served_table,
     text_column,
     warehouse_table,
@@ -97,25 +99,45 @@ def change_row(data: SampleData, kind: str, place: int, account: str, name: str)
 
 @pytest.fixture
 def fresh_home(home: Path) -> Iterator[Any]:
-    """Empties the Dagster home, for each example anew."""
+    """Empties the Dagster home and the warehouse, for each example anew."""
 
     def empty() -> Path:
         for entry in home.iterdir():
             if entry.name != "dagster.yaml":
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if on_postgres():
+            query(home, "DROP SCHEMA IF EXISTS analytics CASCADE")
         return home
 
     return empty  # type: ignore[return-value]
 
 
-@given(st.lists(steps(), min_size=3, max_size=4))
-@settings(
-    max_examples=4,
-    deadline=None,
-    phases=[Phase.generate],  # an example takes seconds, and to shrink one takes minutes
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+def some(max_examples: int) -> settings:
+    return settings(
+        max_examples=max_examples,
+        deadline=None,
+        phases=[Phase.generate],  # an example takes seconds, and to shrink one takes minutes
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+
+
+courses = st.lists(steps(), min_size=3, max_size=4)
+
+
+@given(courses)
+@some(4)
 def test_tables_equal_the_model_after_every_sync(fresh_home, sync, monkeypatch, course):
+    follow(course, fresh_home, sync, monkeypatch)
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+@given(courses)
+@some(2)
+def test_the_same_in_postgres(fresh_home, sync, monkeypatch, course):
+    follow(course, fresh_home, sync, monkeypatch)
+
+
+def follow(course: list[dict[str, Any]], fresh_home, sync, monkeypatch) -> None:
     home = fresh_home()
     data = SampleData.generate(accounts=3, campaigns=3, items=2, motion_ads=1, others=2)
     model = Model()

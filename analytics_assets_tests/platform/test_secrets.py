@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from subprocess import CompletedProcess
+from urllib.parse import quote, urlsplit
 
 import pytest
 
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer
 
 SECRET = "k3y-that-must-stay-in-memory"
 
@@ -38,11 +42,37 @@ def test_no_secret_leaves_the_process(
 
     headers = [str(entry.headers.get("Authorization", "")) for entry in api.log.entries]
     tokens = {header.removeprefix("Bearer ") for header in headers if header}
-    secrets = [secret.encode() for secret in (SECRET, *tokens)]
+    assert_nowhere((SECRET, *tokens), result, home, temporary)
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+@pytest.mark.parametrize("breakage", ["none", "another password", "a column is lost"])
+def test_the_password_of_the_warehouse(
+    home: Path, commands, postgres: PostgresServer, warehouse, tmp_path: Path, breakage: str
+):
+    url = warehouse["DESTINATION__POSTGRES__CREDENTIALS"]
+    password = quote(PASSWORD, safe="")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    commands.environment = {"RUNTIME__LOG_LEVEL": "DEBUG", "TMPDIR": str(temporary)}
+    if breakage == "another password":
+        commands.environment["DESTINATION__POSTGRES__CREDENTIALS"] = url.replace(password, SECRET)
+    if breakage == "a column is lost":
+        assert commands.analytics_assets("sync").returncode == 0
+        database = urlsplit(url).path.strip("/")
+        postgres.run("ALTER TABLE analytics.campaigns DROP COLUMN name", database=database)
+    result = commands.analytics_assets("sync")
+    assert result.returncode == (breakage != "none"), result.stderr
+    assert_nowhere((PASSWORD, password, SECRET), result, home, temporary)
+
+
+def assert_nowhere(
+    secrets: Iterable[str], result: CompletedProcess[str], home: Path, temporary: Path
+) -> None:
     written = [path for path in (*home.rglob("*"), *temporary.rglob("*")) if path.is_file()]
     assert any(path.suffix == ".db" for path in written)  # Dagster's records are among them
     contents = {str(path): path.read_bytes() for path in written}
     contents["output"] = (result.stdout + result.stderr).encode()
     for name, content in contents.items():
         for secret in secrets:
-            assert secret not in content, name
+            assert secret.encode() not in content, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.platform.records import states
 from analytics_assets_tests.tables import (
     assert_equal_tables,
@@ -12,6 +13,7 @@ from analytics_assets_tests.tables import (
 )
 
 
+@both_warehouses
 def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
     assert sync().exit_code == 0
     before = instance.get_dynamic_partitions("accounts")
@@ -29,6 +31,7 @@ def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
     assert len(warehouse_table(home, "campaigns")) == len(api.data.table("campaigns"))
 
 
+@both_warehouses
 def test_an_account_that_is_empty_all_at_once(home, sync, api: SampleApi, instance):
     account, *others = api.data.account_ids
     assert sync().exit_code == 0

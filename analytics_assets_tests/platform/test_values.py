@@ -7,8 +7,9 @@ import json
 import pytest
 
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.platform.records import metadata
-from analytics_assets_tests.tables import query, warehouse_table
+from analytics_assets_tests.tables import on_postgres, query, served_table, warehouse_table
 
 EXACT = {
     "audience_rules": {
@@ -36,6 +37,7 @@ EXACT = {
 }
 
 
+@both_warehouses
 @pytest.mark.parametrize("name", EXACT)
 def test_exact_values(home, sync, api: SampleApi, name: str):
     account = api.data.account_ids[0]
@@ -43,11 +45,13 @@ def test_exact_values(home, sync, api: SampleApi, name: str):
     api.data.update_row(name, row_id, EXACT[name], account_id=account)
     assert sync("--account", account).exit_code == 0
     (row,) = [row for row in warehouse_table(home, name) if row["id"] == row_id]
+    (served,) = [row for row in served_table(api.data, name) if row["id"] == row_id]
     assert {column: json.dumps(row[column]) for column in EXACT[name]} == {
-        column: json.dumps(value) for column, value in EXACT[name].items()
+        column: json.dumps(served[column]) for column in EXACT[name]
     }
 
 
+@both_warehouses
 def test_undeclared_fields_and_other_types_are_kept(home, sync, api: SampleApi, instance):
     account = api.data.account_ids[0]
     first, second, third, *_ = (row["id"] for row in api.data.rows("campaigns", account))
@@ -104,6 +108,7 @@ def test_undeclared_fields_and_other_types_are_kept(home, sync, api: SampleApi, 
     assert (row["new_text"], row["new_text__v_bigint"], row["new_number"]) == (None, 8, 2.0)
 
 
+@both_warehouses
 def test_rows_without_a_key_and_keys_twice(home, sync, api: SampleApi, instance):
     account = api.data.account_ids[0]
     rows = api.data.rows("audiences", account)
@@ -127,6 +132,7 @@ def test_rows_without_a_key_and_keys_twice(home, sync, api: SampleApi, instance)
     )
 
 
+@both_warehouses
 def test_an_account_without_its_number_is_an_account(home, sync, api: SampleApi, instance):
     account = api.data.account_ids[0]
     api.data.remove_key("accounts", account, "id", account_id=None)
@@ -136,17 +142,23 @@ def test_an_account_without_its_number_is_an_account(home, sync, api: SampleApi,
     assert account in instance.get_dynamic_partitions("accounts")
 
 
+@both_warehouses
 def test_every_column_has_its_type(home, sync, api: SampleApi):
     assert sync().exit_code == 0
     types = dict(
         query(
             home,
-            "SELECT column_name, data_type FROM duckdb_columns()"
-            " WHERE schema_name = 'analytics' AND table_name = 'campaigns'",
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema = 'analytics' AND table_name = 'campaigns'",
         )
     )
-    assert types["id"] == "VARCHAR"
-    assert types["cpc"] == "DOUBLE"
-    assert types["is_active"] == "BOOLEAN"
-    assert types["country_targeting"] == "JSON"
-    assert types["_dlt_load_id"] == "VARCHAR"
+    expected = {
+        "id": ("VARCHAR", "character varying"),
+        "cpc": ("DOUBLE", "double precision"),
+        "is_active": ("BOOLEAN", "boolean"),
+        "country_targeting": ("JSON", "json"),
+        "_dlt_load_id": ("VARCHAR", "character varying"),
+    }
+    assert {name: types[name] for name in expected} == {
+        name: pair[on_postgres()] for name, pair in expected.items()
+    }

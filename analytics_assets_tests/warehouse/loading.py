@@ -1,0 +1,55 @@
+"""A load as a run does it, with rows instead of an API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from analytics_assets.api.arrow import arrow_schema, to_arrow
+from analytics_assets.api.reader import AccountRead, ResourceRead
+from analytics_assets.api.resources import RESOURCES
+from analytics_assets.api.statistics import RequestStatistics
+from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse.destination import write
+from analytics_assets.warehouse.pipeline import make_pipeline, table_history
+from analytics_assets.warehouse.replacement import load_source
+from analytics_assets.warehouse.tables import prepare
+
+RULES = RESOURCES["audience_rules"]
+
+
+def load(folder: Path, accounts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Loads audience rules of each account, with a pipeline folder of its own."""
+    settings = platform_settings()
+    reads = [
+        _read(folder / f"{number}.arrow", account_id, rows)
+        for number, (account_id, rows) in enumerate(accounts.items())
+    ]
+    with TemporaryDirectory(dir=folder) as working:
+        pipeline = make_pipeline(settings, Path(working))
+
+        def replace_rows() -> None:
+            history = table_history(pipeline)
+            loads = prepare(settings, pipeline, [RULES.name], reads, history)
+            pipeline.run(load_source(loads), loader_file_format="parquet")
+
+        write(
+            settings,
+            replace_rows,
+            who="a test",
+            tell=print,
+            pipeline=pipeline,
+            account_ids=list(accounts),
+        )
+
+
+def _read(path: Path, account_id: str, rows: Sequence[Mapping[str, Any]]) -> AccountRead:
+    table = to_arrow(RULES, [{**row, "account_id": account_id} for row in rows])
+    with pa.ipc.new_stream(path, arrow_schema(RULES)) as writer:
+        writer.write_table(table)
+    read = ResourceRead(path, rows=table.num_rows, extras=table.num_rows)
+    return AccountRead(account_id, {RULES.name: read}, RequestStatistics(), 0.0)

@@ -1,0 +1,124 @@
+"""Who may load into one PostgreSQL database while another load is under way."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+from dlt import Pipeline
+
+from analytics_assets.errors import WarehouseError
+from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse.destination import write
+from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets_tests.postgres_server import PostgresServer
+from analytics_assets_tests.tables import query
+
+pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+
+MANY = [f"account {number}" for number in range(501)]
+
+
+@dataclass
+class Run:
+    """A run that takes turns; `told` is what it says while it waits."""
+
+    pipeline: Pipeline
+    told: list[str] = field(default_factory=list)
+
+    def take_turn(self, account_ids: list, work: Callable[[], object] = lambda: None) -> None:
+        write(
+            platform_settings(),
+            work,
+            who=f"run of {account_ids[0]}",
+            tell=self.told.append,
+            pipeline=self.pipeline,
+            account_ids=account_ids,
+        )
+
+
+@pytest.fixture
+def runs(home: Path) -> tuple[Run, Run]:
+    settings = platform_settings()
+    return Run(make_pipeline(settings, home / "1")), Run(make_pipeline(settings, home / "2"))
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [(["a", "b"], ["c"]), ([None], ["a"]), (["a"], [None]), (["accounts"], [None])],
+)
+def test_side_by_side(runs: tuple[Run, Run], held: list, asked: list):
+    first, second = runs
+    done: list[bool] = []
+    first.take_turn(held, lambda: second.take_turn(asked, lambda: done.append(True)))
+    assert done == [True]
+    assert first.told + second.told == []
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [(["a", "b"], ["c", "b"]), ([None], [None]), (MANY, ["another"]), (["another"], MANY)],
+    ids=["one in common", "the list", "many first", "many last"],
+)
+def test_one_after_the_other(runs: tuple[Run, Run], monkeypatch, held: list, asked: list):
+    first, second = runs
+    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
+
+    def ask() -> None:
+        line = f"run of {held[0]} still writes to analytics after 0.5 s: run this one again later"
+        with pytest.raises(WarehouseError, match=line):
+            second.take_turn(asked)
+        assert second.told == [f"waiting for run of {held[0]}, which writes to analytics"]
+
+    first.take_turn(held, ask)
+    second.take_turn(asked)
+    assert len(second.told) == 1
+
+
+def staging_schemas(home: Path) -> set[str]:
+    rows = query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '^analytics'")
+    return {name for (name,) in rows}
+
+
+def test_staging_schemas_are_dropped_when_nobody_uses_them(
+    home: Path, runs: tuple[Run, Run], postgres: PostgresServer, warehouse: dict[str, str]
+):
+    database = urlsplit(warehouse["DESTINATION__POSTGRES__CREDENTIALS"]).path.strip("/")
+    first, second = runs
+    with first.pipeline.sql_client() as client:
+        own = client.staging_dataset_name
+    for schema in ("analytics_staging_0123abcd", "analytics_staging_by_hand"):
+        postgres.run(f"CREATE SCHEMA {schema}", database=database)
+        postgres.run(f"CREATE TABLE {schema}.rows (id int)", database=database)
+
+    def load() -> None:
+        postgres.run(f"CREATE SCHEMA {own}", database=database)
+        second.take_turn(["b"], lambda: seen.append(staging_schemas(home)))
+
+    seen: list[set[str]] = []
+    first.take_turn(["a"], load)
+    assert seen == [{own, "analytics_staging_by_hand"}]
+    assert staging_schemas(home) == {"analytics_staging_by_hand"}
+
+
+def test_the_session_with_the_locks_outlives_an_idle_timeout(
+    runs: tuple[Run, Run], postgres: PostgresServer, warehouse: dict[str, str]
+):
+    database = urlsplit(warehouse["DESTINATION__POSTGRES__CREDENTIALS"]).path.strip("/")
+    postgres.run(f"ALTER DATABASE {database} SET idle_session_timeout = 100")
+
+    def load() -> None:
+        # a second session falls idle after the first, and is ended by the server
+        with closing(psycopg2.connect(postgres.url(database))) as idle:
+            select.select([idle], [], [], 30)
+            with pytest.raises(psycopg2.OperationalError):
+                idle.cursor().execute("SELECT 1")
+
+    first, _ = runs
+    first.take_turn(["a"], load)
