@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import quote
 
+from dlt.common.jsonpath import compile_path
 from dlt.extract import DltSource
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIConfig
@@ -14,6 +15,9 @@ from analytics_assets.api.client import Client
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.resources import RESOURCES
 from analytics_assets.api.schema import Resource
+
+# as text, dlt would parse it anew for every page: a millisecond each
+_RESULTS = compile_path("results")
 
 Row = dict[str, Any]
 Collect = Callable[[str, Row], Row | None]
@@ -38,7 +42,7 @@ def account_source(
         "client": _client(client, base_url),
         "resource_defaults": {
             "parallelized": True,
-            "endpoint": {"data_selector": "results"},
+            "endpoint": {"data_selector": _RESULTS},
         },
         "resources": [_endpoint(resource, account_id, collect) for resource in needed],
     }
