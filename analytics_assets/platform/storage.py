@@ -8,6 +8,7 @@ accounts writes hundreds of events, which takes longer than loading its rows.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.event import listen
 
 # longest wait for another process that writes to the same file
 _BUSY_SECONDS = 30.0
@@ -74,6 +76,7 @@ class EventLog(SqliteEventLogStorage):
                 self.conn_string_for_shard(shard),
                 connect_args={"timeout": _BUSY_SECONDS},
             )
+            listen(engine, "connect", _wait_less)
         if shard not in self._initialized_dbs:
             self._initdb(engine)
             self._initialized_dbs.add(shard)
@@ -86,3 +89,8 @@ class EventLog(SqliteEventLogStorage):
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()
+
+
+def _wait_less(connection: sqlite3.Connection, _: object) -> None:
+    # A process that dies loses no event. After a power cut the last ones may be missing.
+    connection.execute("PRAGMA synchronous=NORMAL")
