@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ text { font: 12px sans-serif; fill: #24292f } .title { font-weight: bold }
 
 
 def draw_growth(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draws seconds and memory over requests; the line is the first size's pace, drawn on."""
+    """Draws seconds and memory over requests, with a straight line from the least to the most."""
     requests = [row["requests"] / 1000 for row in rows]
     names = [str(row["name"]) for row in rows]
     wall = [row["wall"] for row in rows]
@@ -30,7 +31,7 @@ def draw_growth(rows: Sequence[Mapping[str, Any]]) -> None:
     FILE.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">'
         f"<style>{_STYLE}</style>"
-        + _panel(_LEFT, "seconds", requests, wall, names, pace=wall[0] / requests[0])
+        + _panel(_LEFT, "seconds", requests, wall, names)
         + _panel(_LEFT + _WIDTH + _GAP, "peak memory, MB", requests, memory, names, limit=1024)
         + "</svg>\n"
     )
@@ -43,33 +44,46 @@ def _panel(
     ys: Sequence[float],
     names: Sequence[str],
     *,
-    pace: float | None = None,
     limit: float | None = None,
 ) -> str:
-    most_x = max(xs) * 1.1
-    most_y = max(*ys, limit or 0.0, (pace or 0.0) * max(xs)) * 1.1
+    most_x, most_y = max(xs) * 1.1, max(*ys, limit or 0.0) * 1.1
 
-    def at(x: float, y: float) -> str:
-        return f"{left + x / most_x * _WIDTH:.1f},{_TOP + _HEIGHT * (1 - y / most_y):.1f}"
+    def at(x: float, y: float) -> tuple[float, float]:
+        return round(left + x / most_x * _WIDTH, 1), round(_TOP + _HEIGHT * (1 - y / most_y), 1)
 
-    parts = [f'<text class="title" x="{left}" y="{_TOP - 18}">{title}</text>']
-    parts.append(f'<path class="axis" d="M{at(0, most_y)} L{at(0, 0)} L{at(most_x, 0)}"/>')
-    for step in range(5):
-        x, y = max(xs) * step / 4, max(ys) * step / 4
-        parts.append(_text(at(x, 0), f"{x:.0f}", dy=18, anchor="middle"))
-        parts.append(_text(at(0, y), f"{y:,.0f}", dx=-6, dy=4, anchor="end"))
-    parts.append(_text(at(max(xs) / 2, 0), "thousand requests", dy=38, anchor="middle"))
-    if pace is not None:
-        parts.append(f'<path class="line" d="M{at(0, 0)} L{at(max(xs), pace * max(xs))}"/>')
-    if limit is not None:
-        parts.append(f'<path class="limit" d="M{at(0, limit)} L{at(most_x, limit)}"/>')
-    for x, y, name in zip(xs, ys, names, strict=True):
-        cx, cy = at(x, y).split(",")
-        parts.append(f'<circle class="point" cx="{cx}" cy="{cy}" r="4"/>')
-        parts.append(_text(at(x, y), name, dx=7, dy=-6, anchor="start"))
+    parts = [_text((left, _TOP - 18), title, anchor="start", kind="title")]
+    parts.append(_path("axis", at(0, most_y), at(0, 0), at(most_x, 0)))
+    parts += [_text(at(x, 0), f"{x:g}", dy=18, anchor="middle") for x in _ticks(most_x)]
+    parts += [_text(at(0, y), f"{y:,g}", dx=-6, dy=4, anchor="end") for y in _ticks(most_y)]
+    parts.append(_text(at(most_x / 2, 0), "thousand requests", dy=38, anchor="middle"))
+    if limit is None:
+        low, high = xs.index(min(xs)), xs.index(max(xs))
+        parts.append(_path("line", at(xs[low], ys[low]), at(xs[high], ys[high])))
+    else:
+        parts.append(_path("limit", at(0, limit), at(most_x, limit)))
+    for index, name in enumerate(names):
+        x, y = at(xs[index], ys[index])
+        parts.append(f'<circle class="point" cx="{x}" cy="{y}" r="4"/>')
+        # neighbours are named on different sides
+        side = ("end", -7) if index % 2 and xs[index] > most_x / 2 else ("start", 7)
+        parts.append(_text((x, y), name, anchor=side[0], dx=side[1], dy=-6 if index % 2 else 16))
     return "".join(parts)
 
 
-def _text(at: str, text: str, *, dx: int = 0, dy: int = 0, anchor: str) -> str:
-    x, y = at.split(",")
-    return f'<text x="{x}" y="{y}" dx="{dx}" dy="{dy}" text-anchor="{anchor}">{text}</text>'
+def _ticks(most: float) -> list[float]:
+    """About five round numbers up to `most`, from 0."""
+    rough = most / 5
+    unit = 10 ** math.floor(math.log10(rough))
+    step = unit * min((1, 2, 5, 10), key=lambda factor: abs(factor * unit - rough))
+    return [step * number for number in range(int(most / step) + 1)]
+
+
+def _path(kind: str, *points: tuple[float, float]) -> str:
+    return f'<path class="{kind}" d="M{" L".join(f"{x},{y}" for x, y in points)}"/>'
+
+
+def _text(
+    at: tuple[float, float], text: str, *, dx: int = 0, dy: int = 0, anchor: str, kind: str = "text"
+) -> str:
+    x, y = at[0] + dx, at[1] + dy
+    return f'<text class="{kind}" x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>'
