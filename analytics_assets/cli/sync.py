@@ -9,6 +9,7 @@ import click
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
+from analytics_assets.cli.imports import import_platform
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -51,6 +52,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
     """
     ensure_dagster_home()
+    import_platform()
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
     from analytics_assets.errors import AnalyticsError
     from analytics_assets.platform.sharding import shards
