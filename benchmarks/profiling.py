@@ -20,7 +20,7 @@ from benchmarks.environments import python_of
 from benchmarks.measuring import measure
 from benchmarks.serving import Host
 
-_SAMPLES_PER_SECOND = 100
+_SAMPLES_PER_SECOND = 50
 _MATERIALISED = """
     SELECT min(timestamp), max(timestamp) FROM event_logs
     WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND partition IS NOT NULL
@@ -107,7 +107,7 @@ def areas(api: Host, rows: Mapping[str, int]) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
         rate = ("--rate", str(_SAMPLES_PER_SECOND))
-        record = ("record", "--gil", "--nonblocking", *rate, "--format", "raw")
+        record = ("record", "--gil", *rate, "--format", "raw")
         profiled = replace(OURS, program=(str(py_spy), *record, "-o", str(samples), "--"))
         measure(profiled, api, rows)
         lines = samples.read_text().splitlines()
