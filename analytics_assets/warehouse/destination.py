@@ -32,7 +32,7 @@ from analytics_assets.settings import (
 from analytics_assets.warehouse.failures import explain, first_cause
 from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
 from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
-from analytics_assets.warehouse.staging import drop, own_layout
+from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, drop, own_layout
 
 DUCKDB: Final = "duckdb"
 _DUCKDB_CREDENTIALS: Final = "destination.duckdb.credentials"
@@ -80,6 +80,11 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
     assert destination is not None
     if destination.destination_type == _POSTGRES:
         _import_drivers()
+        if len(settings.dataset_name) > LONGEST_DATASET_NAME:
+            raise SettingsError(
+                f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"
+                f" one of at most {LONGEST_DATASET_NAME} characters"
+            )
     return destination
 
 

@@ -59,6 +59,11 @@ SECRET = "a-secret-that-must-not-show"
             id="destination without its settings",
         ),
         pytest.param(
+            {"ANALYTICS__DESTINATION": "postgres", "ANALYTICS__DATASET_NAME": 47 * "x"},
+            "ANALYTICS__DATASET_NAME is too long for PostgreSQL: set one of at most 46 characters",
+            id="long dataset",
+        ),
+        pytest.param(
             {"ANALYTICS__DATASET_NAME": "warehouse"},
             "set ANALYTICS__DATASET_NAME or DESTINATION__DUCKDB__CREDENTIALS to another name",
             id="ambiguous dataset",
