@@ -122,6 +122,8 @@ class PlatformSettings(BaseConfiguration):
         destination: Any SQL destination of dlt.
         dataset_name: The dataset (schema) that holds the tables.
         lock_timeout: Longest wait in seconds for another process to let go of the warehouse.
+        accounts_per_run: The most accounts that one run reads; more are spread over several runs,
+            balanced by their rows. Without it, one run reads all.
         automation: Whether schedules and sensors are switched on from the start. Where they are
             not, the UI switches them on.
         sync_cron: When everything is read: the accounts are listed, then all are synced.
@@ -140,6 +142,7 @@ class PlatformSettings(BaseConfiguration):
     destination: str = "duckdb"
     dataset_name: str = "analytics"
     lock_timeout: float = 600.0
+    accounts_per_run: int | None = None
     automation: bool = False
     sync_cron: str = "0 5 * * *"
     refresh_cron: str = "30 * * * *"

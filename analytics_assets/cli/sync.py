@@ -9,6 +9,7 @@ import click
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
+from analytics_assets.cli.imports import import_platform
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -46,15 +47,20 @@ _REPOSITORY = "__repository__@analytics_assets"
 def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: bool) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.
 
+    The setting `accounts_per_run` bounds a run; more accounts are read by several, one by one.
+
     Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
     """
     ensure_dagster_home()
+    import_platform()
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
     from analytics_assets.errors import AnalyticsError
-    from analytics_assets.settings import api_settings
+    from analytics_assets.platform.sharding import shards
+    from analytics_assets.settings import api_settings, platform_settings
 
     try:
         api_settings()
+        settings = platform_settings()
     except AnalyticsError as error:
         raise click.ClickException(str(error)) from None
     names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
@@ -63,14 +69,13 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
         if not listed.success:
             raise click.ClickException(_cause(listed))
         account_ids = chosen_accounts(instance, accounts)
-        result = (
-            _sync(instance, progress, account_ids, names, allow_empty)
-            if account_ids and names
-            else None
-        )
-    print_summary(listed, result, account_ids)
-    if result is not None and not result.success:
-        raise click.ClickException(_cause(result))
+        results = [
+            _sync(instance, progress, shard, names, allow_empty)
+            for shard in shards(instance, account_ids if names else [], settings.accounts_per_run)
+        ]
+    print_summary(listed, results, account_ids)
+    if causes := [_cause(result) for result in results if not result.success]:
+        raise click.ClickException("\n".join(causes))
 
 
 def _list_accounts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from types import TracebackType
 
 import dagster as dg
@@ -32,6 +33,7 @@ class TerminalProgress(Progress):
             disable=not Console(stderr=True).is_terminal,
         )
         self._task = self._bar.add_task("accounts", total=None, note="")
+        self._total = 0
         self._failed = 0
 
     def __enter__(self) -> TerminalProgress:
@@ -47,8 +49,9 @@ class TerminalProgress(Progress):
         self._bar.stop()
 
     def reading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
-        """Starts the bar."""
-        self._bar.update(self._task, total=accounts, description="reading")
+        """Starts the bar, or makes it longer by a further run's accounts."""
+        self._total += accounts
+        self._bar.update(self._task, total=self._total, description="reading")
 
     def read(
         self, context: dg.AssetExecutionContext, outcome: AccountRead | AccountFailure
@@ -71,19 +74,19 @@ class TerminalProgress(Progress):
 
 def print_summary(
     listed: dg.ExecuteInProcessResult,
-    result: dg.ExecuteInProcessResult | None,
+    results: Sequence[dg.ExecuteInProcessResult],
     account_ids: Sequence[str],
 ) -> None:
     """Prints rows per resource, and state and rows per account."""
     by_resource: dict[str, int] = {ACCOUNTS.name: _rows(_events(listed)[0])}
     by_account: dict[str, int] = {}
-    for event in _events(result) if result else []:
+    for event in chain.from_iterable(map(_events, results)):
         name, account_id = event.asset_key.to_user_string(), str(event.partition)
         by_resource[name] = by_resource.get(name, 0) + _rows(event)
         by_account[account_id] = by_account.get(account_id, 0) + _rows(event)
     console = Console()
     console.print(_table(("resource", "rows"), list(by_resource.items())))
-    if result is not None:
+    if results:
         failed = [(key, "failed", "-") for key in account_ids if key not in by_account]
         done = [(key, "ok", by_account[key]) for key in account_ids if key in by_account]
         shown = done[: max(ACCOUNTS_SHOWN - len(failed), 0)]

@@ -27,6 +27,7 @@ from analytics_assets.platform.records import (
     failed_attempts,
     unfinished_runs,
 )
+from analytics_assets.platform.sharding import shards
 from analytics_assets.settings import PlatformSettings, platform_settings
 
 THEN_TAG: Final = "analytics/then"
@@ -34,6 +35,9 @@ SYNC_ALL: Final = "sync all"
 REASON_TAG: Final = "analytics/reason"
 REFRESH_TAG: Final = "analytics/refresh"
 RETRY_TAG: Final = "analytics/retry"
+
+Requests = list[dg.RunRequest]
+"""Runs that are asked for together; none where there is nothing to do."""
 
 
 def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
@@ -89,7 +93,7 @@ def sync_sensor(settings: PlatformSettings) -> dg.SensorDefinition:
     )
     def sync_accounts_that_are_due(
         context: dg.SensorEvaluationContext,
-    ) -> dg.RunRequest | dg.SkipReason:
+    ) -> list[dg.RunRequest] | dg.SkipReason:
         return _decide(context.instance, platform_settings(), time.time())
 
     return sync_accounts_that_are_due
@@ -108,42 +112,42 @@ def _list_accounts(
 
 def _decide(
     instance: dg.DagsterInstance, settings: PlatformSettings, now: float
-) -> dg.RunRequest | dg.SkipReason:
+) -> Requests | dg.SkipReason:
     fail_orphans(instance, unfinished_runs(instance))
     if under_way := unfinished_runs(instance):
         return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
-    for request in _due(instance, settings, now):
-        if request is not None:
-            return request
+    for requests in _due(instance, settings, now):
+        if requests:
+            return requests
     return dg.SkipReason("no account is new, and none that failed is due again")
 
 
 def _due(
     instance: dg.DagsterInstance, settings: PlatformSettings, now: float
-) -> Iterator[dg.RunRequest | dg.SkipReason | None]:
+) -> Iterator[Requests | dg.SkipReason]:
     """What there is to do, the most urgent first; each is looked for only if it is its turn."""
     yield _refresh(instance, settings, now)
-    yield _all_after_refresh(instance)
-    yield _new_accounts(instance)
+    yield _all_after_refresh(instance, settings)
+    yield _new_accounts(instance, settings)
     yield _failed_accounts(instance, settings, now)
 
 
 def _refresh(
     instance: dg.DagsterInstance, settings: PlatformSettings, now: float
-) -> dg.RunRequest | dg.SkipReason | None:
+) -> Requests | dg.SkipReason:
     """The first list of accounts, or another attempt at the last one, if that failed."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=refresh_accounts.name), limit=1)
     if not runs:
-        return _refresh_request("the accounts were never listed", retry=0)
+        return [_refresh_request("the accounts were never listed", retry=0)]
     run = runs[0].dagster_run
     if not run.is_finished:
         return dg.SkipReason(f"the accounts are being listed, by run {run.run_id}")
     if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(THEN_TAG) != SYNC_ALL:
-        return None
+        return []
     retry = _retries(run.tags)
     if not _is_due(settings, retry, runs[0].end_time or now, now):
-        return None
-    return _refresh_request(f"run {run.run_id} failed", retry + 1)
+        return []
+    return [_refresh_request(f"run {run.run_id} failed", retry + 1)]
 
 
 def _refresh_request(reason: str, retry: int) -> dg.RunRequest:
@@ -151,7 +155,7 @@ def _refresh_request(reason: str, retry: int) -> dg.RunRequest:
     return dg.RunRequest(job_name=refresh_accounts.name, tags=tags)
 
 
-def _all_after_refresh(instance: dg.DagsterInstance) -> dg.RunRequest | None:
+def _all_after_refresh(instance: dg.DagsterInstance, settings: PlatformSettings) -> Requests:
     """All accounts, once after each list that was made for it."""
     refreshes = dg.RunsFilter(
         job_name=refresh_accounts.name,
@@ -161,22 +165,22 @@ def _all_after_refresh(instance: dg.DagsterInstance) -> dg.RunRequest | None:
     for refresh in instance.get_runs(refreshes, limit=1):
         tags = {REFRESH_TAG: refresh.run_id}
         if not instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=tags), limit=1):
-            reason = f"all accounts, after run {refresh.run_id} has listed them"
-            return _sync_request(instance, known_accounts(instance), reason, tags)
-    return None
+            tags[REASON_TAG] = f"all accounts, after run {refresh.run_id} has listed them"
+            return _sync_requests(instance, settings, known_accounts(instance), tags)
+    return []
 
 
-def _new_accounts(instance: dg.DagsterInstance) -> dg.RunRequest | None:
+def _new_accounts(instance: dg.DagsterInstance, settings: PlatformSettings) -> Requests:
     """The accounts that no run has tried to read yet."""
     attempted = attempted_accounts(instance)
     new = [account for account in known_accounts(instance) if account not in attempted]
-    return _sync_request(instance, new, "new accounts", {})
+    return _sync_requests(instance, settings, new, {REASON_TAG: "new accounts"})
 
 
 def _failed_accounts(
     instance: dg.DagsterInstance, settings: PlatformSettings, now: float
-) -> dg.RunRequest | None:
-    """Accounts whose attempt failed some time ago; those with as many retries in one run."""
+) -> Requests:
+    """Accounts whose attempt failed some time ago; those with as many retries together."""
     due = [
         attempt
         for attempt in failed_attempts(instance).values()
@@ -184,28 +188,32 @@ def _failed_accounts(
     ]
     for (retries, resources), attempts in groupby(sorted(due, key=_kind), key=_kind):
         accounts = [attempt.account_id for attempt in attempts]
-        tags = {RETRY_TAG: str(retries + 1)}
-        return _sync_request(instance, accounts, "accounts that failed", tags, resources)
-    return None
+        tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
+        return _sync_requests(instance, settings, accounts, tags, resources)
+    return []
 
 
-def _sync_request(
+def _sync_requests(
     instance: dg.DagsterInstance,
+    settings: PlatformSettings,
     account_ids: Collection[str],
-    reason: str,
     tags: Mapping[str, str],
     resources: Collection[str] = tuple(ACCOUNT_RESOURCES),
-) -> dg.RunRequest | None:
-    if not account_ids:
-        return None
-    target = run_target(instance, account_ids, account_assets.op.name)
-    return dg.RunRequest(
-        job_name=sync.name,
-        run_config={"ops": dict(target.ops)},
-        tags={**target.tags, **tags, REASON_TAG: reason},
-        asset_selection=[dg.AssetKey(name) for name in resources],
-        asset_check_keys=[spec.key for spec in check_specs(resources)],
-    )
+) -> Requests:
+    targets = [
+        run_target(instance, shard, account_assets.op.name)
+        for shard in shards(instance, account_ids, settings.accounts_per_run)
+    ]
+    return [
+        dg.RunRequest(
+            job_name=sync.name,
+            run_config={"ops": dict(target.ops)},
+            tags={**target.tags, **tags},
+            asset_selection=[dg.AssetKey(name) for name in resources],
+            asset_check_keys=[spec.key for spec in check_specs(resources)],
+        )
+        for target in targets
+    ]
 
 
 def _kind(attempt: FailedAttempt) -> tuple[int, tuple[str, ...]]:

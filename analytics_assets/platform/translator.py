@@ -20,6 +20,8 @@ from analytics_assets.settings import PlatformSettings, platform_settings
 GROUP = "analytics"
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
 OWNER = "team:data-engineering"
+# Dagster's own limit
+_SHORTEST_WINDOW = timedelta(minutes=1)
 
 
 @dataclass
@@ -31,7 +33,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The asset of a dlt resource, as the resource table declares it."""
         resource, settings = RESOURCES[data.resource.name], self.settings
-        old = timedelta(hours=settings.max_age_hours)
+        old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
         return dg.AssetSpec(
             key=dg.AssetKey(resource.name),
             deps=[dg.AssetKey(resource.parent)] if resource.parent else [],

@@ -12,10 +12,13 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.definitions import compose
 from analytics_assets.platform.progress import Progress
+from analytics_assets.platform.sharding import balanced
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.platform.records import states
 from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
@@ -36,8 +39,14 @@ class Automation:
         context = dg.build_sensor_context(instance=self.instance, definitions=defs)
         data = sensor.evaluate_tick(context)
         self.skipped = data.skip_message or ""
-        assert len(data.run_requests or []) <= 1
-        return data.run_requests[0] if data.run_requests else None
+        requests = data.run_requests or []
+        assert len(requests) <= 1
+        return requests[0] if requests else None
+
+    def tick_for_shards(self) -> list[dg.RunRequest]:
+        defs = compose(Progress())
+        context = dg.build_sensor_context(instance=self.instance, definitions=defs)
+        return list(defs.resolve_sensor_def(SENSOR).evaluate_tick(context).run_requests or [])
 
     def schedule(self, name: str) -> dg.RunRequest | None:
         defs = compose(Progress())
@@ -246,3 +255,51 @@ def test_automation_is_off_until_it_is_switched_on(home, monkeypatch, switched_o
         if switched_on
         else [("0 5 * * *", "UTC"), ("30 * * * *", "UTC")]
     )
+
+
+def test_more_accounts_than_a_run_may_read_are_spread_over_several(
+    home, automation: Automation, sync, api: SampleApi, instance, monkeypatch
+):
+    api.data.add_account()
+    api.data.add_account()
+    monkeypatch.setenv("ANALYTICS__ACCOUNTS_PER_RUN", "2")
+    assert automation.run(automation.tick())
+    requests = automation.tick_for_shards()
+    assert len(requests) == 3
+    read = []
+    for request in requests:
+        api.log.clear()
+        assert automation.run(request)
+        read.append(accounts_read(api))
+    assert sorted(map(len, read)) == [1, 2, 2]
+    assert set.union(*read) == set(api.data.account_ids)
+    assert_warehouse_equals_api(home, api.data)
+    everything: tuple[set[str], set[str]] = (set(api.data.account_ids), set())
+    assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, everything)
+    assert automation.tick() is None
+
+    # the command does the same, run by run
+    account = api.data.account_ids[0]
+    api.behaviour.faults.append(Fault("status", f"/v1/{account}/*", value="403"))
+    result = sync()
+    assert result.exit_code == 1
+    assert len([run for run in instance.get_runs() if run.job_name == "sync"]) == 6
+    assert f"{account}: " in result.output
+    assert_warehouse_equals_api(home, api.data)
+
+
+@given(
+    rows=st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 10_000), max_size=40),
+    bound=st.integers(1, 12),
+)
+def test_shards_hold_each_account_once_within_the_bound(rows: dict[str, int], bound: int):
+    found = balanced(list(rows), rows, bound)
+    assert sorted(account for shard in found for account in shard) == sorted(rows)
+    assert all(0 < len(shard) <= bound for shard in found)
+    assert len(found) == -(-len(rows) // bound)
+
+
+def test_shards_have_about_as_many_rows():
+    rows = {str(number): size for number, size in enumerate([1000, 900, 500, 400, 10, 10, 5, 5])}
+    sums = [sum(rows[account] for account in shard) for shard in balanced(list(rows), rows, 4)]
+    assert sorted(sums) == [1415, 1415]

@@ -1,0 +1,23 @@
+"""The benchmarks' contenders, those that need no environment of their own, on a tiny workload."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.contenders import CONTENDERS, Contender
+from benchmarks.measuring import measure
+from benchmarks.serving import serving
+from benchmarks.workloads import SMOKE
+
+
+@pytest.mark.parametrize(
+    "contender",
+    [each for each in CONTENDERS if each.environment is None],
+    ids=lambda contender: contender.name,
+)
+def test_contenders_get_all_rows(contender: Contender) -> None:
+    with serving(SMOKE) as api:
+        measured = measure(contender, api, api.rows())
+
+    assert measured.wrong_rows == {}
+    assert measured.requests.total >= (SMOKE.requests if contender.reads else 0)

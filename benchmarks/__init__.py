@@ -1,0 +1,1 @@
+"""Measures the platform against its floor, its peers, growth and quotas."""

@@ -1,0 +1,157 @@
+"""`make bench`: measures, shows what came of it, and writes `RESULTS.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from statistics import median
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks import profiling, results, workloads
+from benchmarks.contenders import CONTENDERS, OURS, Contender
+from benchmarks.measuring import ContenderError, Measurement, measure
+from benchmarks.plot import draw_growth
+from benchmarks.report import growth_table, print_table, quota_table, render, run_table
+from benchmarks.serving import serving
+
+_CONSOLE = Console(stderr=True)
+_CONTENDERS = click.Choice([contender.name for contender in CONTENDERS])
+_WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Measures all of it: peers, growth and quota. Takes about half an hour."""
+    if context.invoked_subcommand is None:
+        for part in (peers, growth, quota):
+            context.invoke(part)
+
+
+@main.command()
+@click.option("--only", multiple=True, type=_CONTENDERS, help="Only this one; repeatable.")
+@click.option(
+    "--rounds", default=5, show_default=True, type=click.IntRange(1), help="Runs of each."
+)
+@click.option("--workload", default="L", show_default=True, type=click.Choice(list(_WORKLOADS)))
+def peers(only: tuple[str, ...], rounds: int, workload: str) -> None:
+    """Our sync against its floor and its peers, interleaved."""
+    chosen = [contender for contender in CONTENDERS if not only or contender.name in only]
+    measured = _interleaved(chosen, _WORKLOADS[workload], rounds)
+    rows = [
+        {
+            "name": contender.name,
+            "title": contender.title,
+            "n": len(runs),
+            "wall": median(run.wall for run in runs),
+            "cpu": median(run.cpu for run in runs),
+            "peak_mb": median(run.peak_mb for run in runs),
+            "requests": round(median(run.requests.total for run in runs)),
+            "refused": round(median(run.requests.refused for run in runs)),
+            "wrong_rows": runs[0].wrong_rows,
+        }
+        for contender, runs in measured.items()
+        if runs
+    ]
+    print_table("Workload " + workload, run_table(rows))
+    # what is only tried must not replace what was measured in full
+    if not only and workload == "L":
+        _keep("peers", {"rows": rows})
+
+
+@main.command()
+def growth() -> None:
+    """Our sync with more accounts and more campaigns."""
+    rows = []
+    for workload in workloads.GROWTH:
+        [run] = _interleaved([OURS], workload, 1)[OURS]
+        rows.append(
+            {
+                "name": workload.name,
+                "accounts": workload.accounts,
+                "campaigns": workload.campaigns,
+                "expected_requests": workload.requests,
+                "requests": run.requests.total,
+                "wall": run.wall,
+                "cpu": run.cpu,
+                "peak_mb": run.peak_mb,
+                "wrong_rows": run.wrong_rows,
+            }
+        )
+    print_table("Growth", growth_table(rows))
+    draw_growth(rows)
+    _keep("growth", {"rows": rows})
+
+
+@main.command()
+def quota() -> None:
+    """Our sync under quotas that it is not told."""
+    rows = []
+    for workload in workloads.QUOTAS:
+        [run] = _interleaved([OURS], workload, 1)[OURS]
+        seen = run.requests
+        rows.append(
+            {
+                "name": workload.name,
+                "wall": run.wall,
+                "requests": seen.total,
+                "used": seen.quota_used,
+                "refused": seen.refused,
+                "refused_late": seen.refused_late,
+                "side_by_side": seen.side_by_side,
+                "wrong_rows": run.wrong_rows,
+            }
+        )
+    print_table("Quota", quota_table(rows))
+    _keep("quota", {"rows": rows})
+
+
+@main.command()
+@click.option("--as", "kept_as", type=click.Choice(["before", "after"]), help="Keep it as this.")
+@click.option("--workload", default="L", show_default=True, type=click.Choice(list(_WORKLOADS)))
+def profile(kept_as: str | None, workload: str) -> None:
+    """Where the time of our sync goes: by phase, and by what holds the interpreter."""
+    with serving(_WORKLOADS[workload]) as api:
+        rows = api.rows()
+        found = {
+            "phases": profiling.phases(api, rows),
+            "areas": profiling.areas(api, rows),
+        }
+    for title, table in profiling.tables(found).items():
+        print_table(title, table)
+    if kept_as:
+        _keep(f"profile {kept_as}", found)
+
+
+def _interleaved(
+    contenders: Collection[Contender], workload: workloads.Workload, rounds: int
+) -> dict[Contender, list[Measurement]]:
+    measured: dict[Contender, list[Measurement]] = {contender: [] for contender in contenders}
+    turns = [
+        contender
+        for round_ in range(rounds)
+        for contender in contenders
+        if round_ == 0 or not contender.once
+    ]
+    with serving(workload) as api:
+        rows = api.rows()
+        for contender in track(turns, workload.name, console=_CONSOLE):
+            _attempt(lambda: measured[contender].append(measure(contender, api, rows)))  # noqa: B023
+    return measured
+
+
+def _attempt(run: Callable[[], None]) -> None:
+    try:
+        run()
+    except ContenderError as error:
+        _CONSOLE.print(str(error), style="red", markup=False)
+
+
+def _keep(part: str, found: Mapping[str, object]) -> None:
+    render(results.keep(part, found))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,65 @@
+"""What is measured: each contender is a command that reads the API into `warehouse.duckdb`.
+
+Every contender gets a token by OAuth2 client credentials and reads the same seven resources. They
+find the API where the platform does, in `SOURCES__ANALYTICS__...`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.environments import python_of
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to measure.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What tables call it.
+        arguments: What its Python runs.
+        environment: The environment of its own, by its requirements file; None: the platform's.
+        reads: Whether it reads the API. Then its rows are checked.
+        once: Whether one run must do, because it takes minutes.
+        program: What runs its Python, such as a profiler; nothing by default.
+    """
+
+    name: str
+    title: str
+    arguments: Sequence[str]
+    environment: str | None = None
+    reads: bool = True
+    once: bool = False
+    program: Sequence[str] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """The command that runs it; makes its environment first."""
+        python = python_of(self.environment) if self.environment else sys.executable
+        return [*self.program, python, *self.arguments]
+
+
+def _module(name: str) -> tuple[str, str]:
+    return ("-m", f"benchmarks.contenders.{name}")
+
+
+EMPTY_DAGSTER = Contender(
+    "empty-dagster",
+    "Dagster run with one empty asset",
+    ("-m", "dagster", "asset", "materialize", "--select", "nothing", *_module("empty_dagster")),
+    reads=False,
+)
+FLOOR = Contender("floor", "floor: async client, Arrow, DuckDB", _module("floor"))
+OURS = Contender("sync", "analytics-assets sync", ("-m", "analytics_assets.cli", "sync"))
+
+CONTENDERS = (
+    EMPTY_DAGSTER,
+    FLOOR,
+    Contender("dlt-sequential", "dlt REST source, sequential", _module("dlt_rest"), once=True),
+    Contender("dlt-parallel", "dlt REST source, 64 workers", (*_module("dlt_rest"), "--parallel")),
+    Contender("airbyte", "Airbyte low-code CDK, 64", _module("airbyte"), environment="airbyte"),
+    OURS,
+)

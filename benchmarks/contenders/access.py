@@ -1,0 +1,13 @@
+"""Where a contender finds the API and the file that it is to fill."""
+
+from __future__ import annotations
+
+import os
+
+BASE_URL = os.environ["SOURCES__ANALYTICS__BASE_URL"]
+TOKEN_URL = os.environ["SOURCES__ANALYTICS__TOKEN_URL"]
+CLIENT_ID = os.environ["SOURCES__ANALYTICS__CLIENT_ID"]
+CLIENT_SECRET = os.environ["SOURCES__ANALYTICS__CLIENT_SECRET"]
+WAREHOUSE = os.environ["DESTINATION__DUCKDB__CREDENTIALS"]
+
+IN_FLIGHT = 64

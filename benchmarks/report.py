@@ -1,0 +1,186 @@
+"""Tables for the terminal and for `RESULTS.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Shown
+
+from benchmarks import profiling
+from benchmarks.contenders import EMPTY_DAGSTER, FLOOR, OURS
+from benchmarks.results import Results
+
+FILE = Path(__file__).resolve().parent / "RESULTS.md"
+
+Table = list[list[str]]
+"""The header, then the rows."""
+
+
+def run_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per contender."""
+    header = ["", "n", "wall s", "CPU s", "peak MB", "requests", "refused", "rows"]
+    return [
+        header,
+        *(
+            [
+                row["title"],
+                str(row["n"]),
+                f"{row['wall']:.1f}",
+                f"{row['cpu']:.1f}",
+                f"{row['peak_mb']:.0f}",
+                f"{row['requests']:,}",
+                str(row["refused"]),
+                _rows(row),
+            ]
+            for row in rows
+        ),
+    ]
+
+
+def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per size."""
+    header = ["", "accounts", "campaigns of each", "requests", "needed"]
+    header += ["wall s", "ms per request", "CPU s", "peak MB", "rows"]
+    return [
+        header,
+        *(
+            [
+                row["name"],
+                str(row["accounts"]),
+                str(row["campaigns"]),
+                f"{row['requests']:,}",
+                f"{row['expected_requests']:,}",
+                f"{row['wall']:.1f}",
+                f"{row['wall'] / row['requests'] * 1000:.2f}",
+                f"{row['cpu']:.1f}",
+                f"{row['peak_mb']:.0f}",
+                _rows(row),
+            ]
+            for row in rows
+        ),
+    ]
+
+
+def quota_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per quota."""
+    header = ["quota", "requests", "wall s", "quota used", "refused"]
+    header += ["after the first second", "accounts side by side", "rows"]
+    return [
+        header,
+        *(
+            [
+                row["name"],
+                f"{row['requests']:,}",
+                f"{row['wall']:.1f}",
+                f"{row['used']:.1%}",
+                str(row["refused"]),
+                f"{row['refused_late']} ({row['refused_late'] / row['requests']:.2%})",
+                f"{row['side_by_side']:.1f}",
+                _rows(row),
+            ]
+            for row in rows
+        ),
+    ]
+
+
+def print_table(title: str, table: Table) -> None:
+    """Shows a table in the terminal."""
+    shown = Shown(title=title, title_justify="left")
+    for index, name in enumerate(table[0]):
+        shown.add_column(name, justify="right" if index else "left")
+    for row in table[1:]:
+        shown.add_row(*row)
+    Console().print(shown)
+
+
+def render(kept: Results) -> None:
+    """Writes `RESULTS.md` from all that is kept."""
+    parts = [_INTRODUCTION]
+    if peers := kept.get("peers"):
+        parts += [_PEERS, _markdown(run_table(peers["rows"])), _ratios(peers["rows"])]
+        parts.append(_circumstances(peers))
+    if growth := kept.get("growth"):
+        parts += [_GROWTH, _markdown(growth_table(growth["rows"])), _circumstances(growth)]
+    if quota := kept.get("quota"):
+        parts += [_QUOTA, _markdown(quota_table(quota["rows"])), _circumstances(quota)]
+    if any(part.startswith("profile") for part in kept):
+        parts.append(_PROFILE)
+    for moment in ("before", "after"):
+        if found := kept.get(f"profile {moment}"):
+            parts.append(f"### {moment.capitalize()}")
+            for title, table in profiling.tables(found).items():
+                parts += [f"{title}:", _markdown(table)]
+            parts.append(_circumstances(found))
+    FILE.write_text("\n\n".join(parts) + "\n")
+
+
+def _ratios(rows: Sequence[Mapping[str, Any]]) -> str:
+    wall = {row["name"]: row["wall"] for row in rows}
+    ours = wall[OURS.name]
+    least = wall[EMPTY_DAGSTER.name] + wall[FLOOR.name]
+    compared = f"{ours / least:.2f} x** (empty Dagster run + floor): {ours:.1f} s to {least:.1f} s."
+    lines = [f"- {OURS.title} takes **{compared}"]
+    for row in rows:
+        if row["name"] not in (OURS.name, EMPTY_DAGSTER.name, FLOOR.name):
+            lines.append(f"- {row['title']} takes **{row['wall'] / ours:.1f} x** as long.")
+    return "\n".join(lines)
+
+
+def _rows(row: Mapping[str, Any]) -> str:
+    wrong = row["wrong_rows"]
+    if not wrong:
+        return "right"
+    return "WRONG: " + ", ".join(f"{name} {got}/{due}" for name, (got, due) in wrong.items())
+
+
+def _markdown(table: Table) -> str:
+    header, *rows = (f"| {' | '.join(row)} |" for row in table)
+    rule = "|---|" + "---:|" * (len(table[0]) - 1)
+    return "\n".join([header, rule, *rows])
+
+
+def _circumstances(part: Mapping[str, Any]) -> str:
+    of = part["circumstances"]
+    return (
+        f"<sub>{of['date']}, commit {of['commit']}. {of['machine']}; load over 15 minutes"
+        f" {of['load']}. {of['versions']}.</sub>"
+    )
+
+
+_INTRODUCTION = """# Results
+
+Made by `make bench` (`benchmarks/`), which writes this file. The sample API runs in a process of
+its own on the same machine and waits 50 ms before every answer. Every run starts from nothing: an
+empty Dagster home, no warehouse. CPU time includes the system's and that of child processes; peak
+memory is the largest process's. The rows that each contender has in its tables in the end are
+counted against what the API serves."""
+
+_PEERS = """## Peers
+
+Workload L: 20 accounts with 100 campaigns each, 5 items and 2 motion ads per campaign. Medians of n
+runs, interleaved. All but the empty run ask for a token and read the same seven resources.
+
+- The empty run is `dagster asset materialize` of one asset that does nothing, in process.
+- The floor does the least: an async client with 64 requests in flight, Arrow, one insert per table.
+- dlt is its REST source and pipeline as documented; parallel means `parallelized` and 64 workers.
+- Airbyte's records are taken in its process and written as the floor writes them, which spares it
+  the JSON lines between a source and a destination.
+- The data holds believable values only: plain dlt fails on integers beyond 64 bits.
+- Ours is `analytics-assets sync`, all of it: list of accounts, partitions, run, load, events."""
+
+_GROWTH = """## Growth
+
+![Seconds and memory by number of requests](growth.svg)"""
+
+_QUOTA = """## Quota
+
+The sync is not told the quota. Used is what was admitted, by what the quota could have admitted
+from the first to the last request, the burst of one second at the beginning included."""
+
+_PROFILE = """## Profile of our sync on workload L
+
+By phase, from outside: the requests as the API saw them, Dagster's events, and the processor time
+of the process. By area: samples of what holds the interpreter (py-spy, which slows it down)."""
