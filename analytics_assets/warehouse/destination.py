@@ -1,4 +1,4 @@
-"""What depends on the destination: where it is, what it stores, who may write, what went wrong."""
+"""What depends on the destination: where it is, what it can store, and who may write to it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,13 @@ import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt import Pipeline
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
-from dlt.common.exceptions import MissingDependencyException
 
 from analytics_assets.errors import (
     AnalyticsError,
     SettingsError,
     WarehouseError,
-    causes,
     raise_if_disk_full,
 )
 from analytics_assets.settings import (
@@ -32,24 +29,16 @@ from analytics_assets.settings import (
     dagster_home,
     setting_name,
 )
+from analytics_assets.warehouse.failures import explain, first_cause
 from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
 from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
-from analytics_assets.warehouse.staging import drop, own_layout
+from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, drop, own_layout
 
 DUCKDB: Final = "duckdb"
 _DUCKDB_CREDENTIALS: Final = "destination.duckdb.credentials"
 _POSTGRES: Final = "dlt.destinations.postgres"
 # what dlt needs to load Parquet files into PostgreSQL
 _POSTGRES_DRIVERS: Final = ("psycopg2", "adbc_driver_manager", "adbc_driver_postgresql")
-_INSUFFICIENT_PRIVILEGE: Final = "42501"
-# the name that Python's database drivers have for it
-_NO_CONNECTION: Final = "OperationalError"
-# of a password with an @, the driver takes the rest for the host's name
-_PASSWORD_IN_HOST: Final = re.compile(r'host name "[^"]*@')
-_FORM: Final = (
-    "expected a form such as postgresql://user:password@host:5432/database, with special characters"
-    " of the password percent-encoded (@ is %40)"
-)
 _POLL_SECONDS: Final = 0.2
 # DuckDB's words for a file that another process has open
 _HOLDER: Final = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))")
@@ -91,6 +80,11 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
     assert destination is not None
     if destination.destination_type == _POSTGRES:
         _import_drivers()
+        if len(settings.dataset_name) > LONGEST_DATASET_NAME:
+            raise SettingsError(
+                f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"
+                f" one of at most {LONGEST_DATASET_NAME} characters"
+            )
     return destination
 
 
@@ -157,7 +151,7 @@ def write(
         raise
     except Exception as error:
         raise_if_disk_full(error)
-        raise WarehouseError(_explain(error, settings)) from error
+        raise WarehouseError(explain(error, settings)) from error
 
 
 def holder_of(message: str) -> str | None:
@@ -215,7 +209,7 @@ def _while_readers_leave(
         try:
             return load()
         except Exception as error:
-            holder = holder_of(_first_cause(error))
+            holder = holder_of(first_cause(error))
             if holder is None:
                 raise
             if time.monotonic() > deadline:
@@ -228,40 +222,6 @@ def _while_readers_leave(
                 tell(f"waiting for {holder}, which has the warehouse open")
                 told = True
         time.sleep(_POLL_SECONDS)
-
-
-def _explain(error: Exception, settings: PlatformSettings) -> str:
-    credentials = f"DESTINATION__{settings.destination.upper()}__CREDENTIALS"
-    chain = list(causes(error))
-    for link in chain:
-        if isinstance(link, ConfigFieldMissingException):
-            return f"missing setting: set {credentials} in the environment or in .dlt/secrets.toml"
-        if isinstance(link, ConfigurationException):
-            # dlt's message quotes what it was given, with the password
-            return f"{credentials} cannot be used ({type(link).__name__}): {_FORM}"
-        if isinstance(link, MissingDependencyException):
-            return (
-                f"the destination {settings.destination} needs packages that are not installed:"
-                f" pip install {' '.join(link.dependencies)}"
-            )
-    cause = _first_cause(error)
-    if settings.destination == DUCKDB:
-        return f"the warehouse could not be written: {cause}"
-    if type(chain[-1]).__name__ == _NO_CONNECTION:
-        if _PASSWORD_IN_HOST.search(cause):
-            return f"{credentials} cannot be used: {_FORM}"
-        return f"no connection to the warehouse ({cause}): check {credentials}"
-    if getattr(chain[-1], "pgcode", None) == _INSUFFICIENT_PRIVILEGE:
-        return (
-            f"the warehouse refuses ({cause}): the role in {credentials} must own the schema"
-            f" {settings.dataset_name} and be allowed to create others (GRANT CREATE ON DATABASE)"
-        )
-    return f"the warehouse could not be written: {cause}"
-
-
-def _first_cause(error: Exception) -> str:
-    *_, first = causes(error)
-    return " ".join(str(first).split()) or type(first).__name__
 
 
 def _import_drivers() -> None:

@@ -9,6 +9,9 @@ from dlt.destinations.sql_client import SqlClientBase
 
 _TOKEN_BYTES: Final = 4
 
+LONGEST_DATASET_NAME: Final = 63 - len("_staging_") - 2 * _TOKEN_BYTES
+"""Characters for which PostgreSQL takes the names of staging datasets whole."""
+
 
 def own_layout() -> str:
     """A `staging_dataset_name_layout` for dlt that no other run has."""

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.tables import query
 
 SECRET = "a-secret-that-must-not-show"
 ENDPOINTS = [f"endpoint {name}" for name in ACCOUNT_RESOURCES]
@@ -389,6 +390,18 @@ def test_a_warehouse_that_another_process_holds(home, doctor, read_only: bool):
     assert checks["warehouse"]["detail"].startswith(f"{file} is held by ")
     assert f"(PID {process.pid})" in checks["warehouse"]["detail"]
     assert checks["warehouse"]["advice"] == "close it there, or a sync waits for it"
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_postgres(home, doctor, monkeypatch, warehouse: dict[str, str]):
+    told = doctor()["warehouse"]
+    assert told["detail"] == "connected to postgres; dataset analytics can be written"
+    assert query(home, "SELECT 1 FROM pg_namespace WHERE nspname ~ 'analytics'") == []
+    url = warehouse["DESTINATION__POSTGRES__CREDENTIALS"]
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url.replace("postgres:", "nobody:"))
+    told = doctor()["warehouse"]
+    assert not told["ok"]
+    assert 'password authentication failed for user "nobody"' in told["detail"]
 
 
 def test_a_warehouse_that_a_killed_process_left(home, doctor):

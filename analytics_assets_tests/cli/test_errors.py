@@ -55,8 +55,13 @@ SECRET = "a-secret-that-must-not-show"
         ),
         pytest.param(
             {"ANALYTICS__DESTINATION": "filesystem"},
-            "the warehouse could not be written: Missing 1 field(s) in configuration",
+            "missing setting, or a part of it: set DESTINATION__FILESYSTEM__BUCKET_URL in",
             id="destination without its settings",
+        ),
+        pytest.param(
+            {"ANALYTICS__DESTINATION": "postgres", "ANALYTICS__DATASET_NAME": 47 * "x"},
+            "ANALYTICS__DATASET_NAME is too long for PostgreSQL: set one of at most 46 characters",
+            id="long dataset",
         ),
         pytest.param(
             {"ANALYTICS__DATASET_NAME": "warehouse"},
@@ -104,6 +109,11 @@ def test_settings(commands, api: SampleApi, settings: dict[str, str], expected: 
             "DESTINATION__POSTGRES__CREDENTIALS cannot be used (InvalidNativeValue): expected a",
             id="no number as port",
         ),
+        pytest.param(
+            f"postgresql://postgres:{SECRET}@/postgres",
+            "missing setting, or a part of it: set DESTINATION__POSTGRES__CREDENTIALS in",
+            id="no host",
+        ),
     ],
 )
 def test_postgres_credentials(commands, postgres: PostgresServer, credentials: str, expected: str):
@@ -116,7 +126,7 @@ def test_missing_credentials(commands):
     commands.environment = {"ANALYTICS__DESTINATION": "postgres"}
     _assert_one_clear_line(
         commands.analytics_assets("sync"),
-        "missing setting: set DESTINATION__POSTGRES__CREDENTIALS in the environment",
+        "missing setting, or a part of it: set DESTINATION__POSTGRES__CREDENTIALS in",
     )
 
 
