@@ -15,7 +15,9 @@ refresh_accounts = dg.define_asset_job(
 sync = dg.define_asset_job(
     "sync",
     selection=dg.AssetSelection.assets(*ACCOUNT_RESOURCES),
-    description="Reads everything of an account, a range of accounts or any set of them.",
+    description="Reads everything of an account, a range of accounts or any set of them. For a set"
+    " with gaps, launch it for one of its accounts, with all of them as `accounts: [...]` in the"
+    " configuration of `account_resources`.",
 )
 
 check = dg.define_asset_job(

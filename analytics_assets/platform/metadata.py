@@ -18,6 +18,7 @@ from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNTS
 from analytics_assets.api.schema import Resource
 from analytics_assets.platform.ingestion import Loaded
+from analytics_assets.platform.translator import column_lineage
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
@@ -65,6 +66,8 @@ def load_metadata(loaded: Loaded, resource_name: str) -> dict[str, Any]:
     )
     metadata: dict[str, Any] = {
         "dagster/row_count": sum(audit.rows for audit in loaded.audits[resource_name].values()),
+        # Dagster reads it from events, not from definitions
+        "dagster/column_lineage": column_lineage(load.resource),
         "dlt_load_id": loaded.load_id,
         **{key: told[key] for key in ("destination_name", "dataset_name") if key in told},
     }

@@ -23,6 +23,7 @@ class Scene:
     changing: str
     failing: str
     recovering: str
+    drifting: str
 
     @property
     def api(self) -> SampleApi:
@@ -48,18 +49,20 @@ def chromium_executable() -> str:
 
 @pytest.fixture(scope="session")
 def scene(chromium_executable: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Five accounts, two of which failed in the first sync."""
+    """Five accounts: two failed in the first sync, and one sends a number as text."""
     with SampleApi(SampleData.generate(accounts=5, campaigns=3, items=2)) as api:
-        untouched, failing, changing, recovering, _ = api.data.account_ids
+        untouched, failing, changing, recovering, drifting = api.data.account_ids
         for account_id in (failing, recovering):
             path = f"/v1/{account_id}/universal_pixel/*"
             api.behaviour.faults.append(Fault("status", path, value="403"))
+        campaign = api.data.rows("campaigns", drifting)[0]
+        api.data.update_row("campaigns", campaign["id"], {"cpc": "0.5"}, account_id=drifting)
         deployment = Deployment(tmp_path_factory.mktemp("ui"), api)
         synced = deployment.sync()
         assert synced.returncode == 1, synced.stderr
         assert "2 of 5 accounts failed" in synced.stderr
         with deployment.serving():
-            yield Scene(deployment, untouched, changing, failing, recovering)
+            yield Scene(deployment, untouched, changing, failing, recovering, drifting)
 
 
 # Closed when the tests of this folder are done: while Playwright runs, its event loop would be in

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
+from analytics_assets.api import resources
 from analytics_assets_tests.ui.conftest import Scene
 from analytics_assets_tests.ui.deployment import LOCATION
 
@@ -83,3 +87,64 @@ def test_an_asset_is_described_down_to_its_columns(page: Page):
     assert {name: shown[name][:1] for name in types} == {name: [types[name]] for name in types}
     for name in ("account_id", "id"):
         assert shown[name][1:] == ["non-nullable", "primary", "key"]
+
+
+def test_an_asset_tells_how_fresh_it_is_and_where_its_code_is(page: Page):
+    page.goto("/assets/campaigns")
+    expect(page.get_by_text("Passing", exact=True).first).to_be_visible()
+    expect(
+        page.get_by_text("Warns if more than 36 hours since last materialization")
+    ).to_be_visible()
+    link = page.get_by_role("link").filter(has=page.get_by_title("declaration", exact=True))
+    expect(link).to_have_attribute("href", re.compile("^vscode://file/.*/api/resources.py:[0-9]+$"))
+    line = int(str(link.get_attribute("href")).rpartition(":")[2])
+    declaration = Path(resources.__file__).read_text(encoding="utf-8").splitlines()[line - 1]
+    assert declaration.strip() == 'name="campaigns",'
+
+
+# Whether the line of a plot was drawn: axes and letters are grey, and the line is blue.
+IS_DRAWN = """(canvas) => {
+    const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    for (let i = 0; i < data.length; i += 4)
+        if (data[i + 3] > 200 && data[i + 2] - data[i + 1] > 100) return true;
+    return false;
+}"""
+
+
+def test_an_assets_figures_are_plotted(page: Page):
+    page.goto("/assets/campaign_items")
+    page.get_by_role("button", name="Plots").click()
+    for by in ("Partitions", "Events"):
+        page.get_by_role("button", name=by).last.click()
+        for name in ("dagster/partition_row_count", "requests", "seconds_to_fetch"):
+            canvas = page.get_by_text(name, exact=True).locator("xpath=../..").locator("canvas")
+            expect(canvas).to_be_visible()
+            page.wait_for_function(IS_DRAWN, arg=canvas.element_handle())
+
+
+# The open-source UI draws no column lineage; what reads it, reads it from materialisations.
+COLUMN_LINEAGE = """{ assetNodes(assetKeys: [{path: ["campaign_items"]}]) {
+    assetMaterializations(limit: 1) { metadataEntries {
+        label
+        ... on TableColumnLineageMetadataEntry { lineage {
+            columnName columnDeps { assetKey { path } columnName }
+        } }
+    } }
+} }"""
+
+
+def test_a_column_leads_to_the_one_it_comes_from(scene: Scene):
+    (node,) = scene.deployment.graphql(COLUMN_LINEAGE)["assetNodes"]
+    (event,) = node["assetMaterializations"]
+    entries = {entry["label"]: entry for entry in event["metadataEntries"]}
+    lineage = {
+        column["columnName"]: [
+            (*dependency["assetKey"]["path"], dependency["columnName"])
+            for dependency in column["columnDeps"]
+        ]
+        for column in entries["dagster/column_lineage"]["lineage"]
+    }
+    assert lineage == {
+        "account_id": [("campaigns", "account_id")],
+        "campaign_id": [("campaigns", "id")],
+    }

@@ -31,6 +31,14 @@ def test_partitions_show_which_accounts_failed(page: Page, scene: Scene):
         expect(page.get_by_title(account_id)).to_have_count(int(account_id not in failed))
 
 
+def test_a_failed_partition_is_red_beside_green_ones(page: Page, scene: Scene):
+    page.goto("/assets/campaigns?view=partitions")
+    for account_id in scene.api.data.account_ids:
+        colour = "red" if account_id in scene.failed else "green"
+        dot = page.get_by_title(account_id).locator("xpath=../following-sibling::div")
+        expect(dot).to_have_attribute("style", re.compile(f"--color-accent-{colour}"))
+
+
 def test_a_materialized_partition_shows_its_own_figures(page: Page, scene: Scene):
     page.goto("/assets/campaign_items?view=partitions")
     page.get_by_title(scene.untouched).click()

@@ -1,0 +1,78 @@
+"""Checks: what the tables were found to be, and looking again by clicking."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from analytics_assets.api.resources import RESOURCES
+from analytics_assets.platform.checks import check_specs
+from analytics_assets_tests.ui.conftest import Scene
+from analytics_assets_tests.ui.deployment import LOCATION
+from analytics_assets_tests.ui.runs import succeeded_run, view_launched_run
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+FAILED_CHECK = ("campaigns", "types_are_as_declared")
+
+LATEST_EXECUTIONS = """{ assetNodes {
+    assetKey { path }
+    assetChecksOrError { ... on AssetChecks { checks {
+        name
+        executionForLatestMaterialization { runId status }
+    } } }
+} }"""
+
+
+def test_an_assets_checks_are_listed_with_their_results(page: Page, scene: Scene):
+    page.goto("/assets/campaigns?view=checks")
+    names = [spec.name for spec in check_specs(["campaigns"])]
+    expect(page.get_by_text(f"Checks ({len(names)})", exact=True)).to_be_visible()
+    for name in names:
+        failed = ("campaigns", name) == FAILED_CHECK
+        expect(listed(page, name)).to_contain_text("Failed" if failed else "Succeeded")
+
+    page.get_by_title(FAILED_CHECK[1], exact=True).click()
+    expect(page.get_by_text(f"{scene.drifting}: cpc__v_text (1)", exact=True)).to_be_visible()
+    expect(page.get_by_text("Every value fits its column's declared type.")).to_be_visible()
+
+
+def test_an_assets_checks_are_executed_by_clicking(page: Page, scene: Scene):
+    scene.api.log.clear()
+    page.goto("/assets/campaigns?view=checks")
+    page.get_by_role("button", name="Execute all").click()
+    view_launched_run(page)
+    run_id = succeeded_run(page)
+    assert executed_by(scene, run_id) == expected_statuses("campaigns")
+    assert scene.api.log.requests == 0
+
+
+def test_the_job_check_judges_all_tables(page: Page, scene: Scene):
+    scene.api.log.clear()
+    page.goto(f"/locations/{LOCATION}/jobs/check")
+    page.get_by_role("tab", name="Launchpad").click()
+    page.get_by_role("button", name="Launch Run").click()
+    run_id = succeeded_run(page)
+    assert executed_by(scene, run_id) == expected_statuses(*RESOURCES)
+    assert scene.api.log.requests == 0
+
+
+def listed(page: Page, name: str) -> Locator:
+    """The line of the check in the list: its name, and below it the result."""
+    return page.get_by_title(name, exact=True).locator("xpath=..")
+
+
+def executed_by(scene: Scene, run_id: str) -> dict[tuple[str, str], str]:
+    """By table and check, the status of those that were last executed by the run."""
+    return {
+        (node["assetKey"]["path"][0], check["name"]): execution["status"]
+        for node in scene.deployment.graphql(LATEST_EXECUTIONS)["assetNodes"]
+        for check in node["assetChecksOrError"]["checks"]
+        if (execution := check["executionForLatestMaterialization"])
+        and execution["runId"] == run_id
+    }
+
+
+def expected_statuses(*tables: str) -> dict[tuple[str, str], str]:
+    checks = [(spec.asset_key.to_user_string(), spec.name) for spec in check_specs(tables)]
+    return {check: "FAILED" if check == FAILED_CHECK else "SUCCEEDED" for check in checks}
