@@ -16,6 +16,7 @@ from analytics_assets.platform.ingestion import ingestion, selected_resources
 from analytics_assets.platform.judging import check_only, check_tables
 from analytics_assets.platform.metadata import (
     ACCOUNTS_VERSION,
+    drift_metadata,
     failure,
     load_metadata,
     materializations,
@@ -80,13 +81,15 @@ def accounts_asset(
                 f" changed. {ALLOW_EMPTY_HINT}"
             )
         loaded = run.load(context, dlt, [ACCOUNTS.name], [read], allow_empty=True)
-        keep_partitions(context.instance, _account_ids(read))
+        account_ids = _account_ids(read)
+        keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
         asset_key=dg.AssetKey(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
         metadata={
             "dagster/row_count": read.resources[ACCOUNTS.name].rows,
             **read_metadata(read, ACCOUNTS.name),
+            **drift_metadata(loaded.audits[ACCOUNTS.name], account_ids),
             **load_metadata(loaded, ACCOUNTS.name),
         },
     )

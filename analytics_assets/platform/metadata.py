@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -19,6 +20,10 @@ from analytics_assets.api.resources import ACCOUNTS
 from analytics_assets.api.schema import Resource
 from analytics_assets.platform.ingestion import Loaded
 from analytics_assets.platform.translator import column_lineage
+from analytics_assets.warehouse.audit import TableAudit
+
+FAILED_ACCOUNTS = "failed_accounts"
+"""Metadata of a failed step: a table of account, resource, cause and whether it is permanent."""
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
@@ -37,6 +42,7 @@ def materializations(loaded: Loaded) -> Iterator[dg.AssetMaterialization]:
                 metadata={
                     "dagster/partition_row_count": read.resources[name].rows,
                     **read_metadata(read, name),
+                    **drift_metadata(loaded.audits[name], [str(read.account_id)]),
                     **shared,
                 },
             )
@@ -51,30 +57,40 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
         "rows_without_key": resource.keyless,
         "requests": counts.requests,
         "retries": counts.retries,
-        "seconds_throttled": round(counts.throttled, 3),
+        # of requests that waited at the same time, each counts
+        "seconds_throttled_over_all_requests": round(counts.throttled, 3),
         "seconds_to_fetch": round(counts.seconds, 3),
     }
 
 
 def load_metadata(loaded: Loaded, resource_name: str) -> dict[str, Any]:
-    """What all accounts of a load share: where it went, and columns beyond the declared ones."""
+    """What all accounts of a load share: where it went."""
     load = next(load for load in loaded.tables if load.resource.name == resource_name)
     told = next(
         result.metadata or {}
         for result in loaded.results
         if result.asset_key == dg.AssetKey(resource_name)
     )
-    metadata: dict[str, Any] = {
+    return {
         "dagster/row_count": sum(audit.rows for audit in loaded.audits[resource_name].values()),
         # Dagster reads it from events, not from definitions
         "dagster/column_lineage": column_lineage(load.resource),
         "dlt_load_id": loaded.load_id,
         **{key: told[key] for key in ("destination_name", "dataset_name") if key in told},
     }
-    if load.columns.unknown:
-        metadata["unknown_fields"] = sorted(load.columns.unknown)
-    if load.columns.drifted:
-        metadata["values_of_another_type"] = dict(load.columns.drifted)
+
+
+def drift_metadata(audit: TableAudit, account_ids: Iterable[str]) -> dict[str, Any]:
+    """What the accounts' rows hold beyond the declared columns and types, if anything."""
+    found = [audit[account_id] for account_id in account_ids if account_id in audit]
+    metadata: dict[str, Any] = {}
+    if unknown := {name for account in found for name in account.unknown}:
+        metadata["unknown_fields"] = sorted(unknown)
+    variants: Counter[str] = Counter()
+    for account in found:
+        variants.update(account.variants)
+    if variants:
+        metadata["values_of_another_type"] = dict(variants)
     return metadata
 
 
@@ -85,14 +101,19 @@ def failure(failures: Sequence[AccountFailure], accounts: int) -> dg.Failure:
         f"{len(failures)} of {accounts} accounts failed, and nothing of them was changed:\n"
         + "\n".join(lines),
         metadata={
-            "failed_accounts": {
-                failed.account_id: {
-                    "resource": failed.resource,
-                    "cause": failed.message,
-                    "permanent": failed.permanent,
-                }
-                for failed in failures
-            }
+            FAILED_ACCOUNTS: dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "account": failed.account_id,
+                            "resource": failed.resource or "account",
+                            "cause": failed.message,
+                            "permanent": failed.permanent,
+                        }
+                    )
+                    for failed in failures
+                ]
+            )
         },
         allow_retries=False,
     )

@@ -11,11 +11,13 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 
 import dagster as dg
+from dagster import TableMetadataValue
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.platform.jobs import sync
+from analytics_assets.platform.metadata import FAILED_ACCOUNTS
 from analytics_assets.platform.partitions import known_accounts
 
 # Dagster's names for the rows of a partition and of a table
@@ -178,7 +180,7 @@ class RunFailure:
         told = self.accounts.get(account_id)
         if told is None:
             return self.cause, False
-        return f"{told['resource'] or 'account'}: {told['cause']}", bool(told["permanent"])
+        return f"{told['resource']}: {told['cause']}", bool(told["permanent"])
 
 
 def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
@@ -189,9 +191,12 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
             told = event.step_failure_data.user_failure_data
-            accounts = told.metadata.get("failed_accounts") if told else None
-            named: Any = accounts.value if accounts else {}
-            return RunFailure(_one_line(failure_text(event.step_failure_data)), named)
+            table = told.metadata.get(FAILED_ACCOUNTS) if told else None
+            rows = (
+                [row.data for row in table.records] if isinstance(table, TableMetadataValue) else []
+            )
+            accounts = {str(row["account"]): row for row in rows}
+            return RunFailure(_one_line(failure_text(event.step_failure_data)), accounts)
         if event is not None:
             return RunFailure(_one_line(f"the run ended without a cause: {event.message}"), {})
     return RunFailure("the run's records do not say why it failed", {})

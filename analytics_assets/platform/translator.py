@@ -101,13 +101,14 @@ def column_lineage(resource: Resource) -> dg.TableColumnLineage:
 
 
 def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
-    """Where the resource is declared, and where its rows are loaded."""
-    source = Path(resources.__file__)
-    declared = f'name="{resource.name}"'
-    lines = source.read_text(encoding="utf-8").splitlines()
-    line = next((place for place, text in enumerate(lines, 1) if declared in text), 1)
-    loaded = source.parent.parent / "platform" / "assets.py"
-    places = {"declaration": (source, line), "materialisation": (loaded, 1)}
+    """Where the resource is declared, and the asset that loads its rows."""
+    table = Path(resources.__file__)
+    assets = table.parent.parent / "platform" / "assets.py"
+    function = "def accounts_asset(" if resource.parent is None else "def account_assets("
+    places = {
+        "resource table": (table, _line(table, f'name="{resource.name}"')),
+        "asset": (assets, _line(assets, function)),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # nothing that our users can do about
         return dg.CodeReferencesMetadataValue(
@@ -116,6 +117,11 @@ def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
                 for label, (path, number) in places.items()
             ]
         )
+
+
+def _line(file: Path, text: str) -> int:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if text in line), 1)
 
 
 def _scope(resource: Resource) -> str:

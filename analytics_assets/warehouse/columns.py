@@ -30,12 +30,10 @@ class TableColumns:
     Attributes:
         types: Type by column, of all columns that the table has or gets.
         unknown: Columns for fields that the resource does not declare.
-        drifted: Columns for values of another type than their field's column, with their count.
     """
 
     types: dict[str, ColumnType]
     unknown: set[str] = field(default_factory=set)
-    drifted: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, resource: Resource, history: Mapping[str, str]) -> TableColumns:
@@ -75,9 +73,6 @@ class TableColumns:
         table = table.drop_columns([EXTRAS])
         for column, values in cells.items():
             table = table.append_column(column, arrow_array(self.types[column], values))
-            if column not in self.unknown:
-                count = sum(value is not None for value in values)
-                self.drifted[column] = self.drifted.get(column, 0) + count
         return table
 
     def _taken(self, name: str) -> bool:

@@ -218,7 +218,7 @@ def test_a_run_whose_process_was_killed_does_not_block(automation: Automation, i
         pid: instance.create_run_for_job(
             job_def,
             status=DagsterRunStatus.STARTED,
-            tags={"analytics/process": f"{host}:{pid}"},
+            tags={".dagster/analytics_process": f"{host}:{pid}"},
         )
         for host, pid in (
             (socket.gethostname(), gone.pid),

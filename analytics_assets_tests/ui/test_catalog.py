@@ -95,11 +95,11 @@ def test_an_asset_tells_how_fresh_it_is_and_where_its_code_is(page: Page):
     expect(
         page.get_by_text("Warns if more than 36 hours since last materialization")
     ).to_be_visible()
-    link = page.get_by_role("link").filter(has=page.get_by_title("declaration", exact=True))
+    link = page.get_by_role("link").filter(has=page.get_by_title("resource table", exact=True))
     expect(link).to_have_attribute("href", re.compile("^vscode://file/.*/api/resources.py:[0-9]+$"))
     line = int(str(link.get_attribute("href")).rpartition(":")[2])
-    declaration = Path(resources.__file__).read_text(encoding="utf-8").splitlines()[line - 1]
-    assert declaration.strip() == 'name="campaigns",'
+    entry = Path(resources.__file__).read_text(encoding="utf-8").splitlines()[line - 1]
+    assert entry.strip() == 'name="campaigns",'
 
 
 # Whether the line of a plot was drawn: axes and letters are grey, and the line is blue.
