@@ -53,14 +53,30 @@ def warehouse(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
         }
 
 
-@pytest.fixture
-def home(
-    tmp_path: Path, api: SampleApi, warehouse: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A fresh DAGSTER_HOME, with the settings that lead to the sample API."""
-    home = tmp_path / "home"
+@pytest.fixture(scope="session")
+def unused_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DAGSTER_HOME whose records are set up, which takes a second, and empty."""
+    home = tmp_path_factory.mktemp("dagster") / "unused"
     home.mkdir()
     shutil.copy(CHECKOUT / "dagster.yaml", home)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", str(home))
+        with DagsterInstance.get() as instance:
+            instance.get_runs(limit=1)
+    return home
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path,
+    api: SampleApi,
+    warehouse: dict[str, str],
+    unused_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A DAGSTER_HOME of the test's own, with the settings that lead to the sample API."""
+    home = tmp_path / "home"
+    shutil.copytree(unused_home, home)
     for name in list(os.environ):
         if name.startswith(("SOURCES__", "ANALYTICS__", "DESTINATION__")):
             monkeypatch.delenv(name)

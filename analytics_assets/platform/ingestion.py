@@ -85,6 +85,8 @@ class Ingestion:
             if not sound:
                 return Loaded([], [], "", empty, before, {})
             loads = prepare(self.settings, pipeline, resource_names, sound, history)
+            # `table_history` has just restored the pipeline: dlt need not do it a second time
+            pipeline.config.restore_from_destination = not history
             results = dlt.run(
                 context=context,
                 dlt_source=load_source(loads),

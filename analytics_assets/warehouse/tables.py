@@ -67,3 +67,4 @@ def _make_tables(
     pipeline.normalize()
     pipeline.sync_schema(SOURCE_NAME)
     pipeline.drop()  # what is left to load are empty files
+    pipeline.sync_destination()

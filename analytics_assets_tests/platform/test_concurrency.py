@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,9 @@ def start_sync(*arguments: str) -> subprocess.Popen[str]:
 @both_warehouses
 @pytest.mark.parametrize("same_accounts", [True, False])
 def test_two_syncs_at_once(home: Path, api: SampleApi, same_accounts: bool):
+    shutil.rmtree(home)  # both find a home without records, and set them up
+    home.mkdir()
+    shutil.copy(CHECKOUT / "dagster.yaml", home)
     first, second, third = api.data.account_ids
     chosen = [(), ()] if same_accounts else [("--account", first), ("--account", second)]
     processes = [start_sync(*arguments) for arguments in chosen]
