@@ -95,6 +95,15 @@ def home(
     return home
 
 
+@pytest.fixture
+def new_home(home: Path) -> Path:
+    """The test's DAGSTER_HOME as people make one: with dagster.yaml, and nothing else."""
+    shutil.rmtree(home)
+    home.mkdir()
+    shutil.copy(CHECKOUT / "dagster.yaml", home)
+    return home
+
+
 @dataclass
 class Commands:
     """The commands, as people run them: each in a process of its own."""

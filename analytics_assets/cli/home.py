@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,9 @@ import analytics_assets
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+# Dagster's, and ours upon it: both make their files in the home when they are opened
+_SQLITE_STORAGES: Final = ("DagsterSqliteStorage", "SqliteStorage")
 
 
 def ensure_dagster_home() -> Path:
@@ -65,12 +68,9 @@ def probe_dagster_home() -> str:
         with TemporaryFile(dir=home) as probe:
             probe.write(b"x")
         reference = InstanceRef.from_dir(str(home))
-        runs = reference.run_storage_data
-        if (
-            runs is not None
-            and runs.class_name == "SqliteRunStorage"
-            and not Path(runs.config_dict["base_dir"], "runs.db").exists()
-        ):
+        storage = reference.storage_data
+        in_sqlite = storage is not None and storage.class_name in _SQLITE_STORAGES
+        if in_sqlite and not (home / "history" / "runs.db").exists():
             return f"{home}, in which nothing is recorded yet"
         with DagsterInstance.from_ref(reference) as instance:
             return f"{home}, {instance.get_runs_count()} runs recorded"

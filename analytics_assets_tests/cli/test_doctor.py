@@ -73,10 +73,10 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_all_is_well_and_nothing_is_left_behind(home, doctor, run, api: SampleApi):
-    before = files(home)
+def test_all_is_well_and_nothing_is_left_behind(new_home, doctor, run, api: SampleApi):
+    before = files(new_home)
     checks = doctor()
-    assert files(home) == before
+    assert files(new_home) == before
     assert (failed(checks), skipped(checks)) == ([], [])
     first = api.data.account_ids[0]
     assert checks["account list"]["detail"].endswith("answers 200, 3 rows")
@@ -84,7 +84,7 @@ def test_all_is_well_and_nothing_is_left_behind(home, doctor, run, api: SampleAp
         assert f"GET /v1/{first}/" in checks[f"endpoint {name}"]["detail"]
     assert checks["quota headers"]["detail"] == "none"
     assert "warehouse.duckdb is not there yet" in checks["warehouse"]["detail"]
-    assert checks["dagster home"]["detail"] == f"{home}, in which nothing is recorded yet"
+    assert checks["dagster home"]["detail"] == f"{new_home}, in which nothing is recorded yet"
     for package in ("python", "analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb"):
         assert f"{package} " in checks["versions"]["detail"]
     api.log.clear()

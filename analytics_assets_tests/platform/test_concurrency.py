@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -39,10 +38,7 @@ def start_sync(*arguments: str) -> subprocess.Popen[str]:
 
 @both_warehouses
 @pytest.mark.parametrize("same_accounts", [True, False])
-def test_two_syncs_at_once(home: Path, api: SampleApi, same_accounts: bool):
-    shutil.rmtree(home)  # both find a home without records, and set them up
-    home.mkdir()
-    shutil.copy(CHECKOUT / "dagster.yaml", home)
+def test_two_syncs_at_once(new_home: Path, api: SampleApi, same_accounts: bool):
     first, second, third = api.data.account_ids
     chosen = [(), ()] if same_accounts else [("--account", first), ("--account", second)]
     processes = [start_sync(*arguments) for arguments in chosen]
@@ -52,7 +48,7 @@ def test_two_syncs_at_once(home: Path, api: SampleApi, same_accounts: bool):
     if not same_accounts:
         api.data.remove_account(third)
         assert start_sync("--resource", "accounts").wait(timeout=120) == 0
-    assert_warehouse_equals_api(home, api.data)
+    assert_warehouse_equals_api(new_home, api.data)
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)

@@ -19,9 +19,9 @@ CONFIGURATION = CHECKOUT / "deploy" / "dagster.yaml"
 
 
 @pytest.fixture
-def home_of_several(home: Path, postgres: PostgresServer, monkeypatch) -> Iterator[Path]:
+def home_of_several(new_home: Path, postgres: PostgresServer, monkeypatch) -> Iterator[Path]:
     """The test's home, with Dagster's records in a database of their own."""
-    shutil.copy(CONFIGURATION, home / "dagster.yaml")
+    shutil.copy(CONFIGURATION, new_home / "dagster.yaml")
     with postgres.database() as database:
         settings = {
             "HOST": "127.0.0.1",
@@ -32,7 +32,7 @@ def home_of_several(home: Path, postgres: PostgresServer, monkeypatch) -> Iterat
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
-        yield home
+        yield new_home
 
 
 def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: SampleApi):
