@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import pyarrow as pa
@@ -41,6 +42,7 @@ _EXACT: Final[dict[ColumnType, frozenset[type]]] = {
 }
 
 
+@cache
 def arrow_schema(resource: Resource) -> pa.Schema:
     """The declared columns, then `EXTRAS`."""
     fields = [pa.field(column.name, ARROW_TYPES[column.type]) for column in resource.table_columns]
