@@ -113,8 +113,7 @@ def _list_accounts(
 def _decide(
     instance: dg.DagsterInstance, settings: PlatformSettings, now: float
 ) -> Requests | dg.SkipReason:
-    fail_orphans(instance, unfinished_runs(instance))
-    if under_way := unfinished_runs(instance):
+    if under_way := fail_orphans(instance, unfinished_runs(instance)):
         return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
     for requests in _due(instance, settings, now):
         if requests:

@@ -22,12 +22,18 @@ def process_tags() -> dict[str, str]:
     return {_PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
 
 
-def fail_orphans(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> None:
-    """Marks those of the runs as failed whose process on this machine is gone."""
+def fail_orphans(
+    instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]
+) -> list[dg.DagsterRun]:
+    """Marks those of the runs as failed whose process on this machine is gone; gives the others."""
+    others = []
     for run in runs:
         host, _, pid = run.tags.get(_PROCESS_TAG, "").rpartition(":")
         if host == socket.gethostname() and not _is_running(int(pid)):
             instance.report_run_failed(run, f"Process {pid}, in which this run ran, is gone.")
+        else:
+            others.append(run)
+    return others
 
 
 def _is_running(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -119,6 +120,7 @@ def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
         )
 
 
+@cache  # dagster-dlt asks for the specs in every run
 def _line(file: Path, text: str) -> int:
     lines = file.read_text(encoding="utf-8").splitlines()
     return next((number for number, line in enumerate(lines, 1) if text in line), 1)
