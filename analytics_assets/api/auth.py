@@ -16,8 +16,9 @@ from analytics_assets.settings import API_SECTION, ApiSettings, public_url, sett
 
 # Renewed this many seconds early, so that a token does not expire on its way.
 _MARGIN = 30.0
-# How often a request that is refused is repeated with a new token.
-_RENEWALS = 5
+# How often a request that is refused again is repeated while no other may take the token: others of
+# this process may have used it up before, and other processes may renew it meanwhile.
+_RENEWALS_ALONE = 4
 
 
 class Token:
@@ -28,7 +29,7 @@ class Token:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.value: str | None = None
         self.expires_at = 0.0
 
@@ -42,6 +43,8 @@ class SharedClientCredentials(OAuth2ClientCredentials):
 
     A token is renewed once for all who wait for it. When the API refuses a token (it was revoked,
     or the API keeps only the newest), it is renewed and the request repeated, a few times at most.
+    A request that is refused a second time is repeated alone: one whose every attempt costs the
+    token cannot take it from the others for ever.
     """
 
     def __post_init__(self) -> None:
@@ -92,18 +95,25 @@ class SharedClientCredentials(OAuth2ClientCredentials):
             ) from None
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
-        renewals = 0
-        while response.status_code == 401 and renewals < _RENEWALS:
-            request = response.request.copy()
-            scheme, _, refused = str(request.headers.get("Authorization", "")).partition(" ")
-            if scheme != "Bearer":  # `requests` drops the header where a redirect leaves the host
-                break
-            renewals += 1
-            request.headers["Authorization"] = f"Bearer {self._valid_token(refused)}"
-            # as `requests` itself repeats a request in HTTPDigestAuth
-            response = response.connection.send(request, **kwargs)
-            response.request = request
+        response = self._repeat(response, **kwargs)
+        if response.status_code == 401:
+            with self.token.lock:
+                for _ in range(_RENEWALS_ALONE):
+                    response = self._repeat(response, **kwargs)
         return response
+
+    def _repeat(self, response: Response, **kwargs: Any) -> Response:
+        """The answer to the same request with another token, if this one was refused."""
+        request = response.request.copy()
+        scheme, _, refused = str(request.headers.get("Authorization", "")).partition(" ")
+        # `requests` drops the header where a redirect leaves the host
+        if response.status_code != 401 or scheme != "Bearer":
+            return response
+        request.headers["Authorization"] = f"Bearer {self._valid_token(refused)}"
+        # as `requests` itself repeats a request in HTTPDigestAuth
+        repeated: Response = response.connection.send(request, **kwargs)
+        repeated.request = request
+        return repeated
 
 
 def client_credentials(settings: ApiSettings, session: requests.Session) -> SharedClientCredentials:
