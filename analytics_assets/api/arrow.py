@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
+import orjson
 import pyarrow as pa
 
 from analytics_assets.api.schema import Column, ColumnType, Resource
@@ -89,12 +90,11 @@ def arrow_array(column_type: ColumnType, values: Iterable[Any]) -> pa.Array:
 
 
 def json_text(value: Any) -> str:
-    """The value as JSON; numbers keep all their digits.
-
-    Raises:
-        ValueError: It holds a number beyond the range of doubles, such as 1e999.
-    """
-    return sound_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """The value as JSON; numbers keep all their digits."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a number of more than 64 bits, or a lone surrogate
+        return sound_text(json.dumps(value, ensure_ascii=False))
 
 
 def sound_text(text: str) -> str:

@@ -104,11 +104,12 @@ class SharedClientCredentials(OAuth2ClientCredentials):
 
     def _repeat(self, response: Response, **kwargs: Any) -> Response:
         """The answer to the same request with another token, if this one was refused."""
-        request = response.request.copy()
-        scheme, _, refused = str(request.headers.get("Authorization", "")).partition(" ")
+        signature = response.request.headers.get("Authorization", "")
+        scheme, _, refused = str(signature).partition(" ")
         # `requests` drops the header where a redirect leaves the host
         if response.status_code != 401 or scheme != "Bearer":
             return response
+        request = response.request.copy()
         request.headers["Authorization"] = f"Bearer {self._valid_token(refused)}"
         # as `requests` itself repeats a request in HTTPDigestAuth
         repeated: Response = response.connection.send(request, **kwargs)

@@ -27,6 +27,9 @@ class NumberedPages(BasePaginator):
         self._rows = 0
         self._last: list[Any] | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> NumberedPages:
+        return NumberedPages()  # dlt copies the paginator that no list has used for each list
+
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
         """Reads from an answer whether a page follows.
 

@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 
 import requests
 from dlt.sources.helpers.rest_client.client import RESTClient
 
 from analytics_assets.api.client import Client, InvalidAnswer, make_client, request_line
 from analytics_assets.api.schema import Resource
-from analytics_assets.api.source import Row, request_path
+from analytics_assets.api.source import Row, path_part, request_path
 from analytics_assets.errors import CredentialsError
 from analytics_assets.settings import ApiSettings
 
@@ -63,7 +62,7 @@ def ask(
     """Asks for a resource: its first page, and for a child, that of one parent's row."""
     api = RESTClient(base_url, auth=client.auth, session=client.session)
     try:
-        response = api.get(request_path(resource, account_id, quote(parent_id, safe="")))
+        response = api.get(request_path(resource, path_part(account_id), path_part(parent_id)))
         response.raise_for_status()
     except InvalidAnswer as error:
         return Answer(client.describe(error), 200, None, {})

@@ -6,19 +6,22 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import requests
+from dlt.extract import DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 
 from analytics_assets.api.arrow import EXTRAS, arrow_schema, holds, to_arrow
 from analytics_assets.api.client import Client
+from analytics_assets.api.extraction import extract
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Column, Resource
-from analytics_assets.api.source import Row, account_source, parent_id_field
+from analytics_assets.api.source import Row, analytics_source, parent_id_field, path_part
 from analytics_assets.api.statistics import RequestStatistics, collecting
 from analytics_assets.errors import (
     AnalyticsError,
@@ -27,7 +30,7 @@ from analytics_assets.errors import (
     causes,
     raise_if_disk_full,
 )
-from analytics_assets.settings import API_SECTION, setting_name
+from analytics_assets.settings import API_SECTION, extract_workers, setting_name
 
 # Accounts read side by side; each may use all workers, so that one large account alone is fast.
 _ACCOUNTS_AT_ONCE = 8
@@ -105,7 +108,9 @@ class Reader:
             CredentialsError: The API gives no token.
             ReadError: The list could not be had.
         """
-        result = self._read(None, [ACCOUNTS.name], self._new_folder())
+        names = [ACCOUNTS.name]
+        with ThreadPoolExecutor(extract_workers()) as threads:
+            result = self._read(self._source(names), threads, None, names, self._new_folder())
         if isinstance(result, AccountFailure):
             raise ReadError(
                 f"{ACCOUNTS.name}: {result.message}. Is"
@@ -121,16 +126,24 @@ class Reader:
         Raises:
             CredentialsError: The API gives no token, so that no account can be read.
         """
+        source = self._source(resource_names)
         pool = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="account")
+        threads = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE * extract_workers())
         try:
             futures = [
-                pool.submit(self._read, account_id, resource_names, self._new_folder())
+                pool.submit(
+                    self._read, source, threads, account_id, resource_names, self._new_folder()
+                )
                 for account_id in account_ids
             ]
             for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            threads.shutdown()
+
+    def _source(self, resource_names: Collection[str]) -> DltSource:
+        return analytics_source(self.client, self.base_url, resource_names, _current.get)
 
     def _new_folder(self) -> Path:
         self._folders += 1
@@ -139,30 +152,51 @@ class Reader:
         return folder
 
     def _read(
-        self, account_id: str | None, resource_names: Collection[str], folder: Path
+        self,
+        source: DltSource,
+        threads: ThreadPoolExecutor,
+        account_id: str | None,
+        names: Collection[str],
+        folder: Path,
     ) -> AccountRead | AccountFailure:
         started = time.monotonic()
         statistics = RequestStatistics(account_id)
-        buffers = {name: _Buffer(RESOURCES[name], account_id, folder) for name in resource_names}
-        # a parent that is read only for its children's sake is checked, but not kept
-        parents: dict[str, _Keys] = {}
-
-        def collect(name: str, row: Any) -> Row | None:
-            if name in buffers:
-                return buffers[name].add(row)
-            keys = parents.setdefault(name, _Keys(RESOURCES[name], account_id))
-            return keys.admit(row)
-
-        source = account_source(self.client, self.base_url, account_id, resource_names, collect)
+        reading = _Reading(account_id, names, folder)
+        _current.set(reading)
         try:
             with collecting(statistics):
-                for _ in source:
-                    pass
-            resources = {name: buffer.close() for name, buffer in buffers.items()}
+                extract(source, threads)
+            resources = reading.close()
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             return _failure(self.client, account_id or "", error)
         return AccountRead(account_id, resources, statistics, time.monotonic() - started)
+
+
+class _Reading:
+    """Sorts an account's rows into one file for each resource."""
+
+    def __init__(self, account_id: str | None, names: Collection[str], folder: Path) -> None:
+        self.account_path = path_part(account_id)
+        self._account_id = account_id
+        self._buffers = {name: _Buffer(RESOURCES[name], account_id, folder) for name in names}
+        # a parent that is read only for its children's sake is checked, but not kept
+        self._parents: dict[str, _Keys] = {}
+
+    def collect(self, name: str, row: Row) -> Row | None:
+        """Takes a row of a resource; gives it with its key, or None if it is left out."""
+        if name in self._buffers:
+            return self._buffers[name].add(row)
+        keys = self._parents.setdefault(name, _Keys(RESOURCES[name], self._account_id))
+        return keys.admit(row)
+
+    def close(self) -> dict[str, ResourceRead]:
+        """Ends the files."""
+        return {name: buffer.close() for name, buffer in self._buffers.items()}
+
+
+# what the thread reads
+_current: ContextVar[_Reading] = ContextVar("reading")
 
 
 class _Keys:

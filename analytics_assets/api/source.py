@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Protocol
 from urllib.parse import quote
 
+import dlt
 from dlt.common.jsonpath import compile_path
-from dlt.extract import DltSource
+from dlt.extract import DltResource, DltSource
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIConfig
 
 from analytics_assets.api.client import Client
 from analytics_assets.api.pagination import NumberedPages
-from analytics_assets.api.resources import RESOURCES
+from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Resource
 
 # as text, dlt would parse it anew for every page: a millisecond each
 _RESULTS = compile_path("results")
 
 Row = dict[str, Any]
-Collect = Callable[[str, Row], Row | None]
-"""Takes a resource's name and one of its rows; gives the row to ask its children for, if any."""
 
 
-def account_source(
+class Reading(Protocol):
+    """What is being read in a context: of which account, and where its rows go."""
+
+    @property
+    def account_path(self) -> str:
+        """The account's id, fit for a path."""
+
+    def collect(self, name: str, row: Row) -> Row | None:
+        """Takes a resource's name and a row; gives the row to ask its children for, if any."""
+
+
+def analytics_source(
     client: Client,
     base_url: str,
-    account_id: str | None,
     resource_names: Collection[str],
-    collect: Collect,
+    current: Callable[[], Reading],
 ) -> DltSource:
-    """A source that reads the named resources of one account, parents included.
+    """A source that reads the named resources, parents included, of the account that is current.
 
-    `account_id` is None for resources that belong to no account. Every row goes to `collect`; a
-    parent's rows go on to its children with their `id` fit for a path, and children take that `id`
-    as `parent_id_field(resource)`.
+    Whoever iterates over it reads one account: `current` is asked there, so that one source serves
+    any number of accounts side by side. Every row goes to `collect` of what is being read; children
+    take their parent's `id` as `parent_id_field(resource)`.
     """
     needed = with_parents(resource_names)
+    parents = {resource.parent for resource in needed}
     config: RESTAPIConfig = {
         "client": _client(client, base_url),
         "resource_defaults": {
             "parallelized": True,
             "endpoint": {"data_selector": _RESULTS},
         },
-        "resources": [_endpoint(resource, account_id, collect) for resource in needed],
+        "resources": [_endpoint(resource, parents, current) for resource in needed],
     }
+    if ACCOUNTS.name in parents:
+        config["resources"].append(_account(current))
     return rest_api_source(config, name="analytics")
 
 
@@ -63,11 +75,15 @@ def parent_id_field(resource: Resource) -> str:
     return f"_{resource.parent}_id"
 
 
-def request_path(resource: Resource, account_id: str | None, parent_id: str = "") -> str:
-    """The path below the base URL; `parent_id` must be fit for a path."""
+def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
+    """The path below the base URL; the account's and the parent's id must be fit for a path."""
+    return resource.path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
+
+
+def path_part(value: object) -> str:
+    """An id, fit for a path."""
     # nothing is safe: dlt takes braces in a path for placeholders
-    account = "" if account_id is None else quote(account_id, safe="")
-    return resource.path.format(account_id=account, parent_id=parent_id).lstrip("/")
+    return quote(str(value), safe="")
 
 
 def _client(client: Client, base_url: str) -> ClientConfig:
@@ -79,28 +95,36 @@ def _client(client: Client, base_url: str) -> ClientConfig:
     }
 
 
-def _endpoint(resource: Resource, account_id: str | None, collect: Collect) -> EndpointResource:
-    endpoint: EndpointResource = {
-        "name": resource.name,
-        "processing_steps": [{"map": _collector(resource.name, collect)}, {"filter": _is_kept}],
-    }
-    parent_id = ""
-    if resource.has_parent_rows:
-        parent_id = "{" + f"resources.{resource.parent}.path_id" + "}"
-        endpoint["include_from_parent"] = ["id"]
-    endpoint["endpoint"] = {"path": request_path(resource, account_id, parent_id)}
-    return endpoint
+def _account(current: Callable[[], Reading]) -> DltResource:
+    """Stands for the list of accounts: the one account that the others are asked for."""
+
+    def account() -> Iterator[list[Row]]:
+        yield [{"account_path": current().account_path}]
+
+    return dlt.resource(account, name=ACCOUNTS.name, selected=False)
 
 
-def _collector(name: str, collect: Collect) -> Callable[[Any], Any]:
-    def collect_row(row: Any) -> Any:
-        kept = collect(name, row)
-        if kept is None:
+def _endpoint(
+    resource: Resource, parents: Collection[str | None], current: Callable[[], Reading]
+) -> EndpointResource:
+    def collect(row: Any) -> Row | None:
+        reading = current()
+        kept = reading.collect(resource.name, row)
+        if kept is None or resource.name not in parents:
             return None
         row_id = kept.get("id")
-        return {"id": row_id, "path_id": quote(str(row_id), safe="")}
+        return {"id": row_id, "path": path_part(row_id), "account_path": reading.account_path}
 
-    return collect_row
+    endpoint: EndpointResource = {
+        "name": resource.name,
+        "processing_steps": [{"map": collect}, {"filter": _is_kept}],
+    }
+    of_parent = f"{{resources.{resource.parent}.%s}}"
+    if resource.has_parent_rows:
+        endpoint["include_from_parent"] = ["id"]
+    path = request_path(resource, of_parent % "account_path", of_parent % "path")
+    endpoint["endpoint"] = {"path": path}
+    return endpoint
 
 
 def _is_kept(row: Any) -> bool:
