@@ -14,8 +14,14 @@ import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt import Pipeline
-from dlt.common.destination import AnyDestination, Destination
+from dlt.common.destination import (
+    AnyDestination,
+    Destination,
+    DestinationCapabilitiesContext,
+)
+from dlt.common.destination.client import DestinationClientConfiguration
 from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.normalizers.naming import NamingConvention
 
 from analytics_assets.errors import (
     AnalyticsError,
@@ -64,7 +70,8 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
             " DESTINATION__DUCKDB__CREDENTIALS to another name"
         )
     if settings.destination == DUCKDB and not _duckdb_credentials():
-        return cast(AnyDestination, dlt.destinations.duckdb(str(default_duckdb())))
+        default = cast(AnyDestination, dlt.destinations.duckdb(str(default_duckdb())))
+        return _with_known_capabilities(default)
     staging = {}
     if settings.destination != DUCKDB:
         staging = {"staging_dataset_name_layout": own_layout()}
@@ -85,6 +92,29 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
                 f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"
                 f" one of at most {LONGEST_DATASET_NAME} characters"
             )
+    return _with_known_capabilities(destination)
+
+
+def _with_known_capabilities(destination: AnyDestination) -> AnyDestination:
+    """The destination, with what it can do worked out once: dlt asks at each step of a load.
+
+    To answer, dlt resolves the destination's whole configuration: a third of a small load's time.
+    """
+    work_out = destination.capabilities
+    known: dict[str, DestinationCapabilitiesContext] = {}
+
+    def capabilities(
+        config: DestinationClientConfiguration | None = None,
+        naming: NamingConvention | None = None,
+    ) -> DestinationCapabilitiesContext:
+        if config is not None:
+            return work_out(config, naming)
+        key = naming.name() if naming else ""
+        if key not in known:
+            known[key] = work_out(naming=naming)
+        return known[key].copy()
+
+    destination.capabilities = capabilities  # type: ignore[method-assign]
     return destination
 
 
