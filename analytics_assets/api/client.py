@@ -17,16 +17,11 @@ from urllib.parse import urlsplit
 
 import orjson
 import requests
-from dlt.sources.helpers import requests as dlt_requests
-from requests import PreparedRequest, Request, Response
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from requests.exceptions import (
-    ChunkedEncodingError,
-    ConnectionError,
-    ContentDecodingError,
-    SSLError,
-    Timeout,
-)
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, SSLError, Timeout
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ReadTimeoutError
 
@@ -34,9 +29,9 @@ from analytics_assets.api import statistics
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
 from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.api.resources import resource_of
+from analytics_assets.api.session import RETRIED_ERRORS, ApiSession
 from analytics_assets.settings import ApiSettings, extract_workers
 
-RETRIED_STATUSES = (429, 500, 502, 503, 504)
 # Numbers that orjson may round: integers of more than 64 bits.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 # a refusal that names no time
@@ -71,8 +66,8 @@ class Client:
 
 def make_client(settings: ApiSettings) -> Client:
     """A client with a pace and a token of its own."""
-    token_session = _session(settings, HTTPAdapter())
-    api_session = _session(settings, ApiAdapter(settings))
+    token_session = ApiSession(settings, HTTPAdapter(), RETRIED_ERRORS)
+    api_session = ApiSession(settings, ApiAdapter(settings), (*RETRIED_ERRORS, InvalidAnswer))
     return Client(api_session, client_credentials(settings, token_session))
 
 
@@ -87,58 +82,6 @@ def shared_client(settings: ApiSettings) -> Client:
 
 _clients: dict[tuple[Any, ...], Client] = {}
 _clients_lock = threading.Lock()
-
-
-def _session(settings: ApiSettings, adapter: HTTPAdapter) -> requests.Session:
-    retrying = dlt_requests.Client(
-        status_codes=RETRIED_STATUSES,
-        exceptions=(
-            ConnectionError,
-            Timeout,
-            ChunkedEncodingError,
-            ContentDecodingError,
-            InvalidAnswer,
-        ),
-        request_max_attempts=settings.max_retries + 1,
-        request_backoff_factor=settings.backoff_factor,
-        request_max_retry_delay=settings.max_retry_delay,
-    ).session.send.retry  # type: ignore[attr-defined]
-    session = ApiSession(settings, adapter)
-    session.send = retrying.wraps(session.send)  # type: ignore[method-assign]
-    # A redirect is followed without retries of its own: the request is tried again as a whole.
-    plain = ApiSession(settings, adapter)
-    session.resolve_redirects = plain.resolve_redirects  # type: ignore[method-assign]
-    return session
-
-
-class ApiSession(dlt_requests.Session):
-    """dlt's session, without what `requests` works out anew for each request: half of its time."""
-
-    def __init__(self, settings: ApiSettings, adapter: HTTPAdapter) -> None:
-        super().__init__(timeout=settings.timeout, raise_for_status=False)
-        # Proxies and certificates of the environment are looked up once; the netrc file, which
-        # could replace our Authorization header, not at all.
-        self._environment = super().merge_environment_settings(
-            settings.base_url, {}, None, None, None
-        )
-        self.proxies.update(self._environment["proxies"])
-        self.verify = self._environment["verify"]
-        self.trust_env = False
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ApiSession:
-        # dlt copies a source's configuration to check it, while other threads use the session
-        return self
-
-    def prepare_request(self, request: Request) -> PreparedRequest:
-        """Prepares a request with the session's headers, and nothing else of the session."""
-        request.headers = {**self.headers, **(request.headers or {})}
-        return request.prepare()
-
-    def merge_environment_settings(self, *_: Any) -> dict[str, Any]:  # type: ignore[override]
-        """The settings of the environment as they were at the start."""
-        return {**self._environment}
 
 
 class ApiAdapter(HTTPAdapter):
@@ -185,6 +128,17 @@ class ApiAdapter(HTTPAdapter):
         if host not in self._pools:
             self._pools[host] = super().get_connection_with_tls_context(request, *args, **kwargs)
         return self._pools[host]
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """The response without cookies, which this API does not use."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.encoding = get_encoding_from_headers(response.headers)
+        response.raw, response.reason = resp, resp.reason
+        response.url = str(req.url)
+        response.request, response.connection = req, self
+        return response
 
     @contextmanager
     def _place(self, pace: Pace) -> Iterator[float]:

@@ -18,7 +18,7 @@ from dlt.extract.exceptions import ResourceExtractionError
 
 from analytics_assets.api.arrow import EXTRAS, arrow_schema, holds, to_arrow
 from analytics_assets.api.client import Client
-from analytics_assets.api.extraction import extract
+from analytics_assets.api.extraction import extract, one_core
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Column, Resource
 from analytics_assets.api.source import Row, analytics_source, parent_id_field, path_part
@@ -127,8 +127,9 @@ class Reader:
             CredentialsError: The API gives no token, so that no account can be read.
         """
         source = self._source(resource_names)
-        pool = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, thread_name_prefix="account")
-        threads = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE * extract_workers())
+        bind = one_core()
+        pool = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", initializer=bind)
+        threads = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE * extract_workers(), initializer=bind)
         try:
             futures = [
                 pool.submit(

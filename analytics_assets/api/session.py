@@ -1,0 +1,106 @@
+"""dlt's session of `requests`, without what `requests` works out anew for each request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dlt.sources.helpers import requests as dlt_requests
+from requests import PreparedRequest, Request, Response
+from requests.adapters import HTTPAdapter
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ContentDecodingError,
+    RequestException,
+    Timeout,
+)
+from requests.hooks import dispatch_hook
+from requests.structures import CaseInsensitiveDict
+
+from analytics_assets.settings import ApiSettings
+
+RETRIED_STATUSES = (429, 500, 502, 503, 504)
+RETRIED_ERRORS: tuple[type[RequestException], ...] = (
+    ConnectionError,
+    Timeout,
+    ChunkedEncodingError,
+    ContentDecodingError,
+)
+
+
+class ApiSession(dlt_requests.Session):
+    """Sends requests to one API, and tries them again as the settings say.
+
+    Whatever is the same for all requests is looked up once: certificates and proxies of the
+    environment, headers, the adapter. The netrc file, which could replace our Authorization header,
+    is not read, and cookies are not kept. With what `requests` itself does, a request takes twice
+    the time.
+
+    Args:
+        settings: The API's settings.
+        adapter: What sends a request once.
+        retried: The errors after which a request is tried again.
+    """
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        adapter: HTTPAdapter,
+        retried: tuple[type[RequestException], ...],
+    ) -> None:
+        super().__init__(timeout=settings.timeout, raise_for_status=False)
+        self._environment = super().merge_environment_settings(
+            settings.base_url, {}, None, None, None
+        )
+        self._adapter = adapter
+        self._retrying = dlt_requests.Client(
+            status_codes=RETRIED_STATUSES,
+            exceptions=retried,
+            request_max_attempts=settings.max_retries + 1,
+            request_backoff_factor=settings.backoff_factor,
+            request_max_retry_delay=settings.max_retry_delay,
+        ).session.send.retry  # type: ignore[attr-defined]
+        # A redirect is followed without retries of its own: the request is tried again as a whole.
+        self._plain = dlt_requests.Session(timeout=settings.timeout, raise_for_status=False)
+        self._plain.trust_env = False
+        self._plain.mount("http://", adapter)
+        self._plain.mount("https://", adapter)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ApiSession:
+        # dlt copies a source's configuration to check it, while other threads use the session
+        return self
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """Prepares a request; the URL of one without parameters must be fit to be sent."""
+        method = str(request.method).upper()
+        if method != "GET" or request.params:
+            return super().prepare_request(request)
+        prepared = PreparedRequest()
+        prepared.method, prepared.url = method, request.url
+        prepared.headers = CaseInsensitiveDict({**self.headers, **(request.headers or {})})
+        prepared.prepare_auth(request.auth, request.url)
+        prepared.prepare_hooks(request.hooks)
+        return prepared
+
+    def merge_environment_settings(self, *_: Any) -> dict[str, Any]:  # type: ignore[override]
+        """The settings of the environment as they were at the start."""
+        return {**self._environment}
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """Sends a request, tries it again where that may help, and follows redirects.
+
+        Raises:
+            requests.RequestException: The last attempt failed on its way.
+        """
+        response: Response = self._retrying(self._send_once, request, **kwargs)
+        return response
+
+    def _send_once(
+        self, request: PreparedRequest, allow_redirects: bool = True, **kwargs: Any
+    ) -> Response:
+        kwargs.setdefault("timeout", self.timeout)
+        response: Response = self._adapter.send(request, **kwargs)
+        response = dispatch_hook("response", request.hooks, response, **kwargs)
+        if allow_redirects and response.is_redirect:
+            *_, response = self._plain.resolve_redirects(response, request, **kwargs)
+        return response
