@@ -23,6 +23,7 @@ class Entry:
         status: The answer's status; None while there is none, and where the connection was cut.
         account_id: The account that was asked for.
         retry_after: Seconds that a refusal told the client to wait.
+        port: The client's port, by which requests of one connection are known.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Entry:
     status: int | None = None
     account_id: str | None = None
     retry_after: float | None = None
+    port: int | None = None
 
     @property
     def has_token(self) -> bool:

@@ -46,7 +46,7 @@ class Server:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers and records a request."""
         path, _, query = request.raw_path.partition("?")
-        entry = Entry(request.method, path, query, request.headers)
+        entry = Entry(request.method, path, query, request.headers, port=_port(request))
         self.log.start(entry)
         try:
             if path == TOKEN_PATH:
@@ -163,3 +163,8 @@ class Server:
     async def _wait_latency(self) -> None:
         if self.behaviour.latency:
             await asyncio.sleep(self.behaviour.latency)
+
+
+def _port(request: web.BaseRequest) -> int | None:
+    peer = request.get_extra_info("peername")
+    return peer[1] if isinstance(peer, tuple) else None

@@ -92,6 +92,13 @@ def test_many_workers_share_one_token(read, api: SampleApi, monkeypatch):
     assert api.log.count_by_path()["/oauth/token"] == 1
 
 
+def test_connections_are_kept(read, api: SampleApi, monkeypatch):
+    monkeypatch.setenv("EXTRACT__WORKERS", "1")
+    read()
+    # one for tokens, and one for each worker
+    assert len({entry.port for entry in api.log.entries}) == 2
+
+
 def test_a_missing_permission_is_not_asked_for_again(home, sync, api: SampleApi):
     account = api.data.account_ids[0]
     api.behaviour.forbidden_accounts.add(account)
