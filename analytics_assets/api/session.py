@@ -102,5 +102,6 @@ class ApiSession(dlt_requests.Session):
         response: Response = self._adapter.send(request, **kwargs)
         response = dispatch_hook("response", request.hooks, response, **kwargs)
         if allow_redirects and response.is_redirect:
+            request.prepare_cookies({})  # which `requests` looks into on the way
             *_, response = self._plain.resolve_redirects(response, request, **kwargs)
         return response

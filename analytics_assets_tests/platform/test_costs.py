@@ -10,7 +10,7 @@ from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.platform.checks import check_specs
-from analytics_assets.sample_api import SampleApi, SampleData
+from analytics_assets.sample_api import SampleApi
 
 PER_ACCOUNT = (
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -54,9 +54,6 @@ def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, insta
     assert many - few == Counter(dict.fromkeys(PER_ACCOUNT, added))
 
 
-@pytest.mark.parametrize(
-    "api", [lambda: SampleData.generate(accounts=2, campaigns=3)], indirect=True
-)
 def test_as_many_statements_for_many_accounts_as_for_few(home, sync, api: SampleApi, statements):
     assert sync().exit_code == 0
     statements.clear()
