@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -81,12 +81,16 @@ def holds(column_type: ColumnType, value: Any) -> bool:
     return column_type == "double" and value_type(value) == "bigint" and float(value) == value
 
 
-def arrow_array(column_type: ColumnType, values: Iterable[Any]) -> pa.Array:
+def arrow_array(column_type: ColumnType, values: Sequence[Any]) -> pa.Array:
     """An array of values that a column of that type holds."""
     convert = _CONVERSIONS.get(column_type)
     if convert is not None:
         values = [None if value is None else convert(value) for value in values]
-    return pa.array(values, ARROW_TYPES[column_type])
+    try:
+        return pa.array(values, ARROW_TYPES[column_type])
+    except UnicodeEncodeError:
+        texts = (None if value is None else sound_text(value) for value in values)
+        return pa.array(texts, ARROW_TYPES[column_type])
 
 
 def json_text(value: Any) -> str:
@@ -103,7 +107,6 @@ def sound_text(text: str) -> str:
 
 
 _CONVERSIONS: Final[dict[ColumnType, Callable[[Any], Any]]] = {
-    "text": sound_text,
     "double": float,
     "json": json_text,
 }

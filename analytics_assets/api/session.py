@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dlt.sources.helpers import requests as dlt_requests
@@ -92,7 +94,16 @@ class ApiSession(dlt_requests.Session):
         Raises:
             requests.RequestException: The last attempt failed on its way.
         """
-        response: Response = self._retrying(self._send_once, request, **kwargs)
+        outcome: Response | RequestException
+        try:
+            outcome = self._send_once(request, **kwargs)
+        except RequestException as error:
+            outcome = error
+        else:
+            if outcome.status_code not in RETRIED_STATUSES:
+                return outcome  # as nearly all are: to ask dlt's rules costs a tenth of a request
+        attempts = _after(outcome, partial(self._send_once, request, **kwargs))
+        response: Response = self._retrying(attempts)
         return response
 
     def _send_once(
@@ -105,3 +116,20 @@ class ApiSession(dlt_requests.Session):
             request.prepare_cookies({})  # which `requests` looks into on the way
             *_, response = self._plain.resolve_redirects(response, request, **kwargs)
         return response
+
+
+def _after(
+    first: Response | RequestException, attempt: Callable[[], Response]
+) -> Callable[[], Response]:
+    """Attempts of which the first has been made."""
+    made = [first]
+
+    def next_attempt() -> Response:
+        if not made:
+            return attempt()
+        outcome = made.pop()
+        if isinstance(outcome, RequestException):
+            raise outcome
+        return outcome
+
+    return next_attempt

@@ -107,18 +107,23 @@ def _account(current: Callable[[], Reading]) -> DltResource:
 def _endpoint(
     resource: Resource, parents: Collection[str | None], current: Callable[[], Reading]
 ) -> EndpointResource:
-    def collect(row: Any) -> Row | None:
+    def collect(row: Any) -> bool:
+        current().collect(resource.name, row)
+        return False  # nobody waits for it further down the pipe
+
+    def collect_parent(row: Any) -> Row | None:
         reading = current()
         kept = reading.collect(resource.name, row)
-        if kept is None or resource.name not in parents:
+        if kept is None:
             return None
         row_id = kept.get("id")
         return {"id": row_id, "path": path_part(row_id), "account_path": reading.account_path}
 
-    endpoint: EndpointResource = {
-        "name": resource.name,
-        "processing_steps": [{"map": collect}, {"filter": _is_kept}],
-    }
+    endpoint: EndpointResource = {"name": resource.name}
+    if resource.name in parents:
+        endpoint["processing_steps"] = [{"map": collect_parent}, {"filter": _is_kept}]
+    else:
+        endpoint["processing_steps"] = [{"filter": collect}]
     of_parent = f"{{resources.{resource.parent}.%s}}"
     if resource.has_parent_rows:
         endpoint["include_from_parent"] = ["id"]
