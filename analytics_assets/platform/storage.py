@@ -46,6 +46,7 @@ class EventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str) -> None:
         self._engines: dict[str, Engine] = {}
+        self._tables: set[str] = set()
         super().__init__(base_dir)
 
     def store_event(self, event: EventLogEntry) -> None:
@@ -53,6 +54,12 @@ class EventLog(SqliteEventLogStorage):
         super().store_event(event)
         # The UI watches a run's file for changes, which SQLite at first writes beside it.
         os.utime(self.path_for_shard(event.run_id))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table; one that it has is not looked for again."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def wipe(self) -> None:
         """Removes all events."""
