@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
@@ -20,6 +22,7 @@ from analytics_assets_tests.platform.celery_fleet import (
     runs_over_accounts,
     until,
 )
+from analytics_assets_tests.postgres_server import PASSWORD
 from analytics_assets_tests.tables import assert_warehouse_equals_api, query
 
 SETTINGS = {
@@ -100,10 +103,7 @@ def test_the_shard_of_a_lost_worker_is_run_again(
 def test_a_run_can_be_cancelled(fleet: Fleet, records: DagsterInstance, api: SampleApi):
     api.behaviour.latency = 5
     worker = fleet.worker("worker-1")
-    code = ReconstructableRepository.for_module("analytics_assets.definitions", "defs")
-    job = code.get_reconstructable_job("refresh_accounts")
-    run = records.create_run_for_job(job.get_definition(), job_code_origin=job.get_python_origin())
-    records.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
+    run = launch_refresh(records)
     until(lambda: api.log.requests > 1, "the request after the one for a token")
     records.run_coordinator.cancel_run(run.run_id)
     until(lambda: records.get_runs()[0].is_finished, "the end of the run")
@@ -113,15 +113,23 @@ def test_a_run_can_be_cancelled(fleet: Fleet, records: DagsterInstance, api: Sam
     assert worker.temporary == []
 
 
+def test_the_broker_is_sent_no_secret(fleet: Fleet, records: DagsterInstance):
+    run = launch_refresh(records)
+    with launcher(records).celery.connection_for_read() as connection:
+        message = connection.SimpleQueue("dagster").get(timeout=10)
+        text = f"{message.headers} {message.payload}"
+    assert run.run_id in text
+    secrets = [PASSWORD, quote(PASSWORD, safe=""), os.environ["SOURCES__ANALYTICS__CLIENT_SECRET"]]
+    assert not any(secret in text for secret in secrets)
+
+
 def test_a_worker_that_does_not_know_the_run_has_lost_it(fleet: Fleet, records: DagsterInstance):
     # as after the restart of a worker that has the same name as before
     worker = fleet.worker("worker-1")
     until(lambda: worker.is_ready, "the start of the worker")
     run = DagsterRun("sync", tags={"dagster-celery/task_id": "of-a-worker-before"})
-    launcher = records.run_launcher
-    assert isinstance(launcher, FleetRunLauncher)
     meta = {"hostname": "worker-1@test", "pid": 1}
-    launcher.celery.backend.store_result("of-a-worker-before", meta, "STARTED")
+    launcher(records).celery.backend.store_result("of-a-worker-before", meta, "STARTED")
     assert health(records, run) == WorkerStatus.FAILED
 
 
@@ -129,5 +137,19 @@ def test_a_run_of_a_command_is_left_alone(fleet: Fleet, records: DagsterInstance
     assert health(records, DagsterRun("sync")) == WorkerStatus.RUNNING
 
 
+def launch_refresh(records: DagsterInstance) -> DagsterRun:
+    """Has a worker list the accounts, without a daemon and its queue."""
+    code = ReconstructableRepository.for_module("analytics_assets.definitions", "defs")
+    job = code.get_reconstructable_job("refresh_accounts")
+    run = records.create_run_for_job(job.get_definition(), job_code_origin=job.get_python_origin())
+    launcher(records).launch_run(LaunchRunContext(run, workspace=None))
+    return run
+
+
+def launcher(records: DagsterInstance) -> FleetRunLauncher:
+    assert isinstance(records.run_launcher, FleetRunLauncher)
+    return records.run_launcher
+
+
 def health(records: DagsterInstance, run: DagsterRun) -> WorkerStatus:
-    return records.run_launcher.check_run_worker_health(run).status
+    return launcher(records).check_run_worker_health(run).status
