@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import yaml
 from celery.app.defaults import DEFAULTS
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRun
 from dagster._config import process_config
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster_k8s import K8sRunLauncher
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import construct_dagster_k8s_job
 
 from analytics_assets.platform.fleet import FleetRunLauncher
 from analytics_assets_tests.conftest import CHECKOUT
@@ -61,7 +63,7 @@ def test_all_but_the_places_is_as_on_one_machine(name: str, own: set[str]):
     assert set(several) - own == set(one) - own
 
 
-def test_the_helm_chart_says_the_same_of_runs(values: dict[str, Any]):
+def test_the_helm_chart_says_the_same_of_runs(values: Any):
     one = read("dagster.yaml")
     ours = {key: one[key] for key in one.keys() - {"storage", "telemetry"}}
     assert values["additionalInstanceConfig"] == ours
@@ -88,7 +90,7 @@ def test_the_fleet_file_is_an_instance_of_dagster(
         assert (conf.worker_concurrency, conf.worker_disable_prefetch) == (1, True)
 
 
-def test_a_service_has_what_its_dagster_yaml_reads(compose: dict[str, Any]):
+def test_a_service_has_what_its_dagster_yaml_reads(compose: Any):
     wanted = environment_of(read("deploy/dagster-fleet.yaml"))
     assert "CELERY_BROKER_URL" in wanted
     ours = [service for service in compose["services"].values() if "build" in service]
@@ -97,7 +99,7 @@ def test_a_service_has_what_its_dagster_yaml_reads(compose: dict[str, Any]):
         assert wanted | {"DAGSTER_HOME"} <= set(service["environment"])
 
 
-def test_services_start_after_those_that_they_need(compose: dict[str, Any]):
+def test_services_start_after_those_that_they_need(compose: Any):
     services = compose["services"]
     for service in services.values():
         assert "healthcheck" in service
@@ -113,19 +115,19 @@ def test_services_start_after_those_that_they_need(compose: dict[str, Any]):
     assert named == set(compose["volumes"])
 
 
-def test_only_this_machine_reaches_the_web_ui_and_nobody_else_anything(compose: dict[str, Any]):
+def test_only_this_machine_reaches_the_web_ui_and_nobody_else_anything(compose: Any):
     published = {name: one["ports"] for name, one in compose["services"].items() if "ports" in one}
     assert published == {"webserver": ["127.0.0.1:3000:3000"]}
 
 
-def test_the_web_ui_and_the_daemon_do_not_get_the_platforms_secrets(compose: dict[str, Any]):
+def test_the_web_ui_and_the_daemon_do_not_get_the_platforms_secrets(compose: Any):
     services = compose["services"]
     assert {name for name in services if "env_file" in services[name]} == {"code", "worker"}
     assert (DEPLOY / services["code"]["env_file"]).resolve() == CHECKOUT / ".env"
     assert ".env" in (CHECKOUT / ".gitignore").read_text().split()
 
 
-def test_no_secret_is_in_a_file(compose: dict[str, Any], values: dict[str, Any]):
+def test_no_secret_is_in_a_file(compose: Any, values: Any):
     for service in compose["services"].values():
         for name, value in service["environment"].items():
             if SECRET_NAME.search(name):
@@ -141,34 +143,50 @@ def test_no_secret_is_in_a_file(compose: dict[str, Any], values: dict[str, Any])
     assert "postgresqlPassword" not in values["postgresql"]
 
 
-def test_kubernetes_runs_are_pods_as_the_launcher_takes_them(values: dict[str, Any]):
+def test_a_run_is_a_pod_with_the_image_secrets_and_user(values: Any, monkeypatch):
+    # outside of a cluster there is no configuration of one
+    monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
     options = values["runLauncher"]["config"]["k8sRunLauncher"]
-    pods = options["runK8sConfig"]["podSpecConfig"]
-    result = process_config(
-        K8sRunLauncher.config_type(),
-        {
-            "service_account_name": "analytics-dagster",
-            "instance_config_map": "analytics-dagster-instance",
-            "postgres_password_secret": values["global"]["postgresqlSecretName"],
-            "dagster_home": values["global"]["dagsterHome"],
-            "image_pull_policy": options["imagePullPolicy"],
-            "load_incluster_config": options["loadInclusterConfig"],
-            "resources": options["resources"],
-            "security_context": options["securityContext"],
-            "run_k8s_config": {"pod_spec_config": {"security_context": pods["securityContext"]}},
-        },
-    )
-    assert result.success, result.errors
-    assert set(options) == {
-        "imagePullPolicy",
-        "loadInclusterConfig",
-        "resources",
-        "runK8sConfig",
-        "securityContext",
+    [deployment] = values["dagster-user-deployments"]["deployments"]
+    assert deployment["includeConfigInLaunchedRuns"] == {"enabled": True}
+    image = ":".join([deployment["image"]["repository"], deployment["image"]["tag"]])
+    # in these words the chart hands the values on
+    launcher_config = {
+        "service_account_name": "analytics-dagster",
+        "instance_config_map": "analytics-dagster-instance",
+        "postgres_password_secret": values["global"]["postgresqlSecretName"],
+        "dagster_home": values["global"]["dagsterHome"],
+        "run_k8s_config": {"pod_spec_config": options["runK8sConfig"]["podSpecConfig"]},
+        "image_pull_policy": options["imagePullPolicy"],
+        "load_incluster_config": options["loadInclusterConfig"],
+        "resources": options["resources"],
+        "security_context": options["securityContext"],
     }
+    assert len(options) == len(launcher_config) - 4
+    result = process_config(K8sRunLauncher.config_type(), launcher_config)
+    assert result.success, result.errors
+    launcher = K8sRunLauncher(**launcher_config)
+    context = K8sContainerContext.create_for_run(DagsterRun("sync"), launcher, False).merge(
+        K8sContainerContext.create_from_config(
+            {"k8s": {"env_secrets": [secret["name"] for secret in deployment["envSecrets"]]}}
+        )
+    )
+    job = construct_dagster_k8s_job(
+        context.get_k8s_job_config(image, launcher), [], "run", context.run_k8s_config
+    )
+    pod = job.spec.template.spec
+    [container] = pod.containers
+    assert container.image == image
+    assert [source.secret_ref.name for source in container.env_from] == ["analytics-assets"]
+    assert ("DAGSTER_HOME", "/opt/dagster") in [(one.name, one.value) for one in container.env]
+    assert pod.security_context.run_as_non_root is True
+    assert container.security_context.allow_privilege_escalation is False
+    assert container.resources.limits == {"memory": "2Gi"}
+    # run_retries start a lost run again; a second pod of the same run would have it fail
+    assert job.spec.backoff_limit == 0
 
 
-def test_nothing_runs_as_root(values: dict[str, Any], compose: dict[str, Any]):
+def test_nothing_runs_as_root(values: Any, compose: Any):
     instructions = [
         line.split(maxsplit=1) for line in dockerfile().splitlines() if line[:1].isupper()
     ]
