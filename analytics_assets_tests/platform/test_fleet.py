@@ -32,8 +32,11 @@ SETTINGS = {
     "ANALYTICS__SENSOR_INTERVAL": "1",
     "ANALYTICS__ACCOUNTS_PER_RUN": "2",
     "SOURCES__ANALYTICS__TIMEOUT": "600",
+    "SOURCES__ANALYTICS__MAX_REQUESTS_PER_SECOND": "10",
 }
 SHARDS = 3
+# two shares of it: there are two workers
+QUOTA = 20
 
 pytestmark = [
     pytest.mark.parametrize("warehouse", ["postgres"], indirect=True),
@@ -71,6 +74,7 @@ def statuses(records: DagsterInstance) -> Counter[str]:
 def test_the_shard_of_a_lost_worker_is_run_again(
     fleet: Fleet, records: DagsterInstance, api: SampleApi, home: Path
 ):
+    api.behaviour.quota = QUOTA
     # a request is never answered: the first run that sends it stands still
     hang = Fault("hang", f"/v1/{api.data.account_ids[0]}/campaigns/", times=1)
     api.behaviour.faults.append(hang)
@@ -94,6 +98,7 @@ def test_the_shard_of_a_lost_worker_is_run_again(
 
     [again] = [run for run in runs_over_accounts(records) if run.parent_run_id == hanging.run_id]
     assert other.took(again)
+    assert api.log.refused == 0
     assert_warehouse_equals_api(home, api.data)
     assert query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '_staging'") == []
     other.stop()
