@@ -17,8 +17,8 @@ BIN := .venv/bin
 CODE := $(wildcard analytics_assets analytics_assets_tests benchmarks)
 INSTALL := PYTHON="$(PYTHON)" sh tools/install.sh
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes \
-	--no-strip-extras --no-emit-index-url --no-emit-find-links --group dev --extra postgres \
-	--custom-compile-command "make lock" $(ARGS)
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --extra fleet --extra kubernetes \
+	--extra postgres --custom-compile-command "make lock" $(ARGS) pyproject.toml
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -54,10 +54,11 @@ bench: install ## Measure
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 # An environment that does not fit a changed pyproject.toml yet still has its uv.
-lock: ## Write both lock files from pyproject.toml (ARGS=--upgrade: newest versions)
+lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade: newest versions)
 	@test -x $(BIN)/uv || $(INSTALL) .venv requirements.lock || test -x $(BIN)/uv
-	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) pyproject.toml --extra embedded-elt -o requirements-embedded-elt.lock
+	$(COMPILE) --group dev -o requirements.lock
+	$(COMPILE) --group dev --extra embedded-elt -o requirements-embedded-elt.lock
+	$(COMPILE) --group build -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove environments and caches; the warehouse and Dagster's state stay
 	rm -rf .venv .venv-embedded-elt .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.postgres_server import PostgresServer, running
+from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer, running
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -102,6 +102,22 @@ def new_home(home: Path) -> Path:
     home.mkdir()
     shutil.copy(CHECKOUT / "dagster.yaml", home)
     return home
+
+
+@pytest.fixture
+def records_database(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database for Dagster's records, named by the variables that the files in deploy/ read."""
+    with postgres.database() as database:
+        settings = {
+            "HOST": "127.0.0.1",
+            "PORT": str(postgres.port),
+            "DB": database,
+            "USER": "postgres",
+            "PASSWORD": PASSWORD,
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
+        yield
 
 
 @dataclass

@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from dagster import AssetKey, DagsterInstance
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer
+from analytics_assets_tests.postgres_server import PASSWORD
 
 CONFIGURATION = CHECKOUT / "deploy" / "dagster.yaml"
 
 
 @pytest.fixture
-def home_of_several(new_home: Path, postgres: PostgresServer, monkeypatch) -> Iterator[Path]:
+def home_of_several(new_home: Path, records_database: None) -> Path:
     """The test's home, with Dagster's records in a database of their own."""
     shutil.copy(CONFIGURATION, new_home / "dagster.yaml")
-    with postgres.database() as database:
-        settings = {
-            "HOST": "127.0.0.1",
-            "PORT": str(postgres.port),
-            "DB": database,
-            "USER": "postgres",
-            "PASSWORD": PASSWORD,
-        }
-        for name, value in settings.items():
-            monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
-        yield new_home
+    return new_home
 
 
 def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: SampleApi):
@@ -51,10 +39,3 @@ def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: Sa
     assert not list(home_of_several.rglob("*.db"))
     written = [path.read_bytes() for path in home_of_several.rglob("*") if path.is_file()]
     assert not any(PASSWORD.encode() in content for content in written)
-
-
-def test_all_but_the_storage_is_as_on_one_machine():
-    files = (CHECKOUT / "dagster.yaml", CONFIGURATION)
-    one, several = (yaml.safe_load(file.read_text()) for file in files)
-    assert one.pop("storage") != several.pop("storage")
-    assert one == several

@@ -1,0 +1,63 @@
+"""Runs on a fleet of Celery workers: see `deploy/dagster-fleet.yaml`, which names the launcher.
+
+Dagster offers Celery by the step, with an executor, and by the run, with a launcher. The assets of
+a shard share one read and one load, which are one step; so a run is what a worker takes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from celery.states import STARTED
+from dagster import DagsterRun, DagsterRunStatus
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+# a worker that is silent for so long is lost: one that is only busy answers from another process
+_QUESTIONS: Final = 3
+_ANSWER_SECONDS: Final = 5.0
+
+
+class FleetRunLauncher(CeleryRunLauncher):
+    """Dagster's Celery launcher, which also notices a lost worker, and can cancel a run.
+
+    Celery learns how a task went from the worker that has it. A worker that was killed, or whose
+    machine is gone, tells nothing, and its task counts as started for ever.
+    """
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the run is being worked on, by its worker's own word."""
+        task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
+        if task_id is None:  # a command runs it, and no worker
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        task = self.celery.backend.get_task_meta(task_id)
+        lost = task["status"] == STARTED and not self._has_task(task["result"]["hostname"], task_id)
+        health = super().check_run_worker_health(run)
+        # it may have ended since
+        if lost and health.status == WorkerStatus.RUNNING:
+            worker = task["result"]["hostname"]
+            return CheckRunHealthResult(WorkerStatus.FAILED, f"Celery worker {worker} has lost it.")
+        return health
+
+    def terminate(self, run_id: str) -> bool:
+        """Cancels a run.
+
+        Dagster takes a run that ends without having been marked for a failed one, and starts it
+        again.
+        """
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return False
+        if run.status != DagsterRunStatus.CANCELING:
+            self._instance.report_run_canceling(run)
+        return super().terminate(run_id)
+
+    def _has_task(self, worker: str, task_id: str) -> bool:
+        """Whether the worker is there and has the task; one of the same name may have followed."""
+        inspect = self.celery.control.inspect(destination=[worker], timeout=_ANSWER_SECONDS)
+        for _ in range(_QUESTIONS):
+            answers = inspect.query_task(task_id)
+            if answers:
+                return task_id in answers[worker]
+        return False
