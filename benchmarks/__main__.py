@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import fleet as simulation
 from benchmarks import profiling, results, workloads
 from benchmarks.contenders import CONTENDERS, OURS, Contender
 from benchmarks.measuring import ContenderError, Measurement, measure
 from benchmarks.plot import draw_growth
-from benchmarks.report import growth_table, print_table, quota_table, render, run_table
+from benchmarks.report import fleet_table, growth_table, print_table, quota_table, render, run_table
 from benchmarks.serving import serving
 
 _CONSOLE = Console(stderr=True)
@@ -24,9 +25,9 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, growth and quota. Takes about half an hour."""
+    """Measures all of it: peers, growth, quota and fleet. Takes about half an hour."""
     if context.invoked_subcommand is None:
-        for part in (peers, growth, quota):
+        for part in (peers, growth, quota, fleet):
             context.invoke(part)
 
 
@@ -106,6 +107,16 @@ def quota() -> None:
         )
     print_table("Quota", quota_table(rows))
     _keep("quota", {"rows": rows})
+
+
+@main.command()
+@click.option("--smoke", is_flag=True, help="A few accounts, to try whether it runs.")
+def fleet(smoke: bool) -> None:
+    """1,000 accounts on a fleet of workers, under one quota. Takes five minutes."""
+    found = simulation.simulate(simulation.SMOKE if smoke else simulation.Agency())
+    print_table("Fleet", fleet_table(found))
+    if not smoke:
+        _keep("fleet", found)
 
 
 @main.command()
