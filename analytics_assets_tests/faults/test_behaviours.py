@@ -138,6 +138,15 @@ def test_a_path_before_all_paths(home, sync, api: SampleApi, monkeypatch, end: s
     )
 
 
+def test_a_path_that_needs_quoting(home, sync, api: SampleApi, monkeypatch):
+    base_url = f"{api.base_url}/über uns"
+    api.behaviour.prefix = "/%C3%BCber%20uns"
+    monkeypatch.setenv("SOURCES__ANALYTICS__BASE_URL", base_url)
+    result = sync()
+    assert result.exit_code == 0, result.output
+    assert_warehouse_equals_api(home, api.data)
+
+
 def test_redirects_within_the_host(home, sync, api: SampleApi):
     account = api.data.account_ids[0]
     items = items_path(api.data, account)
