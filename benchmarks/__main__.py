@@ -25,7 +25,7 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, growth, quota and fleet. Takes about half an hour."""
+    """Measures all of it: peers, growth, quota and fleet. Takes about an hour."""
     if context.invoked_subcommand is None:
         for part in (peers, growth, quota, fleet):
             context.invoke(part)
@@ -112,7 +112,7 @@ def quota() -> None:
 @main.command()
 @click.option("--smoke", is_flag=True, help="A few accounts, to try whether it runs.")
 def fleet(smoke: bool) -> None:
-    """1,000 accounts on a fleet of workers, under one quota. Takes five minutes."""
+    """1,000 accounts on a fleet of workers, under one quota."""
     found = simulation.simulate(simulation.SMOKE if smoke else simulation.Agency())
     print_table("Fleet", fleet_table(found))
     if not smoke:
