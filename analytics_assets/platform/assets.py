@@ -11,6 +11,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.errors import ReadError
+from analytics_assets.platform.batches import reported
 from analytics_assets.platform.checks import check_specs
 from analytics_assets.platform.ingestion import ingestion, selected_resources
 from analytics_assets.platform.judging import check_only, check_tables
@@ -107,7 +108,7 @@ def account_assets(
     config: AccountsConfig,
     dlt: DagsterDltResource,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
     """Reads the run's accounts, and replaces the rows of those that were read whole."""
     if not context.selected_asset_keys:
         yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
@@ -127,7 +128,7 @@ def account_assets(
         if reads:
             progress.loading(context, len(reads))
             loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
-            yield from materializations(loaded)
+            yield from reported(context, materializations(loaded))
             yield from check_tables(context, loaded)
             failures += [
                 _suddenly_empty(account_id, rows)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from pydantic import Field
+
+from analytics_assets.platform.batches import in_one_batch
 
 ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
 
@@ -124,16 +127,18 @@ def _refuse_unknown(context: dg.AssetExecutionContext, account_ids: Sequence[str
 def _plan(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None:
     # Dagster plans the partitions of a key or a range when it makes the run. For a set with gaps it
     # has no way (dagster#32335), so that a partition that fails would not be shown as failed.
-    for asset_key in sorted(context.selected_asset_keys):
-        for account_id in account_ids:
-            context.instance.report_dagster_event(
-                DagsterEvent.build_asset_materialization_planned_event(
-                    context.job_name,
-                    context.op_execution_context.get_step_execution_context().step.key,
-                    AssetMaterializationPlannedData(asset_key, partition=account_id),
-                ),
-                context.run.run_id,
-            )
+    step_key = context.op_execution_context.get_step_execution_context().step.key
+    planned = product(sorted(context.selected_asset_keys), account_ids)
+    for (asset_key, account_id), batch_metadata in in_one_batch(planned):
+        context.instance.report_dagster_event(
+            DagsterEvent.build_asset_materialization_planned_event(
+                context.job_name,
+                step_key,
+                AssetMaterializationPlannedData(asset_key, partition=account_id),
+            ),
+            context.run.run_id,
+            batch_metadata=batch_metadata,
+        )
 
 
 def _failure(message: str) -> dg.Failure:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
+
+from analytics_assets.platform.batches import BatchedEventLog
 
 # longest wait for another process that writes to the same file
 _BUSY_SECONDS = 30.0
@@ -41,7 +43,7 @@ class SqliteStorage(DagsterSqliteStorage):
         return cls.from_local(inst_data=inst_data, **config_value)
 
 
-class EventLog(SqliteEventLogStorage):
+class EventLog(BatchedEventLog, SqliteEventLogStorage):
     """Dagster's SQLite event log, which keeps the files that it used last open."""
 
     def __init__(self, base_dir: str) -> None:
@@ -52,8 +54,18 @@ class EventLog(SqliteEventLogStorage):
     def store_event(self, event: EventLogEntry) -> None:
         """Stores an event."""
         super().store_event(event)
-        # The UI watches a run's file for changes, which SQLite at first writes beside it.
-        os.utime(self.path_for_shard(event.run_id))
+        self._touch(event.run_id)
+
+    def _store_rows(self, events: Sequence[EventLogEntry]) -> list[int]:
+        rows = [self._event_to_row(event) for event in events]
+        insert = SqlEventLogStorageTable.insert()
+        for run_id in {event.run_id for event in events}:
+            with self.run_connection(run_id) as connection:
+                connection.execute(insert, [row for row in rows if row["run_id"] == run_id])
+            self._touch(run_id)
+        with self.index_connection() as connection:
+            # one by one: only newer releases of SQLite tell the keys of many
+            return [int(connection.execute(insert, row).lastrowid) for row in rows]
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table; one that it has is not looked for again."""
@@ -91,6 +103,10 @@ class EventLog(SqliteEventLogStorage):
         while len(self._engines) > _MOST_OPEN:
             self._engines.pop(next(iter(self._engines))).dispose()
         return engine
+
+    def _touch(self, run_id: str) -> None:
+        # The UI watches a run's file for changes, which SQLite at first writes beside it.
+        os.utime(self.path_for_shard(run_id))
 
     def _close(self) -> None:
         with self._db_lock:

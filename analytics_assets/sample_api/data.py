@@ -99,8 +99,8 @@ class SampleData:
     ) -> list[Row]:
         """The rows of one list as the API serves them now; a copy."""
         key = ListKey(resource_name, account_id, parent_id)
-        changed = self._changed.get(key)
-        return self._generated(key) if changed is None else deepcopy(changed)
+        rows = self._served(key)
+        return deepcopy(rows) if self.is_changed(key) else rows
 
     def is_changed(self, key: ListKey) -> bool:
         """Whether a list no longer is what was generated."""
@@ -255,9 +255,14 @@ class SampleData:
         return {
             str(row["id"]): None
             for key in self._account_lists(resource_name, account_id)
-            for row in self.rows(*key)
+            for row in self._served(key)
             if "id" in row
         }
+
+    def _served(self, key: ListKey) -> list[Row]:
+        """The rows of one list, to be read only: every request looks for its parent among them."""
+        changed = self._changed.get(key)
+        return self._generated(key) if changed is None else changed
 
     def _generated(self, key: ListKey) -> list[Row]:
         resource = self.resources[key.resource]

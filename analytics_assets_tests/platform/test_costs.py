@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from dagster import DagsterEventType, DagsterInstance
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from sqlalchemy import Connection, Engine
+from sqlalchemy.event import listen, remove
+from sqlalchemy.pool import Pool
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.platform.checks import check_specs
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import CHECKOUT
 
 PER_ACCOUNT = (
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -65,3 +72,53 @@ def test_as_many_statements_for_many_accounts_as_for_few(home, sync, api: Sample
     statements.clear()
     assert sync().exit_code == 0
     assert len(statements) == few > 0
+
+
+@pytest.fixture
+def transactions(home: Path) -> Iterator[Counter[str]]:
+    """How often something was committed to Dagster's records, by database."""
+    seen: Counter[str] = Counter()
+
+    def commit(connection: Connection) -> None:
+        seen[connection.dialect.name] += 1
+
+    listen(Engine, "commit", commit)
+    yield seen
+    remove(Engine, "commit", commit)
+
+
+def test_an_account_costs_one_transaction_of_the_records(
+    home, sync, api: SampleApi, transactions: Counter[str]
+):
+    assert sync().exit_code == 0
+    transactions.clear()
+    assert sync().exit_code == 0
+    few = transactions["sqlite"]
+    for number in range(4):
+        api.data.add_account(f"further-{number}")
+    assert sync().exit_code == 0
+    transactions.clear()
+    assert sync().exit_code == 0
+    # which is its line in the run's log
+    assert transactions["sqlite"] == few + 4
+
+
+def test_as_many_connections_to_postgres_for_many_accounts_as_for_few(
+    home, sync, api: SampleApi, records_database: None
+):
+    shutil.copy(CHECKOUT / "deploy" / "dagster.yaml", home)
+    connections: list[object] = []
+    listen(Pool, "connect", connect := lambda connection, _: connections.append(connection))
+    try:
+        assert sync().exit_code == 0
+        connections.clear()
+        assert sync().exit_code == 0
+        few = len(connections)
+        for number in range(4):
+            api.data.add_account(f"further-{number}")
+        assert sync().exit_code == 0
+        connections.clear()
+        assert sync().exit_code == 0
+    finally:
+        remove(Pool, "connect", connect)
+    assert len(connections) == few > 0

@@ -1,0 +1,78 @@
+"""Events that are written many at a time, where Dagster's storages write one after the other.
+
+A run has two events for each account and asset. Dagster collects those that are reported as one
+batch, and hands them to its storage together, where DAGSTER_EVENT_BATCH_SIZE is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.events import (
+    ASSET_EVENTS,
+    DagsterEventBatchMetadata,
+)
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqlEventLogStorage
+
+_SIZE_SETTING = "DAGSTER_EVENT_BATCH_SIZE"
+_SIZE = 500
+
+Item = TypeVar("Item")
+
+
+def in_one_batch(items: Iterable[Item]) -> Iterator[tuple[Item, DagsterEventBatchMetadata]]:
+    """Each item, with what tells Dagster that its event is one of a batch."""
+    batch, whole = str(uuid4()), list(items)
+    for place, item in enumerate(whole, start=1):
+        yield item, DagsterEventBatchMetadata(batch, is_end=place == len(whole))
+
+
+def reported(
+    context: dg.AssetExecutionContext, materializations: Iterable[dg.AssetMaterialization]
+) -> Iterator[dg.DagsterEvent]:
+    """Reports materialisations, those of an asset as one batch, as Dagster does those of a range.
+
+    Yields the events for the asset's function to yield; one that yields materialisations reports
+    each on its own.
+    """
+    step = context.op_execution_context.get_step_execution_context()
+    # Dagster's own storage takes a batch for that of one asset
+    for _, of_asset in groupby(materializations, key=lambda event: event.asset_key):
+        for materialization, batch_metadata in in_one_batch(of_asset):
+            yield dg.DagsterEvent.asset_materialization(step, materialization, batch_metadata)
+
+
+class BatchedEventLog(SqlEventLogStorage):
+    """An event log that stores the events of a batch with a few statements."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ.setdefault(_SIZE_SETTING, str(_SIZE))
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Stores events, those about assets together."""
+        together = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
+        for event in events:
+            if event.dagster_event_type not in ASSET_EVENTS:
+                self.store_event(event)
+        if not together:
+            return
+        ids = self._store_rows(together)
+        # an asset's own record tells only of its latest event
+        latest = {
+            event.get_dagster_event().asset_key: place for place, event in enumerate(together)
+        }
+        with self.index_transaction() as connection:
+            self._store_asset_event_tags(connection, together, ids)
+            for place in latest.values():
+                self._store_asset_event(connection, together[place], ids[place])
+
+    def _store_rows(self, events: Sequence[EventLogEntry]) -> list[int]:
+        """Stores the events themselves; their ids."""
+        raise NotImplementedError
