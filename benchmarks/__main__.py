@@ -11,10 +11,18 @@ from rich.progress import track
 
 from benchmarks import fleet as simulation
 from benchmarks import profiling, results, workloads
-from benchmarks.contenders import CONTENDERS, OURS, Contender
+from benchmarks.contenders import AT_A_TERMINAL, CONTENDERS, OURS, Contender
 from benchmarks.measuring import ContenderError, Measurement, measure
 from benchmarks.plot import draw_growth
-from benchmarks.report import fleet_table, growth_table, print_table, quota_table, render, run_table
+from benchmarks.report import (
+    fleet_table,
+    growth_table,
+    print_table,
+    quota_table,
+    render,
+    run_table,
+    start_table,
+)
 from benchmarks.serving import serving
 
 _CONSOLE = Console(stderr=True)
@@ -25,9 +33,9 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, growth, quota and fleet. Takes about an hour."""
+    """Measures all of it: peers, start, growth, quota and fleet. Takes about an hour."""
     if context.invoked_subcommand is None:
-        for part in (peers, growth, quota, fleet):
+        for part in (peers, start, growth, quota, fleet):
             context.invoke(part)
 
 
@@ -41,25 +49,20 @@ def peers(only: tuple[str, ...], rounds: int, workload: str) -> None:
     """Our sync against its floor and its peers, interleaved."""
     chosen = [contender for contender in CONTENDERS if not only or contender.name in only]
     measured = _interleaved(chosen, _WORKLOADS[workload], rounds)
-    rows = [
-        {
-            "name": contender.name,
-            "title": contender.title,
-            "n": len(runs),
-            "wall": median(run.wall for run in runs),
-            "cpu": median(run.cpu for run in runs),
-            "peak_mb": median(run.peak_mb for run in runs),
-            "requests": round(median(run.requests.total for run in runs)),
-            "refused": round(median(run.requests.refused for run in runs)),
-            "wrong_rows": runs[0].wrong_rows,
-        }
-        for contender, runs in measured.items()
-        if runs
-    ]
+    rows = [_medians(contender, runs) for contender, runs in measured.items() if runs]
     print_table("Workload " + workload, run_table(rows))
     # what is only tried must not replace what was measured in full
     if not only and workload == "L":
         _keep("peers", {"rows": rows})
+
+
+@main.command()
+def start() -> None:
+    """What people wait for at a terminal."""
+    measured = _interleaved(AT_A_TERMINAL, workloads.ONE, 5)
+    rows = [_medians(contender, runs) for contender, runs in measured.items()]
+    print_table("At a terminal", start_table(rows))
+    _keep("start", {"rows": rows})
 
 
 @main.command()
@@ -151,6 +154,20 @@ def _interleaved(
         for contender in track(turns, workload.name, console=_CONSOLE):
             _attempt(lambda: measured[contender].append(measure(contender, api, rows)))  # noqa: B023
     return measured
+
+
+def _medians(contender: Contender, runs: Collection[Measurement]) -> dict[str, object]:
+    return {
+        "name": contender.name,
+        "title": contender.title,
+        "n": len(runs),
+        "wall": median(run.wall for run in runs),
+        "cpu": median(run.cpu for run in runs),
+        "peak_mb": median(run.peak_mb for run in runs),
+        "requests": round(median(run.requests.total for run in runs)),
+        "refused": round(median(run.requests.refused for run in runs)),
+        "wrong_rows": next(iter(runs)).wrong_rows,
+    }
 
 
 def _attempt(run: Callable[[], None]) -> None:

@@ -40,6 +40,14 @@ def run_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
 
 
+def start_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per command."""
+    return [
+        ["", "n", "wall s", "CPU s"],
+        *([row["title"], str(row["n"]), f"{row['wall']:.2f}", f"{row['cpu']:.2f}"] for row in rows),
+    ]
+
+
 def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """One row per size."""
     header = ["", "accounts", "campaigns of each", "requests", "needed"]
@@ -120,6 +128,8 @@ def render(kept: Results) -> None:
     if peers := kept.get("peers"):
         parts += [_PEERS, _markdown(run_table(peers["rows"])), _ratios(peers["rows"])]
         parts.append(_circumstances(peers))
+    if start := kept.get("start"):
+        parts += [_START, _markdown(start_table(start["rows"])), _circumstances(start)]
     if growth := kept.get("growth"):
         parts += [_GROWTH, _markdown(growth_table(growth["rows"])), _circumstances(growth)]
     if quota := kept.get("quota"):
@@ -190,6 +200,10 @@ runs, interleaved. All but the empty run ask for a token and read the same seven
   the JSON lines between a source and a destination.
 - The data holds believable values only: plain dlt fails on integers beyond 64 bits.
 - Ours is `analytics-assets sync`, all of it: list of accounts, partitions, run, load, events."""
+
+_START = """## At a terminal
+
+Medians; the account has 10 campaigns."""
 
 _GROWTH = """## Growth
 

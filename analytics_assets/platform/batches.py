@@ -7,6 +7,7 @@ batch, and hands them to its storage together, where DAGSTER_EVENT_BATCH_SIZE is
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
@@ -65,14 +66,13 @@ class BatchedEventLog(SqlEventLogStorage):
             return
         ids = self._store_rows(together)
         # an asset's own record tells only of its latest event
-        latest = {
-            event.get_dagster_event().asset_key: place for place, event in enumerate(together)
-        }
+        stored = zip(together, ids, strict=True)
+        latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in stored}
         with self.index_transaction() as connection:
             self._store_asset_event_tags(connection, together, ids)
-            for place in latest.values():
-                self._store_asset_event(connection, together[place], ids[place])
+            for event, id_ in latest.values():
+                self._store_asset_event(connection, event, id_)
 
+    @abstractmethod
     def _store_rows(self, events: Sequence[EventLogEntry]) -> list[int]:
         """Stores the events themselves; their ids."""
-        raise NotImplementedError

@@ -64,6 +64,11 @@ class PostgresEventLog(BatchedEventLog, PostgresEventLogStorage):
             pool_pre_ping=True,  # a run reads for hours; the server may have been restarted since
         )
 
+    def dispose(self) -> None:
+        """Closes the connection; the code location makes an instance for each question."""
+        super().dispose()
+        self._engine.dispose()
+
     def _store_rows(self, events: Sequence[EventLogEntry]) -> list[int]:
         insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
         with self._connect() as connection:

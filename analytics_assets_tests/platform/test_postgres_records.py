@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dagster import AssetKey, DagsterInstance
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.postgres_server import PASSWORD
+from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer
 
 CONFIGURATION = CHECKOUT / "deploy" / "dagster.yaml"
 
@@ -39,3 +40,29 @@ def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: Sa
     assert not list(home_of_several.rglob("*.db"))
     written = [path.read_bytes() for path in home_of_several.rglob("*") if path.is_file()]
     assert not any(PASSWORD.encode() in content for content in written)
+
+
+def test_an_instance_keeps_one_connection_and_ends_it(
+    home_of_several: Path, postgres: PostgresServer
+):
+    with DagsterInstance.get() as instance:
+        for _ in range(3):
+            instance.get_dynamic_partitions("accounts")
+        assert len(connections(postgres)) == 1
+    assert not connections(postgres)
+
+
+def test_a_connection_that_was_cut_is_made_anew(home_of_several: Path, postgres: PostgresServer):
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("accounts", ["acme"])
+        [process] = connections(postgres)
+        postgres.run("SELECT pg_terminate_backend(%s)", process)
+        assert list(instance.get_dynamic_partitions("accounts")) == ["acme"]
+
+
+def connections(postgres: PostgresServer) -> list[int]:
+    """The server's processes for connections to Dagster's records."""
+    rows = postgres.run(
+        "SELECT pid FROM pg_stat_activity WHERE datname = %s", os.environ["DAGSTER_POSTGRES_DB"]
+    )
+    return [process for (process,) in rows]

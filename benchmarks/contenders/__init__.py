@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.environments import python_of
 
@@ -53,7 +53,8 @@ EMPTY_DAGSTER = Contender(
     reads=False,
 )
 FLOOR = Contender("floor", "floor: async client, Arrow, DuckDB", _module("floor"))
-OURS = Contender("sync", "analytics-assets sync", ("-m", "analytics_assets.cli", "sync"))
+_CLI = ("-m", "analytics_assets.cli")
+OURS = Contender("sync", "analytics-assets sync", (*_CLI, "sync"))
 
 CONTENDERS = (
     EMPTY_DAGSTER,
@@ -63,3 +64,16 @@ CONTENDERS = (
     Contender("airbyte", "Airbyte low-code CDK, 64", _module("airbyte"), environment="airbyte"),
     OURS,
 )
+
+AT_A_TERMINAL = (
+    Contender("python", "Python's start", ("-c", "pass"), reads=False),
+    Contender("help", "analytics-assets --help", (*_CLI, "--help"), reads=False),
+    Contender(
+        "location",
+        "import of the code location",
+        ("-c", "import analytics_assets.definitions"),
+        reads=False,
+    ),
+    replace(OURS, title="analytics-assets sync, of one account"),
+)
+"""What people wait for, with an API of one account."""
