@@ -222,23 +222,27 @@ warehouse, all on this machine: 5 accounts with 400 campaigns, 45 with 50, 250 w
 quota. The server does not wait for the disk (`fsync = off`); the sample API is in the benchmark's
 own process."""
 
-_NEXT_LIMIT = """What is lost against the quota: about half a minute until the daemon has listed the accounts
-and looked for those that are due, and about 15 seconds for each run after a worker's first, in which
-the worker's share is not used: it loads (5 s while four do on two cores), the queue looks every 5 s,
-and the next run starts (4 s). At the end the last runs leave the others' shares unused.
+_NEXT_LIMIT = """**Lost** against the quota: 50 s at the beginning (the daemon starts, lists the
+accounts, and looks every 30 s for those that are due), and about 15 s for each run after a worker's
+first, in which the worker's share is not used: 5 s to load while others do on two cores, up to 5 s
+until the queue looks again, 4 s until the next run has started. At the end, a worker without a
+further run leaves its share unused.
 
-**10,000 accounts** of the same sizes are 178,520 requests: 30 minutes at 100/s, and that quota
-remains the limit. In runs of 125 there would be 80, 20 for each of 4 workers, whose 15 seconds add 5
-minutes; in runs of 500, whose memory is larger by their rows only, 1 to 2 minutes. Dagster's records
-take 60,000 planned events, which the daemon alone writes, about half a second for a run of 125, and
-60,000 materialisations, about a second for such a run: they come to two minutes of work, most of it
-while others read.
+**At 10,000 accounts** of the same sizes there are 178,520 requests. At 100/s they take 30 minutes
+at best, and the quota remains the limit. In runs of 125 accounts there would be 80, so 20 for each
+of 4 workers, whose 15 s add 5 minutes; in runs of 500, one. Dagster's records take 60,000
+events that the daemon writes before the runs start, half a second for a run of 125, and 60,000 that
+the workers write after their loads, a second or two for such a run: a minute or two in all, most of
+them while others read.
 
-**The next limit** under a larger quota is the processor: a worker reads some 700 requests/s on one
-core (workload L), so that about that many requests/s are one core each, and PostgreSQL another. Then
-the daemon, with some 250 accounts/s when it makes runs. Without batches and an open connection, as
-Dagster writes its events by itself, a run of 125 accounts took 40 s to plan those of a set with gaps,
-and 62 s for its materialisations, four side by side; the simulation took 467 s in all."""
+**The next limit**, under a larger quota, is the processor: a worker reads some 700 requests/s with
+one core (workload L). 10,000 accounts in five minutes would take a quota of 600/s and one such
+worker, or a share of it each for a few; then the daemon, which makes runs for some 250 accounts/s,
+needs 40 s of these.
+
+Without batches and a connection that stays open, which Dagster's own storage does not have, the
+four runs side by side took 62 s each for their materialisations and 40 s for what is planned of a
+set of accounts with gaps, and the whole 467 s."""
 
 _PROFILE = """## Profile of our sync on workload L
 

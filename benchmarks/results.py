@@ -15,6 +15,8 @@ from typing import Any
 from benchmarks.environments import pinned_version
 
 FILE = Path(__file__).resolve().parent / "results.json"
+# what the benchmarks write themselves, part by part
+_WRITTEN = ("results.json", "RESULTS.md", "growth.svg")
 _PACKAGES = ("dagster", "dagster-dlt", "dlt", "duckdb", "pyarrow", "requests", "aiohttp")
 
 Results = dict[str, dict[str, Any]]
@@ -33,7 +35,7 @@ def _circumstances() -> dict[str, str]:
     versions = [f"{package} {version(package)}" for package in _PACKAGES]
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _git("describe", "--always", "--dirty"),
+        "commit": _commit(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB,"
         f" {platform.system()} {platform.release()}",
         "load": f"{os.getloadavg()[2]:.1f}",
@@ -60,7 +62,13 @@ def _memory_gb() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
+def _commit() -> str:
+    results = [f":(top,exclude)benchmarks/{name}" for name in _WRITTEN]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *results)
+    return _git("describe", "--always") + ("-dirty" if changed else "")
+
+
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(FILE.parent), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()
