@@ -33,7 +33,7 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, start, growth, quota and fleet. Takes about an hour."""
+    """Measures all of it: peers, start, growth, quota and fleet. Takes half an hour."""
     if context.invoked_subcommand is None:
         for part in (peers, start, growth, quota, fleet):
             context.invoke(part)

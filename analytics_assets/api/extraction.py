@@ -89,7 +89,6 @@ class _Requests(FuturesPool):
         return self._resolve_future(future)
 
     def close(self) -> None:
-        for future in self.futures:
-            future.cancel()
-        wait(self.futures)
+        # one that is cancelled may count as pending for ever
+        wait([future for future in self.futures if not future.cancel()])
         self.futures.clear()

@@ -140,8 +140,9 @@ class Reader:
             for future in as_completed(futures):
                 yield future.result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            threads.shutdown()
+            # A run that was cancelled sends no further request, and waits for those under way.
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
     def _source(self, resource_names: Collection[str]) -> DltSource:
         return analytics_source(self.client, self.base_url, resource_names, _current.get)

@@ -127,13 +127,27 @@ def _run(
     # the run's own log stays in Dagster's records; the terminal shows the progress
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
     job_def = compose(progress).resolve_job_def(job)
-    return job_def.execute_in_process(
+    result = job_def.execute_in_process(
         instance=instance,
         run_config={"loggers": quiet, "ops": ops},
         tags={**(tags or {}), **process_tags(), REPOSITORY_LABEL_TAG: _REPOSITORY},
         asset_selection=asset_selection,
         raise_on_error=False,
     )
+    if any(map(_is_interrupt, result.all_events)):
+        raise _Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
+    return result
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130  # as shells have it: 128 + SIGINT
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    if not event.is_step_failure:
+        return False
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:

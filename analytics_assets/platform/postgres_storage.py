@@ -18,6 +18,7 @@ from dagster_postgres.utils import (
     get_token_provider_from_config,
     pg_url_from_config,
 )
+from sqlalchemy import Connection
 
 from analytics_assets.platform.batches import BatchedEventLog
 
@@ -69,7 +70,6 @@ class PostgresEventLog(BatchedEventLog, PostgresEventLogStorage):
         super().dispose()
         self._engine.dispose()
 
-    def _store_rows(self, events: Sequence[EventLogEntry]) -> list[int]:
+    def _insert(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
         insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
-        with self._connect() as connection:
-            return [row[0] for row in connection.execute(insert)]
+        return [row[0] for row in connection.execute(insert)]

@@ -116,3 +116,21 @@ def test_dagster_collects_batches_for_these_storages(
     monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
     EventLog(str(tmp_path)).dispose()
     assert int(os.environ["DAGSTER_EVENT_BATCH_SIZE"]) > 100
+
+
+def test_a_batch_that_cannot_be_stored_leaves_nothing_behind(
+    logs: tuple[SqlEventLogStorage, SqlEventLogStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster stores its events one by one then."""
+    ours, _ = logs
+    batch = [entry(planned(ASSETS[0], account_id), 0) for account_id in ACCOUNTS]
+    with monkeypatch.context() as patch:
+        patch.setattr(ours, "_store_asset_event", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ours.store_event_batch(batch)
+    for event in batch:
+        ours.store_event(event)
+
+    assert [record.event_log_entry for record in ours.get_records_for_run(RUN).records] == batch
+    kind = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    assert len(ours.get_event_records(dg.EventRecordsFilter(kind))) == len(batch)

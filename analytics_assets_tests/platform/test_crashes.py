@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
-from analytics_assets.sample_api import SampleApi
+from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.conftest import CHECKOUT
 from analytics_assets_tests.tables import (
     Row,
@@ -42,7 +43,9 @@ def start_sync(**environment: str) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "analytics_assets.cli", "sync"],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # what started the tests may have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -97,7 +100,8 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, points: l
         os.utime(folder, (0, 0))
     assert start_sync(TMPDIR=str(temporary)).wait(timeout=120) == 0
     assert_warehouse_equals_api(home, api.data)
-    assert list(temporary.iterdir()) == []
+    # a statement that dlt was about to move into its folder may stay: a small file of dlt's own
+    assert [file for file in temporary.iterdir() if file.suffix != ".sql"] == []
     assert not on_postgres() or staging_schemas(home) == []
 
 
@@ -161,3 +165,20 @@ def test_a_read_only_warehouse(home: Path, api: SampleApi, sync, small_disk, mon
     result = sync()
     assert result.exit_code == 1
     assert f"cannot write in {small_disk} (Read-only file system)" in result.output
+
+
+@pytest.mark.parametrize("api", [SampleData.generate(accounts=2, campaigns=400)], indirect=True)
+def test_an_interrupted_sync_asks_for_nothing_more(home: Path, api: SampleApi):
+    api.behaviour.latency = 0.05
+    process = start_sync(ANALYTICS__ACCOUNTS_PER_RUN="1")
+    while process.poll() is None and api.log.requests < 40:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in errors
+    asked = Counter(entry.account_id for entry in api.log.entries)
+    first, second = api.data.account_ids
+    # of more than 800, those under way and what came until the signal did
+    assert asked[first] < 400
+    assert asked[second] == 0
