@@ -20,7 +20,6 @@ from dagster._core.events import (
 )
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage
-from sqlalchemy import Connection
 
 _SIZE_SETTING = "DAGSTER_EVENT_BATCH_SIZE"
 _SIZE = 500
@@ -58,24 +57,21 @@ class BatchedEventLog(SqlEventLogStorage):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Stores events, those about assets together: all of these, or none."""
+        """Stores events, those about assets together."""
         about_assets = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
+        # first: if they cannot be stored so, Dagster stores all of the batch one by one
+        if about_assets:
+            ids = self._insert(about_assets)
+            self.store_asset_event_tags(about_assets, ids)
+            # an asset's own record tells only of its latest event
+            stored = zip(about_assets, ids, strict=True)
+            latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in stored}
+            for event, id_ in latest.values():
+                self.store_asset_event(event, id_)
         for event in events:
             if event.dagster_event_type not in ASSET_EVENTS:
                 self.store_event(event)
-        if about_assets:
-            self._store_asset_events(about_assets)
-
-    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
-        with self.index_transaction() as connection:
-            ids = self._insert(connection, events)
-            self._store_asset_event_tags(connection, events, ids)
-            # an asset's own record tells only of its latest event
-            stored = zip(events, ids, strict=True)
-            latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in stored}
-            for event, id_ in latest.values():
-                self._store_asset_event(connection, event, id_)
 
     @abstractmethod
-    def _insert(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
+    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
         """Inserts the events themselves; their ids."""

@@ -13,12 +13,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from dagster_postgres.utils import (
-    create_pg_engine,
-    get_token_provider_from_config,
-    pg_url_from_config,
-)
-from sqlalchemy import Connection
+from sqlalchemy import Engine, create_engine
 
 from analytics_assets.platform.batches import BatchedEventLog
 
@@ -26,50 +21,54 @@ from analytics_assets.platform.batches import BatchedEventLog
 class PostgresStorage(DagsterPostgresStorage):
     """Dagster's PostgreSQL storage, with `PostgresEventLog` for its events."""
 
-    def __init__(
-        self,
-        postgres_url: str,
-        should_autocreate_tables: bool = True,
-        inst_data: ConfigurableClassData | None = None,
-        token_provider: Any = None,
-    ) -> None:
-        super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
-        self._event_log_storage = PostgresEventLog(
-            postgres_url, should_autocreate_tables, token_provider=token_provider
-        )
-
     @classmethod
-    def from_config_value(
+    def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> PostgresStorage:
+    ) -> DagsterPostgresStorage:
         """The storage that `dagster.yaml` configures."""
-        return cls(
-            pg_url_from_config(config_value),
-            config_value.get("should_autocreate_tables", True),
-            inst_data,
-            get_token_provider_from_config(config_value),
-        )
+        storage = super().from_config_value(inst_data, config_value)  # type: ignore[arg-type]
+        storage._event_log_storage = PostgresEventLog(storage._event_log_storage)
+        return storage
 
 
 class PostgresEventLog(BatchedEventLog, PostgresEventLogStorage):
-    """Dagster's PostgreSQL event log, which keeps a connection."""
+    """Dagster's PostgreSQL event log, which keeps a connection.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._engine = create_pg_engine(
-            self.postgres_url,
-            self._token_provider,
-            isolation_level="AUTOCOMMIT",  # as Dagster has it
-            pool_size=1,
-            max_overflow=-1,  # further threads get further connections, which are closed again
-            pool_pre_ping=True,  # a run reads for hours; the server may have been restarted since
-        )
+    Args:
+        stock: Dagster's own, whose database it is.
+    """
+
+    def __init__(self, stock: PostgresEventLogStorage) -> None:
+        super().__init__(stock.postgres_url, should_autocreate_tables=False)
+        self._engine = _keeping_a_connection(stock._engine)
 
     def dispose(self) -> None:
         """Closes the connection; the code location makes an instance for each question."""
         super().dispose()
         self._engine.dispose()
 
-    def _insert(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
+    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
         insert = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
-        return [row[0] for row in connection.execute(insert)]
+        with self.index_connection() as connection:
+            return [row[0] for row in connection.execute(insert)]
+
+
+def _keeping_a_connection(engine: Engine) -> Engine:
+    """An engine that has its connections from another one, which knows the password, and keeps one.
+
+    Further threads get further connections, which are closed after their use.
+    """
+
+    def connect() -> Any:
+        connection = engine.raw_connection()
+        connection.detach()
+        return connection.dbapi_connection
+
+    return create_engine(
+        engine.url,
+        creator=connect,
+        isolation_level="AUTOCOMMIT",  # as Dagster has it
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,  # a run reads for hours; the server may have been restarted since
+    )

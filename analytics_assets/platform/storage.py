@@ -56,20 +56,17 @@ class EventLog(BatchedEventLog, SqliteEventLogStorage):
         super().store_event(event)
         self._touch(event.run_id)
 
-    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
-        super()._store_asset_events(events)
-        for run_id in {event.run_id for event in events}:
-            rows = [self._event_to_row(event) for event in events if event.run_id == run_id]
-            with self.run_connection(run_id) as connection:
-                connection.execute(SqlEventLogStorageTable.insert(), rows)
-            self._touch(run_id)
-
-    def _insert(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
-        # one by one: only newer releases of SQLite tell the ids of many
+    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
         insert = SqlEventLogStorageTable.insert()
-        return [
-            int(connection.execute(insert, self._event_to_row(event)).lastrowid) for event in events
-        ]
+        rows = [self._event_to_row(event) for event in events]
+        with self.index_connection() as connection:
+            # one by one: only newer releases of SQLite tell the ids of many
+            ids = [int(connection.execute(insert, row).lastrowid) for row in rows]
+        for run_id in {event.run_id for event in events}:
+            with self.run_connection(run_id) as connection:
+                connection.execute(insert, [row for row in rows if row["run_id"] == run_id])
+            self._touch(run_id)
+        return ids
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table; one that it has is not looked for again."""

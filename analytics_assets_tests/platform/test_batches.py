@@ -9,6 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import DagsterEvent, DagsterEventType
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
 from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
@@ -21,6 +24,7 @@ from analytics_assets_tests.postgres_server import PostgresServer
 RUN = "0d6e4a3e-0000-4000-8000-000000000000"
 ASSETS = [dg.AssetKey("campaigns"), dg.AssetKey("audiences")]
 ACCOUNTS = ["acme", "globex", "initech"]
+CHECK = dg.AssetCheckKey(ASSETS[0], "keys_are_unique")
 TAG = "dagster/data_version"
 
 
@@ -37,7 +41,7 @@ def logs(
     server: PostgresServer = request.getfixturevalue("postgres")
     with server.database() as one, server.database() as other:
         urls = [server.url(name).replace("://", "+psycopg2://", 1) for name in (one, other)]
-        own = PostgresEventLog(urls[0])
+        own = PostgresEventLog(PostgresEventLogStorage(urls[0]))
         yield own, PostgresEventLogStorage(urls[1])
         own._engine.dispose()
 
@@ -57,6 +61,16 @@ def entry(event: DagsterEvent, place: int) -> EventLogEntry:
 def planned(asset_key: dg.AssetKey, account_id: str) -> DagsterEvent:
     data = AssetMaterializationPlannedData(asset_key, partition=account_id)
     return DagsterEvent.build_asset_materialization_planned_event("sync", "step", data)
+
+
+def check_planned() -> DagsterEvent:
+    return DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+        "sync",
+        event_specific_data=AssetCheckEvaluationPlanned(
+            asset_key=CHECK.asset_key, check_name=CHECK.name
+        ),
+    )
 
 
 def materialized(asset_key: dg.AssetKey, account_id: str) -> DagsterEvent:
@@ -98,7 +112,10 @@ def test_a_batch_is_stored_as_its_events_one_by_one(
     ours, stock = logs
     attempts = [(key, account_id) for key in ASSETS for account_id in ACCOUNTS]
     batches = [
-        [entry(planned(*attempt), place) for place, attempt in enumerate(attempts)],
+        [
+            *(entry(planned(*attempt), place) for place, attempt in enumerate(attempts)),
+            entry(check_planned(), 9),
+        ],
         [entry(materialized(*attempt), 10 + place) for place, attempt in enumerate(attempts[:-1])],
     ]
     for batch in batches:
@@ -124,13 +141,14 @@ def test_a_batch_that_cannot_be_stored_leaves_nothing_behind(
     """Dagster stores its events one by one then."""
     ours, _ = logs
     batch = [entry(planned(ASSETS[0], account_id), 0) for account_id in ACCOUNTS]
+    batch.append(entry(check_planned(), 0))
     with monkeypatch.context() as patch:
-        patch.setattr(ours, "_store_asset_event", lambda *_: 1 / 0)
+        patch.setattr(ours, "_event_to_row", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             ours.store_event_batch(batch)
     for event in batch:
         ours.store_event(event)
 
     assert [record.event_log_entry for record in ours.get_records_for_run(RUN).records] == batch
-    kind = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-    assert len(ours.get_event_records(dg.EventRecordsFilter(kind))) == len(batch)
+    [check] = ours.get_asset_check_execution_history(CHECK, limit=9)
+    assert check.run_id == RUN
