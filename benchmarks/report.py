@@ -144,6 +144,8 @@ def render(kept: Results) -> None:
             for title, table in profiling.tables(found).items():
                 parts += [f"{title}:", _markdown(table)]
             parts.append(_circumstances(found))
+    if "profile before" in kept and "profile after" in kept:
+        parts.append(_BETWEEN)
     FILE.write_text("\n\n".join(parts) + "\n")
 
 
@@ -248,3 +250,19 @@ _PROFILE = """## Profile of our sync on workload L
 
 By phase, from outside: the requests as the API saw them, Dagster's events, and the processor time
 of the process. By area: samples of what holds the interpreter (py-spy, which slows it down)."""
+
+_BETWEEN = """### Between the two
+
+What paid, by processor time of the threads that do it:
+
+- What `requests` works out anew for each request, among it a look at the certificates on disk, is
+  worked out once ([session.py](../analytics_assets/api/session.py)): a third of the reading.
+- dlt's pool of futures asks every pending request for each answer, and starts threads for each
+  source; ours is told ([extraction.py](../analytics_assets/api/extraction.py)): a fifth.
+- One REST source serves all accounts, instead of one each: an eighth.
+- Reading threads keep to one core: a tenth on a quiet machine, up to a third on a busy one.
+- JSON is read by orjson, and the garbage collector looks less often: a twentieth each.
+- The destination's capabilities are worked out once for each load, and not 31 times: half a second.
+- Dagster's events are written in batches
+  ([batches.py](../analytics_assets/platform/batches.py)): 750 materialisations take 0.4 s,
+  instead of 9 s in SQLite and 24 s in PostgreSQL."""
