@@ -71,7 +71,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
         )
     if settings.destination == DUCKDB and not _duckdb_credentials():
         default = cast(AnyDestination, dlt.destinations.duckdb(str(default_duckdb())))
-        return _with_known_capabilities(default)
+        return _with_known_configuration(default)
     staging = {}
     if settings.destination != DUCKDB:
         staging = {"staging_dataset_name_layout": own_layout()}
@@ -92,14 +92,16 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
                 f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"
                 f" one of at most {LONGEST_DATASET_NAME} characters"
             )
-    return _with_known_capabilities(destination)
+    return _with_known_configuration(destination)
 
 
-def _with_known_capabilities(destination: AnyDestination) -> AnyDestination:
-    """The destination, with what it can do worked out once: dlt asks at each step of a load.
+def _with_known_configuration(destination: AnyDestination) -> AnyDestination:
+    """The destination, with its configuration and what it can do worked out once.
 
-    To answer, dlt resolves the destination's whole configuration: a third of a small load's time.
+    dlt asks for both at each step of a load, and resolves each setting anew to answer: half of a
+    small load's time.
     """
+    _remember_configuration(destination)
     work_out = destination.capabilities
     known: dict[str, DestinationCapabilitiesContext] = {}
 
@@ -116,6 +118,25 @@ def _with_known_capabilities(destination: AnyDestination) -> AnyDestination:
 
     destination.capabilities = capabilities  # type: ignore[method-assign]
     return destination
+
+
+def _remember_configuration(destination: AnyDestination) -> None:
+    resolve = destination.configuration
+    known: dict[str, DestinationClientConfiguration] = {}
+
+    def configuration(
+        initial_config: DestinationClientConfiguration | None, accept_partial: bool = False
+    ) -> DestinationClientConfiguration:
+        key = repr(initial_config and sorted(vars(initial_config).items()))
+        if key not in known:
+            known[key] = resolve(initial_config, accept_partial)  # type: ignore[arg-type]
+            return known[key]
+        config = known[key].copy()
+        if config.credentials is not None:
+            config.credentials.resolve()  # makes what must not be shared, such as connections
+        return config
+
+    destination.configuration = configuration  # type: ignore[method-assign]
 
 
 def default_duckdb() -> Path:
