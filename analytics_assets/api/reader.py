@@ -140,7 +140,7 @@ class Reader:
             for future in as_completed(futures):
                 yield future.result()
         finally:
-            # A run that was cancelled sends no further request, and waits for those under way.
+            # A run that was cancelled begins no further request, and waits for those begun.
             threads.shutdown(wait=False, cancel_futures=True)
             pool.shutdown(cancel_futures=True)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
 from dagster import DagsterEventType, DagsterInstance
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
 from sqlalchemy.pool import Pool
 
@@ -61,64 +61,52 @@ def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, insta
     assert many - few == Counter(dict.fromkeys(PER_ACCOUNT, added))
 
 
+def few_and_many(sync, api: SampleApi, seen: list[object]) -> tuple[int, int]:
+    """What a sync adds to `seen`, with the accounts of the API and with four more of them."""
+    counts = []
+    for further in ([], [f"further-{number}" for number in range(4)]):
+        for account_id in further:
+            api.data.add_account(account_id)
+        assert sync().exit_code == 0
+        seen.clear()
+        assert sync().exit_code == 0  # without what is made only once
+        counts.append(len(seen))
+    few, many = counts
+    assert few > 0
+    return few, many
+
+
 def test_as_many_statements_for_many_accounts_as_for_few(home, sync, api: SampleApi, statements):
-    assert sync().exit_code == 0
-    statements.clear()
-    assert sync().exit_code == 0
-    few = len(statements)
-    for number in range(4):
-        api.data.add_account(f"further-{number}")
-    assert sync().exit_code == 0
-    statements.clear()
-    assert sync().exit_code == 0
-    assert len(statements) == few > 0
+    few, many = few_and_many(sync, api, statements)
+    assert many == few
 
 
-@pytest.fixture
-def transactions(home: Path) -> Iterator[Counter[str]]:
-    """How often something was committed to Dagster's records, by database."""
-    seen: Counter[str] = Counter()
+@contextmanager
+def listening(target: object, event: str) -> Iterator[list[object]]:
+    """What SQLAlchemy tells of, as it comes."""
+    seen: list[object] = []
 
-    def commit(connection: Connection) -> None:
-        seen[connection.dialect.name] += 1
+    def hear(told: object, *_: object) -> None:
+        seen.append(told)
 
-    listen(Engine, "commit", commit)
-    yield seen
-    remove(Engine, "commit", commit)
+    listen(target, event, hear)
+    try:
+        yield seen
+    finally:
+        remove(target, event, hear)
 
 
-def test_an_account_costs_one_transaction_of_the_records(
-    home, sync, api: SampleApi, transactions: Counter[str]
-):
-    assert sync().exit_code == 0
-    transactions.clear()
-    assert sync().exit_code == 0
-    few = transactions["sqlite"]
-    for number in range(4):
-        api.data.add_account(f"further-{number}")
-    assert sync().exit_code == 0
-    transactions.clear()
-    assert sync().exit_code == 0
+def test_an_account_costs_one_transaction_of_the_records(home, sync, api: SampleApi):
+    with listening(Engine, "commit") as commits:
+        few, many = few_and_many(sync, api, commits)
     # which is its line in the run's log
-    assert transactions["sqlite"] == few + 4
+    assert many == few + 4
 
 
 def test_as_many_connections_to_postgres_for_many_accounts_as_for_few(
     home, sync, api: SampleApi, records_database: None
 ):
     shutil.copy(CHECKOUT / "deploy" / "dagster.yaml", home)
-    connections: list[object] = []
-    listen(Pool, "connect", connect := lambda connection, _: connections.append(connection))
-    try:
-        assert sync().exit_code == 0
-        connections.clear()
-        assert sync().exit_code == 0
-        few = len(connections)
-        for number in range(4):
-            api.data.add_account(f"further-{number}")
-        assert sync().exit_code == 0
-        connections.clear()
-        assert sync().exit_code == 0
-    finally:
-        remove(Pool, "connect", connect)
-    assert len(connections) == few > 0
+    with listening(Pool, "connect") as connections:
+        few, many = few_and_many(sync, api, connections)
+    assert many == few
