@@ -51,6 +51,8 @@ _DLT_DEFAULTS: Final[dict[str, Any]] = {
     "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
     # dlt's column that names the load of a row; off by default for Arrow tables
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
+    # staged rows that stay would double a DuckDB file
+    "load": {"truncate_staging_dataset": True},
 }
 
 

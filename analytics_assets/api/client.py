@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -32,8 +31,10 @@ from analytics_assets.api.resources import resource_of
 from analytics_assets.api.session import RETRIED_ERRORS, ApiSession
 from analytics_assets.settings import ApiSettings, extract_workers
 
-# Numbers that orjson may round: integers of more than 64 bits.
-_LONG_NUMBER = re.compile(rb"\d{19}")
+# An answer with that many digits in a row may hold an integer of more than 64 bits, which orjson
+# rounds. To look for it with a regular expression takes a tenth of a request's time.
+_LONG_NUMBER = b"0" * 19
+_ZERO_FOR_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 # a refusal that names no time
 _DEFAULT_RETRY_AFTER = 1.0
 _LONGEST_RETRY_AFTER = 1e9
@@ -205,7 +206,7 @@ def keep_answer(response: Response) -> None:
 
 def _parsed(body: bytes) -> Any:
     try:
-        if not _LONG_NUMBER.search(body):
+        if _LONG_NUMBER not in body.translate(_ZERO_FOR_DIGITS):
             return orjson.loads(body)
     except orjson.JSONDecodeError:
         pass  # a lone surrogate, which the standard library reads, or not JSON

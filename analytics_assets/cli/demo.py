@@ -43,7 +43,7 @@ _QUERIES = {
 
 def main() -> None:
     """Runs the demo; ends with the exit code of the sync."""
-    console = Console()
+    console = Console(markup=False, emoji=False)
     home = _demo_home()
     with SampleApi(SampleData.generate(accounts=20, campaigns=20)) as api:
         console.print(f"Sample API: {api.base_url} (20 accounts)")

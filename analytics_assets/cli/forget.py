@@ -42,10 +42,10 @@ def forget(account: str, yes: bool) -> None:
             pipeline = make_pipeline(settings, folder)
             counts = write(
                 settings,
+                pipeline,
                 count_and_remove,
                 who=f"analytics-assets forget (process {os.getpid()})",
                 tell=lambda line: click.echo(line, err=True),
-                pipeline=pipeline,
                 account_ids=[account],
             )
     except AnalyticsError as error:

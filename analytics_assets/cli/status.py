@@ -186,7 +186,7 @@ def _print(
     from rich.console import Console
 
     # where it is no terminal, a line per account stays one line
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 1000
     if in_detail:

@@ -29,7 +29,7 @@ class TerminalProgress(Progress):
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, emoji=False),
             disable=not Console(stderr=True).is_terminal,
         )
         self._task = self._bar.add_task("accounts", total=None, note="")
@@ -84,7 +84,7 @@ def print_summary(
         name, account_id = event.asset_key.to_user_string(), str(event.partition)
         by_resource[name] = by_resource.get(name, 0) + _rows(event)
         by_account[account_id] = by_account.get(account_id, 0) + _rows(event)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     console.print(_table(("resource", "rows"), list(by_resource.items())))
     if results:
         failed = [(key, "failed", "-") for key in account_ids if key not in by_account]

@@ -101,7 +101,7 @@ class Ingestion:
             return Loaded(loads, told, _load_id(pipeline), empty, before, audits)
 
         account_ids = [read.account_id for read in reads]
-        return _write(context, self.progress, self.settings, load, pipeline, account_ids)
+        return _write(context, self.progress, self.settings, pipeline, load, account_ids)
 
 
 def audit_tables(
@@ -119,6 +119,7 @@ def audit_tables(
             context,
             progress,
             settings,
+            pipeline,
             lambda: audit(pipeline, table_history(pipeline), resource_names),
         )
 
@@ -140,16 +141,16 @@ def _write(
     context: dg.AssetExecutionContext,
     progress: Progress,
     settings: PlatformSettings,
+    pipeline: Pipeline,
     work: Callable[[], Done],
-    pipeline: Pipeline | None = None,
-    account_ids: Sequence[str | None] = (),
+    account_ids: Sequence[str | None] | None = None,
 ) -> Done:
     return write(
         settings,
+        pipeline,
         work,
         who=f"run {context.run.run_id} (process {os.getpid()})",
         tell=lambda line: progress.waiting(context, line),
-        pipeline=pipeline,
         account_ids=account_ids,
     )
 

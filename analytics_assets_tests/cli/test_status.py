@@ -142,6 +142,13 @@ def test_many_accounts_are_shown_in_part_but_not_those_amiss(home, sync, status,
     assert len(accounts_of(status("--json"))) == 45
 
 
+def test_an_account_is_printed_as_it_is_called(home, sync, status, api: SampleApi):
+    name = api.data.add_account("net[red]:smile:")
+    assert name in sync().stdout
+    assert name in status().stdout
+    assert name in status("--account", name).stdout
+
+
 def account_lines(result: Result) -> list[str]:
     return [line for line in result.stdout.splitlines() if "-sc" in line]
 

@@ -39,10 +39,10 @@ def load(folder: Path, accounts: Mapping[str, Sequence[Mapping[str, Any]]]) -> N
 
         write(
             settings,
+            pipeline,
             replace_rows,
             who="a test",
             tell=print,
-            pipeline=pipeline,
             account_ids=list(accounts),
         )
 

@@ -1,7 +1,9 @@
-"""The destination's configuration is worked out once, and shared by no two clients."""
+"""The destination: its configuration, and what a load does to a DuckDB file."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ import pytest
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.destination import default_duckdb, make_destination
+from analytics_assets.warehouse.destination import default_duckdb, make_destination, write
+from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets_tests.tables import query
+from analytics_assets_tests.warehouse.loading import load
 
 
 @pytest.fixture
@@ -36,3 +41,23 @@ def test_each_client_has_connections_of_its_own(configuration: Any) -> None:
 def test_each_dataset_has_a_configuration_of_its_own(configuration: Any) -> None:
     names = [configuration(name).dataset_name for name in ("one", "other", "one")]
     assert names == ["one", "other", "one"]
+
+
+def test_no_reader_takes_the_file_between_the_steps_of_a_load(home: Path) -> None:
+    load(home, {"a": [{"id": 1}]})
+    settings = platform_settings()
+    pipeline = make_pipeline(settings, home)
+    assert write(settings, pipeline, is_taken, who="a test", tell=print)
+    assert not is_taken()
+
+
+def is_taken() -> bool:
+    code = f"import duckdb; duckdb.connect({str(default_duckdb())!r}, read_only=True)"
+    reader = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return "Conflicting lock" in reader.stderr
+
+
+def test_what_was_staged_does_not_stay(home: Path) -> None:
+    load(home, {"a": [{"id": 1}], "b": [{"id": 2}]})
+    assert query(home, "SELECT count(*) FROM analytics.audience_rules") == [(2,)]
+    assert query(home, "SELECT count(*) FROM analytics_staging.audience_rules") == [(0,)]

@@ -35,10 +35,10 @@ class Run:
     def take_turn(self, account_ids: list, work: Callable[[], object] = lambda: None) -> None:
         write(
             platform_settings(),
+            self.pipeline,
             work,
             who=f"run of {account_ids[0]}",
             tell=self.told.append,
-            pipeline=self.pipeline,
             account_ids=account_ids,
         )
 
