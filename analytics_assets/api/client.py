@@ -130,6 +130,10 @@ class ApiAdapter(HTTPAdapter):
             self._pools[host] = super().get_connection_with_tls_context(request, *args, **kwargs)
         return self._pools[host]
 
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """What the request line names: without a proxy the path, which asks for no parsing."""
+        return super().request_url(request, proxies) if proxies else request.path_url
+
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         """The response without cookies, which this API does not use."""
         response = Response()

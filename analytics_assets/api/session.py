@@ -51,6 +51,7 @@ class ApiSession(dlt_requests.Session):
         retried: tuple[type[RequestException], ...],
     ) -> None:
         super().__init__(timeout=settings.timeout, raise_for_status=False)
+        del self.headers["Connection"]  # keep-alive, as HTTP/1.1 has it anyway
         self._environment = super().merge_environment_settings(
             settings.base_url, {}, None, None, None
         )
