@@ -7,16 +7,13 @@ import gc
 from functools import cache
 from importlib import import_module
 
-_NEW_OBJECTS = 500_000
-
 
 @cache
 def import_platform() -> None:
     """Imports the platform, out of the garbage collector's sight.
 
     Dagster and dlt are some hundred thousand objects that stay until the end. To go through them
-    again and again, and at the exit, would take a tenth of a sync's processor time; to look for
-    cycles every 700 new objects, which are rows, another, and every 50,000 still a fiftieth.
+    again and again, and at the exit, would take a tenth of a sync's processor time.
     """
     gc.disable()
     try:
@@ -24,5 +21,4 @@ def import_platform() -> None:
     finally:
         gc.enable()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
     atexit.register(gc.freeze)

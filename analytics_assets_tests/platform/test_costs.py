@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from dagster import DagsterEventType, DagsterInstance
+from dagster import DagsterEventType, DagsterInstance, Failure
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
 from sqlalchemy.pool import Pool
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.errors import ReadError
 from analytics_assets.platform.checks import check_specs
+from analytics_assets.platform.ingestion import ingestion
+from analytics_assets.platform.progress import Progress
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.conftest import CHECKOUT
 
@@ -110,3 +114,13 @@ def test_as_many_connections_to_postgres_for_many_accounts_as_for_few(
     with listening(Pool, "connect") as connections:
         few, many = few_and_many(sync, api, connections)
     assert many == few
+
+
+def test_the_garbage_collector_looks_rarely_during_a_run_alone(home):
+    usual = gc.get_threshold()
+    with ingestion(Progress()):
+        assert gc.get_threshold()[0] > 100 * usual[0]
+    assert gc.get_threshold() == usual
+    with pytest.raises(Failure), ingestion(Progress()):
+        raise ReadError("the API fails")
+    assert gc.get_threshold() == usual
