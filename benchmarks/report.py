@@ -202,9 +202,8 @@ runs, interleaved. All but the empty run ask for a token and read the same seven
   the JSON lines between a source and a destination.
 - The data holds believable values only: plain dlt fails on integers beyond 64 bits.
 - Ours is `analytics-assets sync`, all of it: list of accounts, partitions, run, load, events.
-- The machine's cores are shared, and run at half to full speed by turns. Six such comparisons on
-  one day gave 1.06, 1.19, 1.23, 1.27, 1.38 and 1.46 for the first ratio below; in the last two, the
-  peers too took a sixth to two thirds longer than here. The floor is mostly waiting."""
+- The machine's cores are shared, and run at half to full speed by turns. Three such comparisons on
+  one day gave 1.08, 1.14 and 1.25 for the first ratio below. The floor is mostly waiting."""
 
 _START = """## At a terminal
 
