@@ -15,6 +15,7 @@ from analytics_assets.platform.progress import Progress
 from analytics_assets.platform.records import latest_loads
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit
+from analytics_assets.warehouse.columns import TableColumns
 
 
 def check_tables(
@@ -24,7 +25,7 @@ def check_tables(
 
     It is part of the step that loads: a step of its own would be skipped where some accounts fail.
     """
-    yield from _evaluations(context, loaded.audits, loaded.before)
+    yield from _evaluations(context, loaded.audits, loaded.columns, loaded.before)
 
 
 def check_only(
@@ -32,22 +33,27 @@ def check_only(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges tables as they are; row counts by what was recorded when they were last loaded."""
     try:
-        audits = audit_tables(context, progress, resource_names)
+        audits, columns = audit_tables(context, progress, resource_names)
     except AnalyticsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     recorded: dict[str, dict[str, int]] = {}
     for (name, account_id), load in latest_loads(context.instance).items():
         if account_id is not None and load.rows is not None:
             recorded.setdefault(name, {})[account_id] = load.rows
-    yield from _evaluations(context, audits, recorded)
+    yield from _evaluations(context, audits, columns, recorded)
 
 
 def _evaluations(
-    context: dg.AssetExecutionContext, audits: Mapping[str, TableAudit], before: RowCounts
+    context: dg.AssetExecutionContext,
+    audits: Mapping[str, TableAudit],
+    columns: Mapping[str, TableColumns],
+    before: RowCounts,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     settings, listed = platform_settings(), set(known_accounts(context.instance))
     evidence = {
-        name: Evidence(RESOURCES[name], audit, before.get(name, {}), listed, settings)
+        name: Evidence(
+            RESOURCES[name], audit, columns[name], before.get(name, {}), listed, settings
+        )
         for name, audit in audits.items()
     }
     yield from evaluations(context.selected_asset_check_keys, evidence)

@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
-from analytics_assets.warehouse.replacement import SOURCE_NAME
 
 PIPELINE_NAME = "analytics_assets"
 
@@ -61,26 +60,18 @@ def make_pipeline(settings: PlatformSettings, folder: Path) -> Pipeline:
     return pipeline
 
 
-def table_history(pipeline: Pipeline) -> dict[str, dict[str, str]]:
-    """The columns that the warehouse's tables have got so far: dlt type by column by table."""
-    pipeline.sync_destination()
-    if SOURCE_NAME not in pipeline.schemas:
-        return {}
-    schema = pipeline.schemas[SOURCE_NAME]
-    return {
-        table: {
-            name: str(column["data_type"])
-            for name, column in schema.get_table_columns(table).items()
-        }
-        for table in schema.data_table_names()
-    }
+_NO_NEWS = (
+    "several column hints were different",  # a json column arrives as Arrow text, as it should
+    "was not found in the destination",  # someone has dropped dlt's own tables: they are made anew
+)
 
 
 class _KnownWarnings(logging.Filter):
-    """Keeps back a warning that is no news: a json column arrives as Arrow text, as it should."""
+    """Keeps back warnings that are no news."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "several column hints were different" not in record.getMessage()
+        message = record.getMessage()
+        return not any(text in message for text in _NO_NEWS)
 
 
 def _quieten_dlt() -> None:
