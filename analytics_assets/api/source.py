@@ -13,6 +13,7 @@ from dlt.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIC
 from jsonpath_ng.jsonpath import DatumInContext, Fields
 
 from analytics_assets.api.client import Client
+from analytics_assets.api.keys import list_key
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Resource
@@ -99,7 +100,6 @@ def _client(client: Client, base_url: str) -> ClientConfig:
         "base_url": base_url,
         "session": client.session,
         "auth": client.auth,
-        "paginator": NumberedPages(),
     }
 
 
@@ -136,7 +136,7 @@ def _endpoint(
     if resource.has_parent_rows:
         endpoint["include_from_parent"] = ["id"]
     path = request_path(resource, of_parent % "account_path", of_parent % "path")
-    endpoint["endpoint"] = {"path": path}
+    endpoint["endpoint"] = {"path": path, "paginator": NumberedPages(list_key(resource))}
     return endpoint
 
 
