@@ -103,7 +103,7 @@ class NumberedPages(BasePaginator):
         """Takes a page; `data` becomes what is handed on, nothing or the whole list.
 
         Raises:
-            ReadError: The announced rows cannot be had.
+            ReadError: The announced rows cannot be had, or none has a key.
         """
         page: list[Row] = [] if data is None else data
         total = _announced_total(response)
@@ -111,15 +111,15 @@ class NumberedPages(BasePaginator):
             total = 0  # it was announced before that there are pages
         if self._pages is None and self._is_whole(page, total):
             self._has_next_page = False
-            return
-        try:
-            self._has_next_page = not self._take(page, total, request_line(response))
-        except _MovedError as moved:
-            self._read_again(request_line(response), str(moved))
-        if self._has_next_page or self._pages is None:
-            page.clear()
         else:
-            page[:] = self._pages.rows
+            self._collect(page, total, request_line(response))
+        # Without keys nothing could be loaded, as if the list were empty.
+        if page and not any(row_key(self._key, row) for row in page):
+            names = " and ".join(f"`{column.name}`" for column in self._key)
+            raise ReadError(
+                f"{request_line(response)} sends {len(page)} rows, none of them with a usable"
+                f" {names}"
+            )
 
     def update_request(self, request: Request) -> None:
         """Asks for the next page, or for the first one again."""
@@ -133,6 +133,14 @@ class NumberedPages(BasePaginator):
         elif self._page_size is not None:
             params |= {"page": 1, "page_size": self._page_size}
         request.params = params
+
+    def _collect(self, page: list[Row], total: int | None, line: str) -> None:
+        """Holds a page back; at the end, puts the whole list in its place."""
+        try:
+            self._has_next_page = not self._take(page, total, line)
+        except _MovedError as moved:
+            self._read_again(line, str(moved))
+        page[:] = [] if self._has_next_page or self._pages is None else self._pages.rows
 
     def _is_whole(self, page: Sequence[Row], total: int | None) -> bool:
         """Whether a first page is all there is: the usual case, which costs nothing."""
