@@ -16,11 +16,12 @@ import requests
 from dlt.extract import DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 
-from analytics_assets.api.arrow import EXTRAS, arrow_schema, holds, to_arrow
+from analytics_assets.api.arrow import EXTRAS, arrow_schema, to_arrow
 from analytics_assets.api.client import Client
 from analytics_assets.api.extraction import extract, one_core
+from analytics_assets.api.keys import key_value, row_key
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
-from analytics_assets.api.schema import Column, Resource
+from analytics_assets.api.schema import Resource
 from analytics_assets.api.source import Row, analytics_source, parent_id_field, path_part
 from analytics_assets.api.statistics import RequestStatistics, collecting
 from analytics_assets.errors import (
@@ -47,6 +48,7 @@ class ResourceRead:
         extras: Rows with a field or a value that no declared column can hold.
         duplicates: Rows left out because an earlier row of the answer has the same key.
         keyless: Rows left out because they have no usable key.
+        keyless_parents: Rows of the parent that were left out so, and that it was not asked for.
     """
 
     path: Path
@@ -54,6 +56,17 @@ class ResourceRead:
     extras: int = 0
     duplicates: int = 0
     keyless: int = 0
+    keyless_parents: int = 0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """The rows that the API has and the table does not, by reason."""
+        counts = {
+            "rows without a key": self.keyless,
+            "rows with the key of another": self.duplicates,
+            "parent rows without a key": self.keyless_parents,
+        }
+        return {reason: rows for reason, rows in counts.items() if rows}
 
 
 @dataclass(slots=True)
@@ -194,7 +207,12 @@ class _Reading:
 
     def close(self) -> dict[str, ResourceRead]:
         """Ends the files."""
-        return {name: buffer.close() for name, buffer in self._buffers.items()}
+        reads = {name: buffer.close() for name, buffer in self._buffers.items()}
+        keyless = {name: keys.keyless for name, keys in self._parents.items()}
+        keyless |= {name: read.keyless for name, read in reads.items()}
+        for name, read in reads.items():
+            read.keyless_parents = keyless.get(str(RESOURCES[name].parent), 0)
+        return reads
 
 
 # what the thread reads
@@ -212,12 +230,15 @@ class _Keys:
         self._seen: set[tuple[Any, ...]] = set()
         columns = {column.name: column for column in resource.table_columns}
         self._key = [columns[name] for name in resource.key]
+        # the parent's column holds what the parent's key holds
+        parent = RESOURCES[str(resource.parent)] if resource.parent_column else resource
+        self._parent_id = next(column for column in parent.columns if column.name == "id")
 
     def admit(self, row: Row) -> Row | None:
         """The row with its key, or None for a row without one or with one that came before."""
         row = self._complete(row)
-        key = tuple(_key_value(column, row.get(column.name)) for column in self._key)
-        if None in key:
+        key = row_key(self._key, row)
+        if key is None:
             self.keyless += 1
             return None
         if key in self._seen:
@@ -228,17 +249,30 @@ class _Keys:
         return row
 
     def _complete(self, row: Row) -> Row:
-        parent_id = row.pop(parent_id_field(self._resource), None)
-        if self._resource.parent_column and row.get(self._resource.parent_column) is None:
-            row[self._resource.parent_column] = parent_id
+        self._name_parent(row)
         if self._account_id is None:
             return row
         own = row.get("account_id")
         if own not in (None, self._account_id):
             # A network account lists its children's rows too: they belong to the one asked.
-            row["api_account_id"] = own
+            name = "api_account_id"
+            while name in row:
+                name = f"api_{name}"
+            row[name] = own
         row["account_id"] = self._account_id
         return row
+
+    def _name_parent(self, row: Row) -> None:
+        """Fills the column with the parent's `id`, in the form that the parent's row has."""
+        parent_id = row.pop(parent_id_field(self._resource), None)
+        column = self._resource.parent_column
+        if column is None:
+            return
+        own = row.get(column)
+        if own is None:
+            row[column] = parent_id
+        elif (value := key_value(self._parent_id, own)) is not None:
+            row[column] = value
 
 
 class _Buffer:
@@ -272,20 +306,6 @@ class _Buffer:
         self._read.rows += table.num_rows
         self._read.extras += table.num_rows - table[EXTRAS].null_count
         self._pending.clear()
-
-
-def _key_value(column: Column, value: Any) -> Any:
-    """The value as the key column's type, if that loses nothing: `7` is the text `7`."""
-    if value is None or value == "":
-        return None
-    if holds(column.type, value):
-        return value
-    if column.type == "text" and type(value) is int:
-        return str(value)
-    if column.type == "bigint" and isinstance(value, str) and value.isascii() and value.isdigit():
-        number = int(value)
-        return number if str(number) == value and holds("bigint", number) else None
-    return None
 
 
 def _failure(client: Client, account_id: str, error: Exception) -> AccountFailure:

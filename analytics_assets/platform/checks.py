@@ -19,10 +19,15 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit, TableAudit
 from analytics_assets.warehouse.columns import TableColumns
 
+ALL_ACCOUNTS: Final = "all accounts"
+"""What findings about a table as a whole stand under, in the place of an account."""
+
 # an error or a warning names that many accounts; metadata names all
 _ACCOUNTS_NAMED: Final = 3
-# stands for an account in findings on a table as a whole
-_ALL_ACCOUNTS: Final = "all accounts"
+
+
+Findings = Mapping[str, Any]
+"""What is wrong, by account: a number, a text, or numbers by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Evidence:
         audit: What the table holds now.
         columns: The table's columns.
         before: The rows that it held before, by account.
+        left_out: The rows that the API sent and that were not loaded, by account and reason.
         listed: The accounts that the API lists.
         settings: What is called old, and what a loss.
     """
@@ -42,12 +48,9 @@ class Evidence:
     audit: TableAudit
     columns: TableColumns
     before: Mapping[str, int]
+    left_out: Findings
     listed: Collection[str]
     settings: PlatformSettings
-
-
-Findings = Mapping[str, Any]
-"""What is wrong, by account: a number, a text, or numbers by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +99,14 @@ def _stored_otherwise(evidence: Evidence) -> Findings:
         name: f"declared {columns.declared[name]}, stored {stored}"
         for name, stored in columns.misfits.items()
     }
-    return {_ALL_ACCOUNTS: found} if found else {}
+    return {ALL_ACCOUNTS: found} if found else {}
 
 
 def _lost(evidence: Evidence) -> Findings:
     now = {account: audit.rows for account, audit in evidence.audit.items()}
     before = evidence.before
     if evidence.resource.parent is None:  # a row is an account: what counts is how many are left
-        now, before = {_ALL_ACCOUNTS: sum(now.values())}, {_ALL_ACCOUNTS: sum(before.values())}
+        now, before = {ALL_ACCOUNTS: sum(now.values())}, {ALL_ACCOUNTS: sum(before.values())}
     least = 1 - evidence.settings.max_row_loss
     return {
         account: f"{held} -> {now.get(account, 0)} rows"
@@ -141,6 +144,12 @@ CHECKS: Final[dict[str, Check]] = {
         "The API sends no field that the resource table does not declare. One that it does is kept"
         " in a column of its own, named here.",
         _of_accounts(lambda audit: dict(audit.unknown)),
+        dg.AssetCheckSeverity.WARN,
+    ),
+    "every_row_is_loaded": Check(
+        "Every row that the API sent when an account was last read is in the table. One without a"
+        " usable key, or with the key of another, is left out.",
+        lambda evidence: evidence.left_out,
         dg.AssetCheckSeverity.WARN,
     ),
     "row_count_holds": Check(

@@ -8,18 +8,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from dlt.sources.helpers.rest_client.client import RESTClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
 from analytics_assets.api.client import make_client, retry_after
-from analytics_assets.api.pagination import NumberedPages
-from analytics_assets.errors import ReadError
 from analytics_assets.settings import ApiSettings
 
 # a busy machine is no failure
@@ -118,31 +114,6 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
     assert len(sent) == 2
 
 
-class List(HTTPAdapter):
-    """A list of numbered rows, and the ways in which servers send one."""
-
-    def __init__(self, rows: int, page_size: int, way: str, total: Any = None) -> None:
-        super().__init__()
-        self.rows = [{"id": number} for number in range(rows)]
-        self.page_size = page_size
-        self.way = way
-        self.total = total
-        self.asked: list[str] = []
-
-    def send(self, request: requests.PreparedRequest, *args, **kwargs) -> requests.Response:
-        self.asked.append(str(request.url))
-        query = parse_qs(urlsplit(str(request.url)).query)
-        if self.way == "pages":
-            size = min(int(query.get("page_size", [self.page_size])[0]), self.page_size)
-            start = (int(query.get("page", [1])[0]) - 1) * size
-            page = self.rows[start : start + size]
-            metadata: dict[str, Any] = {"total": len(self.rows), "count": len(page)}
-        else:
-            page = self.rows
-            metadata = {"total": self.total} if self.way == "whole with a total" else {}
-        return response(request, {"results": page, "metadata": metadata})
-
-
 def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:
     answer = requests.Response()
     answer.status_code = 200
@@ -150,47 +121,3 @@ def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requ
     answer.url = str(request.url)
     answer._content = json.dumps(body).encode()
     return answer
-
-
-def collect(server: List) -> list[Any]:
-    session = requests.Session()
-    session.mount("http://", server)
-    client = RESTClient("http://api", session=session, paginator=NumberedPages())
-    return [row for page in client.paginate("/list", data_selector="results") for row in page]
-
-
-@patient
-@given(rows=st.integers(0, 60), page_size=st.integers(1, 20))
-def test_pages_are_collected_once_in_as_few_requests_as_possible(rows: int, page_size: int):
-    server = List(rows, page_size, "pages")
-    assert collect(server) == server.rows
-    assert len(server.asked) == max(math.ceil(rows / page_size), 1)
-
-
-@patient
-@given(
-    rows=st.integers(0, 60),
-    total=st.none() | st.text() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
-)
-def test_a_list_without_a_usable_total_is_whole(rows: int, total: Any):
-    server = List(rows, 1, "whole with a total", total)
-    assert collect(server) == server.rows
-    assert len(server.asked) == 1
-
-
-@patient
-@given(rows=st.integers(0, 60))
-def test_a_list_without_metadata_is_whole(rows: int):
-    server = List(rows, 1, "whole")
-    assert collect(server) == server.rows
-    assert len(server.asked) == 1
-
-
-@patient
-@given(rows=st.integers(1, 60), more=st.integers(1, 100))
-def test_a_server_that_announces_more_rows_than_it_lists_is_not_believed(rows: int, more: int):
-    # it ignores the page: the rows that are missing could have been deleted, or just not be sent
-    server = List(rows, 1, "whole with a total", rows + more)
-    with pytest.raises(ReadError, match=f"announces {rows + more} rows, but only {rows} come"):
-        collect(server)
-    assert len(server.asked) == 2
