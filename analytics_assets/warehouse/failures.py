@@ -10,6 +10,7 @@ from dlt.common.exceptions import MissingDependencyException
 
 from analytics_assets.errors import causes
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.location import is_duckdb
 
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 # the name that Python's database drivers have for it
@@ -44,7 +45,7 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
                 f" pip install {' '.join(link.dependencies)}"
             )
     cause = first_cause(error)
-    if settings.destination == "duckdb":
+    if is_duckdb(settings):
         return f"the warehouse could not be written: {cause}"
     if type(chain[-1]).__name__ == _NO_CONNECTION:
         if _PASSWORD_IN_HOST.search(cause):

@@ -17,7 +17,8 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.destination import duckdb_file, holder_of, make_destination
+from analytics_assets.warehouse.destination import holder_of, make_destination
+from analytics_assets.warehouse.location import duckdb_file
 from analytics_assets.warehouse.locking import no_writing
 from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
 
