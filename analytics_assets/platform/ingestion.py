@@ -23,6 +23,7 @@ from analytics_assets.settings import PlatformSettings, api_settings, platform_s
 from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.destination import write
+from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.tables import prepare
@@ -111,12 +112,14 @@ class Ingestion:
 def audit_tables(
     context: dg.AssetExecutionContext, progress: Progress, resource_names: Sequence[str]
 ) -> Mapping[str, TableAudit]:
-    """Audits tables without a load, and without the API.
+    """Audits tables without a load, and without the API. Makes no warehouse where there is none.
 
     Raises:
         WarehouseError: The warehouse could not be read.
     """
     settings = platform_settings()
+    if is_missing(settings):
+        return {}
     with working_folder() as folder:
         pipeline = make_pipeline(settings, folder)
         return _write(

@@ -53,6 +53,12 @@ def duckdb_file(settings: PlatformSettings) -> Path | None:
     return default_duckdb() if place is None else _path(place.value)
 
 
+def is_missing(settings: PlatformSettings) -> bool:
+    """Whether there is no warehouse yet; to open a DuckDB file would make one."""
+    file = duckdb_file(settings)
+    return file is not None and not file.exists()
+
+
 def catalog_name(file: Path) -> str:
     """DuckDB's name for a file that it has open."""
     name = re.split(r"[.?]", file.name)[0]
