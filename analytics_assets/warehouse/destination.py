@@ -38,6 +38,7 @@ from analytics_assets.warehouse.location import (
 )
 from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
 from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
+from analytics_assets.warehouse.redaction import refuse_unencoded_password
 from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, drop, own_layout
 
 _POSTGRES: Final = "dlt.destinations.postgres"
@@ -65,6 +66,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
         refuse_ambiguous_names(file, settings)
         options["credentials"] = str(file)
     else:
+        refuse_unencoded_password(settings)
         options["staging_dataset_name_layout"] = own_layout()
     try:
         destination: AnyDestination | None = Destination.from_reference(
