@@ -15,6 +15,10 @@ class SettingsError(AnalyticsError):
     """A setting is missing or cannot be used."""
 
 
+class DeclarationError(AnalyticsError):
+    """The resource table declares what cannot be."""
+
+
 class CredentialsError(AnalyticsError):
     """The API gives no access token: nothing can be read for any account."""
 

@@ -1,89 +1,94 @@
-"""Settings, resolved by dlt: environment, then `.dlt/secrets.toml` and `.dlt/config.toml`.
+"""The settings, and what each may be.
 
 The API's settings stand in the section `sources.analytics`, the platform's in `analytics`; as
-environment variables these are `SOURCES__ANALYTICS__BASE_URL` and `ANALYTICS__DESTINATION`.
+environment variables these are `SOURCES__ANALYTICS__BASE_URL` and `ANALYTICS__DESTINATION`. The
+environment goes before `.dlt/secrets.toml` and `.dlt/config.toml`.
 """
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-import dlt
-from dlt.common.configuration import configspec, resolve_configuration
-from dlt.common.configuration.container import Container
-from dlt.common.configuration.exceptions import (
-    ConfigFieldMissingException,
-    ConfigurationException,
-    ConfigValueCannotBeCoercedException,
-)
-from dlt.common.configuration.providers import CustomLoaderDocProvider
-from dlt.common.configuration.providers.environ import EnvironProvider
-from dlt.common.configuration.providers.toml import (
-    GLOBAL_ORIGIN_PREFIX,
-    SettingsTomlProvider,
-    TomlProviderReadException,
-)
+from croniter import croniter
+from dlt.common.configuration import configspec
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
 from dlt.common.configuration.specs import BaseConfiguration
-from dlt.common.configuration.specs.base_configuration import is_secret_hint
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.configuration.utils import ResolvedValueTrace, TraceLogContext
-from dlt.common.known_env import DLT_PROJECT_DIR
-from dlt.common.runtime.run_context import DOT_DLT
+from dlt.common.configuration.specs.base_configuration import extract_inner_hint, is_secret_hint
+from dlt.common.configuration.utils import deserialize_value
 from dlt.common.typing import TSecretStrValue
 
 from analytics_assets.errors import SettingsError
+from analytics_assets.lookup import Found, Section, keys_in, look_up
+from analytics_assets.lookup import setting_name as setting_name
 
 API_SECTION: Final = ("sources", "analytics")
 PLATFORM_SECTION: Final = ("analytics",)
+_EXTRACT_SECTION: Final = ("extract",)
+# these are found without their section, too, as `dlt.secrets["client_id"]` is
+_SHORT_KEYS: Final = ("client_id", "client_secret")
 
 _HIDDEN: Final = "***"
-_DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
-
-# Set below every other source of configuration, so that each can be overridden as usual in dlt.
-_DLT_DEFAULTS: Final[dict[str, Any]] = {
-    # requests in flight at once
-    "extract": {"workers": 64, "max_parallel_items": 64},
-    "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
-    # dlt's column that names the load of a row; off by default for Arrow tables
-    "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
-    # staged rows that stay would double a DuckDB file
-    "load": {"truncate_staging_dataset": True},
-}
+_DAY: Final = 86_400.0
+_YEAR: Final = 365 * _DAY
 
 
-def dagster_home() -> Path:
-    """The folder that holds dagster.yaml and, by default, the warehouse and `.dlt`."""
-    return Path(os.environ.get("DAGSTER_HOME") or Path.cwd())
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a setting may be, beyond its type.
+
+    Attributes:
+        words: What it has to be: `a number from 0 to 1`.
+        test: Whether a value is that. It may raise any error for one that is not.
+        example: A value that is.
+    """
+
+    words: str
+    test: Callable[[Any], bool]
+    example: str = ""
 
 
-def _set_up_dlt() -> None:
-    try:
-        _register_defaults()
-    except TomlProviderReadException as error:
-        # where it is, and not what it says: that may be a secret
-        place = re.search(r"line \d+", str(error))
-        raise SettingsError(
-            f"{error.file_name} is not TOML{f' ({place[0]})' if place else ''}:"
-            f" check {' and '.join(error.full_paths)}"
-        ) from None
+def between(least: float, most: float) -> Allowed:
+    """A number from `least` to `most`."""
+    return Allowed(f"from {least:.10g} to {most:.10g}", lambda value: least <= value <= most)
 
 
-def _register_defaults() -> None:
-    # dlt looks for `.dlt` in the working directory; daemons and services run elsewhere
-    if not Path(DOT_DLT).is_dir() and (dagster_home() / DOT_DLT).is_dir():
-        os.environ.setdefault(DLT_PROJECT_DIR, str(dagster_home()))
-        Container()[PluggableRunContext].reload_providers()
-    dlt.config.register_provider(
-        CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: _DLT_DEFAULTS, locations=[])
+def above(least: float, *, most: float) -> Allowed:
+    """A number greater than `least`, up to `most`."""
+    return Allowed(
+        f"greater than {least:.10g}, up to {most:.10g}", lambda value: least < value <= most
     )
 
 
-_set_up_dlt()
+def _is_url(value: str) -> bool:
+    parts = urlsplit(value)
+    is_whole = parts.port != 0 and not any(map(str.isspace, value)) and value.isprintable()
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_whole
+
+
+def _fires(value: str) -> bool:
+    fields, *_ = croniter.expand(value)
+    return len(fields) == 5 and croniter(value).get_next() > 0  # never, for the 30th of February
+
+
+URL: Final = Allowed("an http(s) URL", _is_url, "https://api.example.com")
+CRON: Final = Allowed("a cron expression", _fires, "0 5 * * *")
+TIME_ZONE: Final = Allowed(
+    "a time zone of the IANA database", lambda value: bool(ZoneInfo(value)), "Europe/Berlin"
+)
+DESTINATION: Final = Allowed(
+    "a name of a destination", lambda value: re.fullmatch(r"[\w.]+", value) is not None, "postgres"
+)
+NAME: Final = Allowed(
+    "a name of letters, digits, _ and -, the first a letter",
+    lambda value: re.fullmatch(r"_*[A-Za-z][A-Za-z0-9_-]*", value) is not None,
+    "analytics",
+)
 
 
 @configspec
@@ -104,16 +109,16 @@ class ApiSettings(BaseConfiguration):
             reason to stay below it; without one, the pace adapts to what the API accepts.
     """
 
-    base_url: str = None  # type: ignore[assignment]
-    token_url: str = None  # type: ignore[assignment]
+    base_url: Annotated[str, URL] = None  # type: ignore[assignment]
+    token_url: Annotated[str, URL] = None  # type: ignore[assignment]
     client_id: TSecretStrValue = None  # type: ignore[assignment]
     client_secret: TSecretStrValue = None  # type: ignore[assignment]
-    max_retries: int = 3
-    backoff_factor: float = 2.0
-    max_retry_delay: float = 120.0
-    timeout: float = 60.0
+    max_retries: Annotated[int, between(0, 100)] = 3
+    backoff_factor: Annotated[float, between(0, _DAY)] = 2.0
+    max_retry_delay: Annotated[float, between(0, _DAY)] = 120.0
+    timeout: Annotated[float, above(0, most=_DAY)] = 60.0
     quota_scope: Literal["client", "account"] = "client"
-    max_requests_per_second: float | None = None
+    max_requests_per_second: Annotated[float | None, above(0, most=1_000_000)] = None
 
 
 @configspec
@@ -141,21 +146,34 @@ class PlatformSettings(BaseConfiguration):
         ui_url: Where people reach Dagster's web UI: alerts link there.
     """
 
-    destination: str = "duckdb"
-    dataset_name: str = "analytics"
-    lock_timeout: float = 600.0
-    accounts_per_run: int | None = None
+    destination: Annotated[str, DESTINATION] = "duckdb"
+    dataset_name: Annotated[str, NAME] = "analytics"
+    lock_timeout: Annotated[float, between(0, _YEAR)] = 600.0
+    accounts_per_run: Annotated[int | None, between(1, 1_000_000)] = None
     automation: bool = False
-    sync_cron: str = "0 5 * * *"
-    refresh_cron: str = "30 * * * *"
-    time_zone: str = "UTC"
-    sensor_interval: int = 30
-    account_retries: int = 3
-    account_retry_wait: float = 300.0
-    max_age_hours: float = 36.0
-    max_row_loss: float = 0.5
-    alert_webhook_url: TSecretStrValue | None = None
-    ui_url: str = "http://127.0.0.1:3000"
+    sync_cron: Annotated[str, CRON] = "0 5 * * *"
+    refresh_cron: Annotated[str, CRON] = "30 * * * *"
+    time_zone: Annotated[str, TIME_ZONE] = "UTC"
+    sensor_interval: Annotated[int, between(1, _DAY)] = 30
+    account_retries: Annotated[int, between(0, 100)] = 3
+    account_retry_wait: Annotated[float, between(0, _YEAR)] = 300.0
+    max_age_hours: Annotated[float, above(0, most=100_000)] = 36.0
+    max_row_loss: Annotated[float, between(0, 1)] = 0.5
+    alert_webhook_url: Annotated[TSecretStrValue | None, URL] = None
+    ui_url: Annotated[str, URL] = "http://127.0.0.1:3000"
+
+
+@configspec
+class ExtractSettings(BaseConfiguration):
+    """dlt's own settings for reading; their defaults are among those that we give dlt.
+
+    Attributes:
+        workers: Requests in flight at once, over all accounts.
+        max_parallel_items: The most of them that wait for a worker.
+    """
+
+    workers: Annotated[int, between(1, 1_000)] = None  # type: ignore[assignment]
+    max_parallel_items: Annotated[int, between(1, 100_000)] = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,35 +191,38 @@ class FoundSetting:
     origin: str | None
 
 
-Spec = TypeVar("Spec", ApiSettings, PlatformSettings)
+Spec = TypeVar("Spec", bound=BaseConfiguration)
+
+_SPECS: Final[dict[Section, type[BaseConfiguration]]] = {
+    API_SECTION: ApiSettings,
+    PLATFORM_SECTION: PlatformSettings,
+    _EXTRACT_SECTION: ExtractSettings,
+}
+# what other keys stand there is dlt's business
+_SHARED_SECTIONS: Final = (_EXTRACT_SECTION,)
 
 
 def api_settings() -> ApiSettings:
-    """Resolves the API's settings.
+    """The API's settings.
 
     Raises:
         SettingsError: One is missing or unusable; the message says how to set it.
     """
-    settings = _resolve(ApiSettings(), API_SECTION)
-    for name in ("base_url", "token_url"):
-        url = urlsplit(getattr(settings, name))
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise SettingsError(
-                f"{setting_name(API_SECTION, name)} is not an http(s) URL; set it to one such as"
-                " https://api.example.com"
-            )
-    if settings.max_retries < 0:
-        raise SettingsError(f"{setting_name(API_SECTION, 'max_retries')} must be at least 0")
-    return settings
+    extract_workers()
+    return _resolve(ApiSettings(), API_SECTION)
 
 
 def extract_workers() -> int:
-    """Requests in flight at once, over all accounts: dlt's own setting `extract.workers`."""
-    return int(dlt.config["extract.workers"])
+    """Requests in flight at once, over all accounts: dlt's own setting `extract.workers`.
+
+    Raises:
+        SettingsError: It is unusable, or `extract.max_parallel_items` is.
+    """
+    return _resolve(ExtractSettings(), _EXTRACT_SECTION).workers
 
 
 def platform_settings() -> PlatformSettings:
-    """Resolves the platform's settings, all of which have defaults.
+    """The platform's settings, all of which have defaults.
 
     Raises:
         SettingsError: One is unusable.
@@ -209,16 +230,17 @@ def platform_settings() -> PlatformSettings:
     return _resolve(PlatformSettings(), PLATFORM_SECTION)
 
 
-def setting_name(section: tuple[str, ...], name: str) -> str:
-    """The environment variable of a setting: `SOURCES__ANALYTICS__BASE_URL`."""
-    return "__".join((*section, name)).upper()
-
-
 def found_settings() -> list[FoundSetting]:
-    """The settings that have a value, with where dlt found it, whether or not they will do."""
+    """The settings that have a value, with where it was found, whether or not they will do.
+
+    Raises:
+        SettingsError: A secret stands where none belongs.
+    """
     return [
-        *_found(ApiSettings(), API_SECTION),
-        *_found(PlatformSettings(), PLATFORM_SECTION),
+        setting
+        for section, spec in _SPECS.items()
+        for key, hint in spec.get_resolvable_fields().items()
+        if (setting := _found_setting(section, key, hint, getattr(spec, key, None))) is not None
     ]
 
 
@@ -228,83 +250,106 @@ def public_url(url: str) -> str:
     Returns:
         `***` for a text that is no http(s) URL.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_allowed(URL, url):
         return _HIDDEN
+    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _found(spec: Spec, section: tuple[str, ...]) -> list[FoundSetting]:
-    hints = spec.get_resolvable_fields()
-    broken: str | None = None
-    with Container().injectable_context(TraceLogContext()) as log:
-        try:
-            resolve_configuration(spec, sections=section, accept_partial=True)
-        except ConfigValueCannotBeCoercedException as error:
-            broken = error.field_name
-    traces = {trace.key: trace for trace in log.resolved_traces}
-    found = []
-    for key, hint in hints.items():
-        trace = traces.get(key)
-        # where one is broken, dlt has not looked for those after it
-        default = None if broken else getattr(type(spec), key, None)
-        value = trace.value if trace else default
-        if value in (None, ""):
-            continue
-        shown = public_url(str(value)) if key.endswith("_url") else str(value)
-        found.append(
-            FoundSetting(
-                key=key,
-                value=_HIDDEN if is_secret_hint(hint) or key == broken else shown,
-                origin=_origin(trace) if trace else None,
-            )
-        )
+def _found_setting(section: Section, key: str, hint: Any, default: Any) -> FoundSetting | None:
+    found = _find(section, key, hint)
+    if found is None:
+        return None if default is None else FoundSetting(key, str(default), None)
+    shown = str(found.value)
+    if is_secret_hint(hint) or _problem(section, key, hint, found.value) is not None:
+        shown = _HIDDEN
+    elif key.endswith("_url"):
+        shown = public_url(shown)
+    return FoundSetting(key, shown, found.origin)
+
+
+def _find(section: Section, key: str, hint: Any) -> Found | None:
+    found = look_up(section, key, hint)
+    if found is None and key in _SHORT_KEYS:
+        return look_up((), key, hint)
     return found
 
 
-def _origin(trace: ResolvedValueTrace) -> str | None:
-    provider = Container()[PluggableRunContext].providers[trace.provider_name]
-    if isinstance(provider, EnvironProvider):
-        return f"environment variable {provider.get_key_name(trace.key, *trace.sections)}"
-    if isinstance(provider, SettingsTomlProvider):
-        # the project's file comes before the one in the user's home
-        is_global = trace.provider_location.startswith(GLOBAL_ORIGIN_PREFIX)
-        path = Path(provider.present_locations[-1 if is_global else 0]).absolute()
-        return f"{'.'.join((*trace.sections, trace.key))} in {path}"
-    return None if provider.name == _DEFAULTS_PROVIDER else str(provider.name)
-
-
-def _resolve(spec: Spec, section: tuple[str, ...]) -> Spec:
-    try:
-        settings = resolve_configuration(spec, sections=section)
-    except ConfigFieldMissingException as error:
-        raise _missing(section, list(error.traces)) from None
-    except ConfigValueCannotBeCoercedException as error:
-        # not the value itself, which may be a secret
+def _resolve(settings: Spec, section: Section) -> Spec:
+    _refuse_unknown_keys(section)
+    missing = []
+    for key, hint in settings.get_resolvable_fields().items():
+        found = _find(section, key, hint)
+        if found is not None:
+            if (problem := _problem(section, key, hint, found.value)) is not None:
+                raise SettingsError(problem)
+            setattr(settings, key, _typed(key, hint, found.value))
+        elif not settings.is_field_resolved(getattr(settings, key), hint):
+            missing.append(setting_name(section, key))
+    if missing:
         raise SettingsError(
-            f"a setting in section [{'.'.join(section)}] cannot be used:"
-            f" set {setting_name(section, error.field_name)} to {_expected(error.hint)}"
-        ) from None
-    except (ConfigurationException, ValueError) as error:
-        # dlt's message may quote the value
-        raise SettingsError(
-            f"a setting in section [{'.'.join(section)}] cannot be used"
-            f" ({type(error).__name__}): check the types of its values"
-        ) from None
-    if empty := [name for name, value in settings.items() if value == ""]:
-        raise _missing(section, empty)
+            f"missing setting: set {' and '.join(missing)} in the environment, or the same key in"
+            f" section [{'.'.join(section)}] of .dlt/secrets.toml or .dlt/config.toml"
+        )
     return settings
 
 
-def _expected(hint: Any) -> str:
-    if hint is int:
-        return "a whole number"
-    return "a number" if hint is float else f"one of {', '.join(map(str, get_args(hint)))}"
+def _refuse_unknown_keys(section: Section) -> None:
+    if section in _SHARED_SECTIONS:
+        return
+    known = list(_SPECS[section].get_resolvable_fields())
+    for key in keys_in(section):
+        if key not in known:
+            near = get_close_matches(key.lower().rpartition("__")[2], known, n=1)
+            meant = setting_name(section, near[0]) if near else ""
+            advice = f"set {meant} instead" if meant else "check its name in README.md"
+            raise SettingsError(
+                f"there is no setting {key} in section [{'.'.join(section)}]: {advice}, or remove"
+                " it"
+            )
 
 
-def _missing(section: tuple[str, ...], names: list[str]) -> SettingsError:
-    missing = " and ".join(setting_name(section, name) for name in names)
-    return SettingsError(
-        f"missing setting: set {missing} in the environment, or the same key in section"
-        f" [{'.'.join(section)}] of .dlt/secrets.toml or .dlt/config.toml"
+def _problem(section: Section, key: str, hint: Any, value: Any) -> str | None:
+    """What is wrong with a value; never the value itself, which may be a secret."""
+    name = setting_name(section, key)
+    allowed = next((a for a in getattr(hint, "__metadata__", ()) if isinstance(a, Allowed)), None)
+    try:
+        typed = _typed(key, hint, value)
+    except ConfigValueCannotBeCoercedException:
+        typed = None
+    if typed is not None and (allowed is None or _is_allowed(allowed, typed)):
+        return None
+    if allowed is not None and allowed.example and typed is not None:
+        return f"{name} is not {allowed.words}; set it to one such as {allowed.example}"
+    words = [_type_in_words(hint), *([allowed.words] if allowed and not allowed.example else [])]
+    return (
+        f"a setting in section [{'.'.join(section)}] cannot be used: set {name} to"
+        f" {' '.join(words)}"
     )
+
+
+def _typed(key: str, hint: Any, value: Any) -> Any:
+    """The value as the type of the hint.
+
+    Raises:
+        ConfigValueCannotBeCoercedException: It cannot be one.
+    """
+    plain = extract_inner_hint(hint, preserve_literal=True)
+    # of anything else dlt would make a text, too: of a table its contents
+    if plain is str and (not isinstance(value, (str, int)) or isinstance(value, bool)):
+        raise ConfigValueCannotBeCoercedException(key, type(value), plain)
+    return deserialize_value(key, value, plain)
+
+
+def _is_allowed(allowed: Allowed, value: Any) -> bool:
+    try:
+        return allowed.test(value)
+    except Exception:  # whatever a parser says of what it cannot read
+        return False
+
+
+def _type_in_words(hint: Any) -> str:
+    plain = extract_inner_hint(hint, preserve_literal=True)
+    if get_origin(plain) is Literal:
+        return f"one of {', '.join(map(str, get_args(plain)))}"
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(plain, "a text")

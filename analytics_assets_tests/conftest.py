@@ -6,14 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dlt
 import pytest
+import tomlkit
 from click.testing import CliRunner, Result
 from dagster import DagsterInstance
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.providers import CustomLoaderDocProvider
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer, running
@@ -118,6 +123,20 @@ def records_database(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) 
         for name, value in settings.items():
             monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
         yield
+
+
+@pytest.fixture
+def toml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Adds what a file of settings may hold, to the settings of this process."""
+
+    def add(text: str, *, secrets: bool = True) -> None:
+        contents = tomlkit.parse(text).unwrap()
+        provider = CustomLoaderDocProvider(f"{secrets=}", lambda: contents, secrets)
+        environment, *others = dlt.config.config_providers
+        context = Container()[PluggableRunContext]
+        monkeypatch.setattr(context.providers, "providers", [environment, provider, *others])
+
+    return add
 
 
 @dataclass

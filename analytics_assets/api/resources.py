@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from analytics_assets.api.declarations import resource_table
 from analytics_assets.api.schema import Resource, columns
 
 _DECLARED = (
@@ -133,7 +134,7 @@ _DECLARED = (
     ),
 )
 
-RESOURCES: dict[str, Resource] = {resource.name: resource for resource in _DECLARED}
+RESOURCES: dict[str, Resource] = resource_table(_DECLARED)
 """Every resource by name, each parent before its children."""
 
 ACCOUNTS = RESOURCES["accounts"]

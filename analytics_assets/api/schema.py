@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from analytics_assets.errors import DeclarationError
+
 ColumnType = Literal["text", "bigint", "double", "bool", "json"]
 
 _DECLARATION = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_null> !)?")
@@ -29,19 +31,19 @@ def columns(declaration: str) -> tuple[Column, ...]:
     Each column is `name type`, with a closing `!` where it is never null.
 
     Raises:
-        ValueError: A column cannot be read, has an unknown type or is declared twice.
+        DeclarationError: A column cannot be read, has an unknown type or is declared twice.
     """
     parsed: dict[str, Column] = {}
     for part in declaration.split(","):
         text = " ".join(part.split())
         match = _DECLARATION.fullmatch(text)
         if match is None or match["type"] not in get_args(ColumnType):
-            raise ValueError(
+            raise DeclarationError(
                 f"cannot read the column {text!r}: write `name type` or `name type !`,"
                 f" where type is one of {', '.join(get_args(ColumnType))}"
             )
         if match["name"] in parsed:
-            raise ValueError(f"the column {match['name']!r} is declared twice")
+            raise DeclarationError(f"the column {match['name']!r} is declared twice")
         column_type: ColumnType = match["type"]  # type: ignore[assignment]
         parsed[match["name"]] = Column(match["name"], column_type, match["never_null"] is None)
     return tuple(parsed.values())

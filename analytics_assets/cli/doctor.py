@@ -99,7 +99,7 @@ def _checks(account: str | None) -> Iterator[Check]:
         yield from _skipped("settings", *_API_CHECKS, "warehouse")
     else:
         yield from _api(account)
-        yield _try("warehouse", _warehouse)
+        yield from _warehouse()
     yield home
     versions = (f"{name} {version(name)}" for name in _PACKAGES)
     yield Check("versions", True, ", ".join([f"python {platform.python_version()}", *versions]))
@@ -216,8 +216,14 @@ def _skipped(reason: str, *names: str) -> Iterator[Check]:
         yield Check(name, None, f"needs {reason}")
 
 
-def _warehouse() -> str:
+def _warehouse() -> Iterator[Check]:
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.probe import probe_warehouse
 
-    return probe_warehouse(platform_settings())
+    try:
+        settings = platform_settings()
+    except AnalyticsError as error:
+        yield _failed("platform settings", str(error))
+        yield from _skipped("platform settings", "warehouse")
+    else:
+        yield _try("warehouse", partial(probe_warehouse, settings))

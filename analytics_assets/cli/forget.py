@@ -19,15 +19,16 @@ def forget(account: str, yes: bool) -> None:
     """
     ensure_dagster_home()
     from analytics_assets.api.resources import ACCOUNT_RESOURCES
-    from analytics_assets.errors import AnalyticsError
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.accounts import forget_account
     from analytics_assets.warehouse.audit import row_counts
     from analytics_assets.warehouse.destination import write
+    from analytics_assets.warehouse.location import is_missing
     from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
     from analytics_assets.warehouse.stored import stored_tables
 
     _refuse_listed(account)
+    settings = platform_settings()
 
     def count_and_remove() -> dict[str, int]:
         stored = stored_tables(pipeline).columns
@@ -37,8 +38,8 @@ def forget(account: str, yes: bool) -> None:
             forget_account(settings, pipeline, account)
         return counts
 
-    try:
-        settings = platform_settings()
+    counts: dict[str, int] = {}
+    if not is_missing(settings):
         with working_folder() as folder:
             pipeline = make_pipeline(settings, folder)
             counts = write(
@@ -49,8 +50,6 @@ def forget(account: str, yes: bool) -> None:
                 tell=lambda line: click.echo(line, err=True),
                 account_ids=[account],
             )
-    except AnalyticsError as error:
-        raise click.ClickException(str(error)) from None
     if not any(counts.values()):
         raise click.ClickException(f"the warehouse holds nothing of {account}")
     for name, rows in counts.items():

@@ -24,6 +24,7 @@ from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.destination import write
+from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.stored import known_columns, stored_tables
@@ -118,10 +119,14 @@ def audit_tables(
 ) -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
     """Audits tables, and looks at their columns, without a load and without the API.
 
+    Makes no warehouse where there is none.
+
     Raises:
         WarehouseError: The warehouse could not be read.
     """
     settings = platform_settings()
+    if is_missing(settings):
+        return {}, {}
 
     def look() -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
         columns = known_columns(stored_tables(pipeline))

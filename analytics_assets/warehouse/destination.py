@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
-import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt import Pipeline
@@ -29,20 +27,20 @@ from analytics_assets.errors import (
     WarehouseError,
     raise_if_disk_full,
 )
-from analytics_assets.settings import (
-    PLATFORM_SECTION,
-    PlatformSettings,
-    dagster_home,
-    setting_name,
-)
+from analytics_assets.lookup import dagster_home
+from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 from analytics_assets.warehouse.failures import explain, first_cause
+from analytics_assets.warehouse.location import (
+    DUCKDB_TYPE,
+    duckdb_file,
+    refuse_ambiguous_names,
+    stored_name,
+)
 from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
 from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
+from analytics_assets.warehouse.redaction import refuse_unencoded_password
 from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, drop, own_layout
 
-DUCKDB: Final = "duckdb"
-_DUCKDB_CREDENTIALS: Final = "destination.duckdb.credentials"
-_DUCKDB_TYPE: Final = "dlt.destinations.duckdb"
 _POSTGRES: Final = "dlt.destinations.postgres"
 # what dlt needs to load Parquet files into PostgreSQL
 _POSTGRES_DRIVERS: Final = ("psycopg2", "adbc_driver_manager", "adbc_driver_postgresql")
@@ -63,22 +61,16 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
         SettingsError: dlt knows no such destination, its packages are not installed, or it cannot
             hold the dataset.
     """
-    file = duckdb_file(settings)
-    if file is not None and file.stem == settings.dataset_name:
-        raise SettingsError(
-            f"DuckDB cannot tell a file {file.name} from a dataset {settings.dataset_name}: set"
-            f" {setting_name(PLATFORM_SECTION, 'dataset_name')} or"
-            " DESTINATION__DUCKDB__CREDENTIALS to another name"
-        )
-    if settings.destination == DUCKDB and not _duckdb_credentials():
-        default = cast(AnyDestination, dlt.destinations.duckdb(str(default_duckdb())))
-        return _with_known_configuration(default)
-    staging = {}
-    if settings.destination != DUCKDB:
-        staging = {"staging_dataset_name_layout": own_layout()}
+    options: dict[str, str] = {}
+    if (file := duckdb_file(settings)) is not None:
+        refuse_ambiguous_names(file, settings)
+        options["credentials"] = str(file)
+    else:
+        refuse_unencoded_password(settings)
+        options["staging_dataset_name_layout"] = own_layout()
     try:
         destination: AnyDestination | None = Destination.from_reference(
-            settings.destination, **staging
+            settings.destination, **options
         )
     except UnknownDestinationModule:
         raise SettingsError(
@@ -88,7 +80,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
     assert destination is not None
     if destination.destination_type == _POSTGRES:
         _import_drivers()
-        if len(settings.dataset_name) > LONGEST_DATASET_NAME:
+        if len(stored_name(settings.dataset_name)) > LONGEST_DATASET_NAME:
             raise SettingsError(
                 f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"
                 f" one of at most {LONGEST_DATASET_NAME} characters"
@@ -138,20 +130,6 @@ def _remember_configuration(destination: AnyDestination) -> None:
         return config
 
     destination.configuration = configuration  # type: ignore[method-assign]
-
-
-def default_duckdb() -> Path:
-    """The DuckDB file used where no other is set."""
-    return dagster_home() / "warehouse.duckdb"
-
-
-def duckdb_file(settings: PlatformSettings) -> Path | None:
-    """The DuckDB file that the settings lead to, or None where there is none."""
-    if settings.destination != DUCKDB:
-        return None
-    credentials = _duckdb_credentials() or str(default_duckdb())
-    location = str(credentials).removeprefix("duckdb:///").partition("?")[0]
-    return None if location.startswith((":", "md:")) else Path(location)
 
 
 def is_postgres(pipeline: Pipeline) -> bool:
@@ -287,7 +265,7 @@ def _kept_open(pipeline: Pipeline) -> Iterator[None]:
 
     That takes from a twentieth to a tenth of a second each time, and lets readers in between.
     """
-    if pipeline.destination.destination_type != _DUCKDB_TYPE:
+    if pipeline.destination.destination_type != DUCKDB_TYPE:
         yield
         return
     with pipeline.sql_client():
@@ -303,7 +281,3 @@ def _import_drivers() -> None:
                 f"PostgreSQL as warehouse needs {name}, which is not installed: pip install"
                 " 'analytics-assets[postgres]'"
             ) from None
-
-
-def _duckdb_credentials() -> str | None:
-    return dlt.secrets.get(_DUCKDB_CREDENTIALS, str)

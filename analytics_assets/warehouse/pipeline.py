@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-import time
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir, mkdtemp
+from typing import Final
 
 import dlt
 from dlt import Pipeline
@@ -19,9 +21,10 @@ from analytics_assets.warehouse.destination import make_destination
 
 PIPELINE_NAME = "analytics_assets"
 
-_PREFIX = "analytics-assets-"
-_LOCK = "in-use.lock"
-_NEW_SECONDS = 60
+_PREFIX: Final = "analytics-assets-"
+_FILES: Final = "files"
+_LOCK: Final = "in-use.lock"
+_MARK: Final = "analytics-assets.mark"
 
 
 @contextmanager
@@ -31,21 +34,53 @@ def working_folder() -> Iterator[Path]:
     A run that was killed leaves its folder; the next run removes it.
     """
     _sweep()
-    with TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    folder = Path(mkdtemp(prefix=_PREFIX))
+    try:
         with FileLock(folder / _LOCK):
-            yield folder
+            (folder / _FILES).mkdir()
+            # last: a folder that has its mark is in use, or its run is dead
+            (folder / _MARK).write_text(_mark_of(folder))
+            yield folder / _FILES
+    finally:
+        _remove(folder)
 
 
 def _sweep() -> None:
     for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
         try:
-            if time.time() - folder.stat().st_mtime < _NEW_SECONDS:
-                continue  # perhaps made just now, and not locked yet
-            with FileLock(folder / _LOCK, blocking=False):
-                shutil.rmtree(folder, ignore_errors=True)
-        except (Timeout, OSError):
-            continue  # in use, or somebody else's
+            if _is_ours(folder):
+                with FileLock(folder / _LOCK, blocking=False):
+                    _remove(folder)
+        except (Timeout, OSError, ValueError):
+            continue  # in use, or not to be read
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a run of this user made the folder, and nothing else has been put there.
+
+    Nobody else's folder has the mark, which names the folder: a copy of one of ours is not ours.
+    """
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        return False
+    kinds = {entry.name: stat.S_IFMT(entry.lstat().st_mode) for entry in folder.iterdir()}
+    ours = {_FILES: stat.S_IFDIR, _LOCK: stat.S_IFREG, _MARK: stat.S_IFREG}
+    is_all_ours = kinds.items() <= ours.items() and _MARK in kinds
+    return is_all_ours and (folder / _MARK).read_text() == _mark_of(folder)
+
+
+def _mark_of(folder: Path) -> str:
+    return (
+        f"Analytics Assets: a run's working folder, removed when it is over\n{folder.resolve()}\n"
+    )
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder / _FILES, ignore_errors=True)
+    with suppress(OSError):  # what is not ours stays, and the folder with it
+        (folder / _LOCK).unlink(missing_ok=True)
+        (folder / _MARK).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def make_pipeline(settings: PlatformSettings, folder: Path) -> Pipeline:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
 
 import duckdb
-from dlt.common.configuration.container import Container
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
-from dlt.common.configuration.specs.base_configuration import is_secret_hint
-from dlt.common.configuration.utils import ResolvedValueTrace, TraceLogContext
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.destination import duckdb_file, holder_of, make_destination
+from analytics_assets.warehouse.destination import holder_of, make_destination
+from analytics_assets.warehouse.location import duckdb_file
 from analytics_assets.warehouse.locking import no_writing
 from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
+from analytics_assets.warehouse.redaction import redacted
 
 # databases that take back a new table when its transaction is rolled back
 _ROLL_BACK_TABLES: Final = ("postgres", "redshift", "mssql")
-_LONG_WORD: Final = re.compile(r"[^:/@?&=\s]{4,}")
-_PASSWORD: Final = re.compile(r"://[^/@\s]*?:([^@\s]+)@")
 
 
 def probe_warehouse(settings: PlatformSettings) -> str:
@@ -52,7 +47,7 @@ def _probe_file(file: Path) -> str:
             # what a killed load left is for the next one to tidy up
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
     except duckdb.Error as error:
-        cause = _first_line(error)
+        cause = _first_line(str(error))
         if (holder := holder_of(cause)) is not None:
             raise WarehouseError(
                 f"{file} is held by {holder}: close it there, or a sync waits for it"
@@ -62,7 +57,7 @@ def _probe_file(file: Path) -> str:
 
 
 def _probe_database(settings: PlatformSettings) -> str:
-    with Container().injectable_context(TraceLogContext()) as log, working_folder() as folder:
+    with working_folder() as folder:
         try:
             pipeline = make_pipeline(settings, folder)
             with pipeline.sql_client() as client:
@@ -73,7 +68,7 @@ def _probe_database(settings: PlatformSettings) -> str:
             cause = f"has no {' and no '.join(error.fields)}"
         except Exception as error:
             *_, first = causes(error)
-            text = _redacted(_first_line(first), log.resolved_traces)
+            text = _first_line(redacted(str(first), settings)) or type(first).__name__
             cause = f"cannot be reached or written: {text}"
     raise WarehouseError(
         f"{settings.destination} {cause}: check section [destination.{settings.destination}] of"
@@ -95,16 +90,5 @@ def _probe_dataset(settings: PlatformSettings, client: SqlClientBase[Any]) -> st
     return f"dataset {settings.dataset_name} can be written"
 
 
-def _redacted(text: str, traces: Sequence[ResolvedValueTrace]) -> str:
-    for trace in traces:
-        if is_secret_hint(trace.hint) or trace.key == "credentials":
-            value = str(trace.value)
-            # of a connection string that cannot be read, any part may be the password
-            parts = _PASSWORD.findall(value) or _LONG_WORD.findall(value)
-            for secret in (value, *parts):
-                text = text.replace(secret, "***")
-    return text
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")

@@ -137,7 +137,9 @@ def test_where_settings_come_from(commands, home, tmp_path, monkeypatch):
         f'base_url = "https://user:{SECRET}@127.0.0.1:1/backstage?key={SECRET}"\n'
         f'client_secret = "{SECRET}"\n'
     )
-    (dlt / "config.toml").write_text('[sources]\ntoken_url = "http://127.0.0.1:1/token"\n')
+    (dlt / "config.toml").write_text(
+        '[sources.analytics]\ntoken_url = "http://127.0.0.1:1/token"\n'
+    )
     result = commands.analytics_assets("doctor", "--json")
     assert SECRET not in result.stdout + result.stderr
     checks = {check["name"]: check for check in json.loads(result.stdout)}
@@ -147,7 +149,8 @@ def test_where_settings_come_from(commands, home, tmp_path, monkeypatch):
     } == {
         "base_url": "https://127.0.0.1:1/backstage"
         f" (sources.analytics.base_url in {dlt / 'secrets.toml'})",
-        "token_url": f"http://127.0.0.1:1/token (sources.token_url in {dlt / 'config.toml'})",
+        "token_url": "http://127.0.0.1:1/token"
+        f" (sources.analytics.token_url in {dlt / 'config.toml'})",
         "client_id": "*** (environment variable CLIENT_ID)",
         "client_secret": f"*** (sources.analytics.client_secret in {dlt / 'secrets.toml'})",
     }
@@ -431,7 +434,6 @@ def test_a_file_that_is_no_warehouse(home, doctor):
     [
         ({"ANALYTICS__DESTINATION": "nowhere"}, "dlt has no destination 'nowhere'"),
         ({"ANALYTICS__DATASET_NAME": "warehouse"}, "DuckDB cannot tell a file warehouse.duckdb"),
-        ({"ANALYTICS__LOCK_TIMEOUT": "long"}, "a setting in section [analytics] cannot be used"),
         ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem has no bucket_url"),
     ],
 )
@@ -441,6 +443,21 @@ def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str
     checks = doctor()
     assert failed(checks) == ["warehouse"]
     assert detail in checks["warehouse"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("ANALYTICS__LOCK_TIMEOUT", "set ANALYTICS__LOCK_TIMEOUT to a number from 0 to"),
+        ("ANALYTICS__SYNC_CRON", "set it to one such as 0 5 * * *"),
+        ("ANALYTICS__TIMEZONE", "set ANALYTICS__TIME_ZONE instead, or remove it"),
+    ],
+)
+def test_unusable_settings_of_the_platform(doctor, monkeypatch, name: str, advice: str):
+    monkeypatch.setenv(name, SECRET)
+    checks = doctor()
+    assert (failed(checks), skipped(checks)) == (["platform settings"], ["warehouse"])
+    assert checks["platform settings"]["advice"].startswith(advice)
 
 
 def test_another_destination(home, doctor, tmp_path, monkeypatch):

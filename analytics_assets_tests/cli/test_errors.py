@@ -83,6 +83,31 @@ def test_settings(commands, api: SampleApi, settings: dict[str, str], expected: 
     _assert_one_clear_line(commands.analytics_assets("sync"), expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("ANALYTICS__ACCOUNTS_PER_RUN", "0", "set ANALYTICS__ACCOUNTS_PER_RUN to a whole number"),
+        ("ANALYTICS__SYNC_CRON", SECRET, "ANALYTICS__SYNC_CRON is not a cron expression; set it"),
+        ("ANALYTICS__TIMEZONE", "UTC", "there is no setting timezone in section [analytics]: set"),
+        ("EXTRACT__MAX_PARALLEL_ITEMS", "0", "set EXTRACT__MAX_PARALLEL_ITEMS to a whole number"),
+    ],
+)
+def test_every_door(commands, name: str, value: str, line: str):
+    commands.environment = {name: value}
+    _assert_one_clear_line(commands.analytics_assets("sync"), line)
+    doctor = commands.analytics_assets("doctor")
+    assert doctor.returncode == 1
+    assert (name in doctor.stdout, SECRET in doctor.stdout) == (
+        name != "ANALYTICS__TIMEZONE",
+        False,
+    )
+    materialized = commands.materialize("accounts")
+    assert materialized.returncode == 1
+    assert line in materialized.stderr
+    if name.startswith("ANALYTICS__"):  # the code location itself does not load
+        assert line in materialized.stderr.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 @pytest.mark.parametrize(
     ("credentials", "expected"),

@@ -66,6 +66,64 @@ def test_the_password_of_the_warehouse(
     assert_nowhere((PASSWORD, password, SECRET), result, home, temporary)
 
 
+POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
+URL = "postgresql://loader:{}@127.0.0.1:1/warehouse"
+IN_TOML = f'[destination.postgres]\ncredentials = "{URL.format(SECRET)}"\n'
+# by what is wrong: secrets.toml, config.toml, environment
+MISCONFIGURATIONS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "no destination is chosen": (IN_TOML, "", {}),
+    "no destination is chosen, URL misspelt": (IN_TOML.replace("postgresql:", "://"), "", {}),
+    "chosen in the wrong place": (IN_TOML + "[analytics.destination]\npostgres = 1\n", "", {}),
+    "a table for the destination": (
+        f'[analytics.destination.postgres]\ncredentials = "{URL.format(SECRET)}"\n',
+        "",
+        {},
+    ),
+    "a URL for the destination": ("", "", {"ANALYTICS__DESTINATION": URL.format(SECRET)}),
+    "a URL for the dataset": ("", "", {"ANALYTICS__DATASET_NAME": URL.format(SECRET)}),
+    "a URL for DuckDB": ("", "", {"DESTINATION__DUCKDB__CREDENTIALS": URL.format(SECRET)}),
+    "nobody answers": (IN_TOML, "", {"ANALYTICS__DESTINATION": "postgres"}),
+    "in config.toml": ("", IN_TOML, {"ANALYTICS__DESTINATION": "postgres"}),
+    "no database": (
+        f'[destination.postgres.credentials]\nhost = "127.0.0.1"\npassword = "{SECRET}"\n',
+        '[analytics]\ndestination = "postgres"\n',
+        {},
+    ),
+    **{
+        f"the password holds a {character}": (
+            "",
+            "",
+            {
+                "ANALYTICS__DESTINATION": "postgres",
+                POSTGRES: URL.format(SECRET[:9] + character + SECRET[9:]),
+            },
+        )
+        for character in ("@", "@5/", "?x@", "/#")
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "config", "environment"), MISCONFIGURATIONS.values(), ids=MISCONFIGURATIONS
+)
+def test_settings_that_are_wrong(
+    home: Path, commands, tmp_path: Path, secrets: str, config: str, environment: dict[str, str]
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    dlt = commands.folder / ".dlt"
+    dlt.mkdir()
+    (dlt / "secrets.toml").write_text(secrets)
+    (dlt / "config.toml").write_text(config)
+    commands.environment = {**environment, "TMPDIR": str(temporary)}
+    for result in (
+        commands.analytics_assets("doctor", "--json"),
+        commands.analytics_assets("sync"),
+        commands.materialize("accounts"),
+    ):
+        assert_nowhere((SECRET, SECRET[:9], SECRET[9:]), result, home, temporary)
+
+
 def assert_nowhere(
     secrets: Iterable[str], result: CompletedProcess[str], home: Path, temporary: Path
 ) -> None:

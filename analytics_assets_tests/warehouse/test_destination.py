@@ -11,7 +11,8 @@ import pytest
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.destination import default_duckdb, make_destination, write
+from analytics_assets.warehouse.destination import make_destination, write
+from analytics_assets.warehouse.location import default_duckdb
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets_tests.tables import query
 from analytics_assets_tests.warehouse.loading import load

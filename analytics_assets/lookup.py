@@ -1,0 +1,158 @@
+"""Where a setting stands: dlt's sources of configuration, asked for one place and no other.
+
+dlt itself looks on in the sections above, up to the root of the file, where any other tool's key of
+the same name may stand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.providers import ConfigProvider, CustomLoaderDocProvider
+from dlt.common.configuration.providers.environ import EnvironProvider
+from dlt.common.configuration.providers.toml import (
+    GLOBAL_ORIGIN_PREFIX,
+    SettingsTomlProvider,
+    TomlProviderReadException,
+)
+from dlt.common.configuration.specs.base_configuration import is_secret_hint
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from dlt.common.known_env import DLT_PROJECT_DIR
+from dlt.common.runtime.run_context import DOT_DLT
+
+from analytics_assets.errors import SettingsError
+
+Section = tuple[str, ...]
+
+_DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
+
+# Set below every other source of configuration, so that each can be overridden as usual in dlt.
+_DLT_DEFAULTS: Final[dict[str, Any]] = {
+    # requests in flight at once
+    "extract": {"workers": 64, "max_parallel_items": 64},
+    "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
+    # dlt's column that names the load of a row; off by default for Arrow tables
+    "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
+    # staged rows that stay would double a DuckDB file
+    "load": {"truncate_staging_dataset": True},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value, as it stands where it was found.
+
+    Attributes:
+        value: The value; as text if it stands in the environment.
+        origin: The place, for people; None where it is our default for a setting of dlt's.
+    """
+
+    value: Any
+    origin: str | None
+
+
+def dagster_home() -> Path:
+    """The folder that holds dagster.yaml and, by default, the warehouse and `.dlt`."""
+    return Path(os.environ.get("DAGSTER_HOME") or Path.cwd())
+
+
+def setting_name(section: Section, name: str) -> str:
+    """The environment variable of a setting: `SOURCES__ANALYTICS__BASE_URL`."""
+    return "__".join((*section, name)).upper()
+
+
+def look_up(section: Section, key: str, hint: Any = Any) -> Found | None:
+    """The value of a key in exactly this section. An empty text is no value.
+
+    Raises:
+        SettingsError: The hint says that it is a secret, and it stands in `config.toml`.
+    """
+    for provider in dlt.config.config_providers:
+        value, _ = provider.get_value(key, hint, None, *section)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        origin = _origin(provider, section, key)
+        if is_secret_hint(hint) and not provider.supports_secrets:
+            raise SettingsError(
+                f"{'.'.join((*section, key))} is a secret and does not belong in config.toml: set"
+                f" it in .dlt/secrets.toml, or {setting_name(section, key)} in the environment"
+            )
+        return Found(value, origin)
+    return None
+
+
+def keys_in(section: Section) -> list[str]:
+    """The keys that have a value in a section, as they are written; not those of tables in it."""
+    prefix = setting_name(section, "")
+    keys = [
+        # a variable in small letters, which dlt does not find, with its whole name
+        name[len(prefix) :].lower() if name.isupper() else name
+        for name, value in os.environ.items()
+        if name.upper().startswith(prefix) and value.strip() and "__" not in name[len(prefix) :]
+    ]
+    *parents, last = section
+    for provider in dlt.config.config_providers:
+        if not isinstance(provider, EnvironProvider):
+            table, _ = provider.get_value(last, Any, None, *parents)
+            if isinstance(table, dict):
+                keys += [key for key, value in table.items() if not isinstance(value, dict)]
+    return list(dict.fromkeys(keys))
+
+
+def _origin(provider: ConfigProvider, section: Section, key: str) -> str | None:
+    if isinstance(provider, EnvironProvider):
+        return f"environment variable {provider.get_key_name(key, *section)}"
+    if isinstance(provider, SettingsTomlProvider):
+        # the project's file comes before the one in the user's home
+        location = provider.get_value_location(key, None, *section)
+        is_global = location.startswith(GLOBAL_ORIGIN_PREFIX)
+        path = Path(provider.present_locations[-1 if is_global else 0]).absolute()
+        return f"{'.'.join((*section, key))} in {path}"
+    return None if provider.name == _DEFAULTS_PROVIDER else str(provider.name)
+
+
+class _Environment(EnvironProvider):
+    """dlt's, but for variables that are there and empty, as Docker Compose makes them.
+
+    An empty password is one.
+    """
+
+    def get_value(
+        self, key: str, hint: Any, pipeline_name: Any, *sections: str
+    ) -> tuple[Any | None, str]:
+        value, name = super().get_value(key, hint, pipeline_name, *sections)
+        return (value if value or key == "password" else None), name
+
+
+def _set_up_dlt() -> None:
+    try:
+        _register_providers()
+    except TomlProviderReadException as error:
+        # where it is, and not what it says: that may be a secret
+        place = re.search(r"line \d+", str(error))
+        raise SettingsError(
+            f"{error.file_name} is not TOML{f' ({place[0]})' if place else ''}:"
+            f" check {' and '.join(error.full_paths)}"
+        ) from None
+
+
+def _register_providers() -> None:
+    # dlt looks for `.dlt` in the working directory; daemons and services run elsewhere
+    if not Path(DOT_DLT).is_dir() and (dagster_home() / DOT_DLT).is_dir():
+        os.environ.setdefault(DLT_PROJECT_DIR, str(dagster_home()))
+        Container()[PluggableRunContext].reload_providers()
+    providers = Container()[PluggableRunContext].providers
+    environment = _Environment()
+    providers[environment.name] = environment
+    providers.add_provider(
+        CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: _DLT_DEFAULTS, locations=[])
+    )
+
+
+_set_up_dlt()
