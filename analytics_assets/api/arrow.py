@@ -7,7 +7,6 @@ the column `EXTRAS`; the warehouse, which knows the table's history, finds colum
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -16,6 +15,7 @@ import orjson
 import pyarrow as pa
 
 from analytics_assets.api.schema import Column, ColumnType, Resource
+from analytics_assets.api.text import sound_text
 from analytics_assets.errors import ReadError
 
 Row = Mapping[str, Any]
@@ -35,7 +35,6 @@ DEEPEST: Final = 250
 """Levels of lists and objects that a value may have; a table's other readers have limits, too."""
 
 _BIGINT = range(-(2**63), 2**63)
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # The Python types that the JSON parser yields for values that the column holds as they are.
 _EXACT: Final[dict[ColumnType, frozenset[type]]] = {
@@ -127,11 +126,6 @@ def json_text(value: Any) -> str:
         if _is_deeper(value, DEEPEST + 1):  # the fields of a row are a level of their own
             raise RecursionError from None
         return sound_text(json.dumps(value, ensure_ascii=False))
-
-
-def sound_text(text: str) -> str:
-    """The text with U+FFFD for a lone surrogate, which JSON can hold but no Unicode text can."""
-    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def _sound_name(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
-from analytics_assets.api.client import request_line
+from analytics_assets.api.answers import request_line
 from analytics_assets.api.keys import row_key
 from analytics_assets.api.schema import Column
 from analytics_assets.errors import ReadError

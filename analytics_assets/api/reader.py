@@ -24,6 +24,7 @@ from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Resource
 from analytics_assets.api.source import Row, analytics_source, parent_id_field, path_part
 from analytics_assets.api.statistics import RequestStatistics, collecting
+from analytics_assets.api.text import one_line
 from analytics_assets.errors import (
     AnalyticsError,
     CredentialsError,
@@ -88,15 +89,17 @@ class AccountFailure:
         resource: The resource that failed, where known.
         message: One line: the request and what the API said.
         permanent: Whether trying again soon is pointless (403 and 404).
+        tokenless: Whether there was no access token to go on with.
     """
 
     account_id: str
     resource: str | None
     message: str
     permanent: bool
+    tokenless: bool = False
 
     def __str__(self) -> str:
-        return f"{self.account_id}: {self.resource or 'account'}: {self.message}"
+        return f"{one_line(self.account_id)}: {self.resource or 'account'}: {self.message}"
 
 
 @dataclass(slots=True)
@@ -125,6 +128,8 @@ class Reader:
         with ThreadPoolExecutor(extract_workers()) as threads:
             result = self._read(self._source(names), threads, None, names, self._new_folder())
         if isinstance(result, AccountFailure):
+            if result.tokenless:
+                raise CredentialsError(result.message)
             raise ReadError(
                 f"{ACCOUNTS.name}: {result.message}. Is"
                 f" {setting_name(API_SECTION, 'base_url')} right?"
@@ -137,7 +142,7 @@ class Reader:
         """Reads the named resources of each account, in parallel, and yields accounts as they end.
 
         Raises:
-            CredentialsError: The API gives no token, so that no account can be read.
+            CredentialsError: No account could be read, because the API gives no token.
         """
         source = self._source(resource_names)
         bind = one_core()
@@ -150,8 +155,14 @@ class Reader:
                 )
                 for account_id in account_ids
             ]
+            tokenless: list[AccountFailure] = []
             for future in as_completed(futures):
-                yield future.result()
+                outcome = future.result()
+                if isinstance(outcome, AccountFailure) and outcome.tokenless:
+                    tokenless.append(outcome)
+                yield outcome
+            if tokenless and len(tokenless) == len(futures):
+                raise CredentialsError(tokenless[0].message)
         finally:
             # A run that was cancelled begins no further request, and waits for those begun.
             threads.shutdown(wait=False, cancel_futures=True)
@@ -322,8 +333,7 @@ def _failure(client: Client, account_id: str, error: Exception) -> AccountFailur
         ),
         error,
     )
-    if isinstance(cause, CredentialsError):
-        raise cause from None
     response = getattr(cause, "response", None)
     permanent = response is not None and response.status_code in (403, 404)
-    return AccountFailure(account_id, resource, client.describe(cause), permanent)
+    tokenless = isinstance(cause, CredentialsError)
+    return AccountFailure(account_id, resource, client.describe(cause), permanent, tokenless)

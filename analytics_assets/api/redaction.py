@@ -15,35 +15,35 @@ from urllib.parse import quote
 _HIDDEN: Final = "***"
 # A shorter public name may be part of other words: it is replaced only where it stands alone.
 _DISTINCT: Final = 8
-# what nothing has to encode
+# what is encoded in URLs at the most
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "-_.~")
 
 
-def redact(text: str, client_id: str, client_secret: str, token: str | None) -> str:
+def redact(text: str, client_id: str, client_secret: str, tokens: tuple[str, ...]) -> str:
     """The text with `***` for what only the client may know, plain or encoded.
 
     Args:
         text: The whole text: a secret of which a part was cut off is not found.
         client_id: The client's id.
         client_secret: Its secret.
-        token: The access token, if there is one.
+        tokens: The access tokens that the client was given.
     """
-    for pattern in _patterns(client_id, client_secret, token or ""):
+    for pattern in _patterns(client_id, client_secret, *tokens):
         text = pattern.sub(_HIDDEN, text)
     return text
 
 
 @lru_cache(maxsize=8)
-def _patterns(client_id: str, client_secret: str, token: str) -> tuple[re.Pattern[str], ...]:
+def _patterns(client_id: str, client_secret: str, *tokens: str) -> tuple[re.Pattern[str], ...]:
     name, secret = client_id.strip(), client_secret.strip()
-    forms = {secret, token.strip(), *_base64(secret), *_basic(name, secret)} - {""}
+    forms = {secret, *tokens, *_base64(secret), *_basic(name, secret)} - {""}
     # the longest first, so that no part of one is left
-    patterns = [re.compile(_pattern(form)) for form in sorted(forms, key=len, reverse=True)]
+    patterns = [_pattern(form) for form in sorted(forms, key=len, reverse=True)]
     if len(name) >= _DISTINCT:
-        patterns.append(re.compile(_pattern(name)))
+        patterns.append(_pattern(name))
     elif name:
         begins = "(?:(?<![0-9A-Za-z])|(?<=%[0-9A-Fa-f]{2}))"
-        patterns.append(re.compile(f"{begins}{_pattern(name)}(?![0-9A-Za-z])"))
+        patterns.append(re.compile(f"{begins}{_pattern(name).pattern}(?![0-9A-Za-z])"))
     return tuple(patterns)
 
 
@@ -58,20 +58,20 @@ def _base64(text: str) -> Iterator[str]:
         yield encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
-def _pattern(text: str) -> str:
+@lru_cache(maxsize=64)
+def _pattern(text: str) -> re.Pattern[str]:
     """Matches a text, each of its characters written in any of the usual ways."""
-    return "".join(
-        re.escape(character) if character in _PLAIN else f"(?:{'|'.join(_ways(character))})"
-        for character in text
-    )
+    return re.compile("".join(f"(?:{'|'.join(_ways(character))})" for character in text))
 
 
 def _ways(character: str) -> Iterator[str]:
-    """The character itself, in URLs, JSON, HTML and Python's own notation."""
-    yield re.escape(character)
+    """The character in URLs, JSON, HTML and Python's own notation, and at last as it is."""
     octets = character.encode("utf-8", "surrogatepass")
     # also encoded more than once
     yield "".join(f"%(?:25)*{_any_case(f'{octet:02x}')}" for octet in octets)
+    if character in _PLAIN:
+        yield re.escape(character)
+        return
     if character == " ":
         yield r"\+"
     for notation in {json.dumps(character)[1:-1], ascii(character)[1:-1], f"\\{character}"}:
@@ -82,6 +82,7 @@ def _ways(character: str) -> Iterator[str]:
     name = html.entities.codepoint2name.get(code, "apos" if character == "'" else None)
     if name is not None:
         yield f"&{name};"
+    yield re.escape(character)
 
 
 def _any_case(notation: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from analytics_assets.api.client import make_client, retry_after
+from analytics_assets.api.client import make_client
+from analytics_assets.api.transport import retry_after
 from analytics_assets.settings import ApiSettings
 
 # a busy machine is no failure
@@ -61,16 +63,24 @@ RUBBISH_EXAMPLES = [
 @example("9" * 400)
 @example("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT")
 @example("Sat, 01 Jan 0001 00:00:00 -0000")
-def test_retry_after_is_a_time_to_wait(header: str):
+def test_retry_after_is_a_time_to_wait_or_nothing(header: str):
     seconds = retry_after(header)
-    assert math.isfinite(seconds)
-    assert seconds >= 0
+    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
 
 
 @patient
 @given(seconds=st.integers(0, 10**9))
 def test_retry_after_in_seconds(seconds: int):
-    assert retry_after(str(seconds)) == seconds
+    for form in ("{}", " {} ", "{}.0", "{} seconds", "{}s", "{0}, {0}", "{0},0", "1, {0}.0 , 0"):
+        assert retry_after(form.format(seconds)) == max(seconds, form.startswith("1"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", " ", "-1", "-1, 8", "8, soon", "8 minutes", "8 apples", "soon", "inf", "NaN", "8,"],
+)
+def test_what_cannot_be_read_is_as_no_header(header: str):
+    assert retry_after(header) is None
 
 
 @patient
@@ -79,13 +89,10 @@ def test_retry_after_as_a_date(seconds: int):
     before = datetime.now(timezone.utc)
     moment = before.replace(microsecond=0) + timedelta(seconds=seconds)
     waited = retry_after(format_datetime(moment, usegmt=True))
+    assert waited is not None
     longest = max((moment - before).total_seconds(), 0)
     shortest = max((moment - datetime.now(timezone.utc)).total_seconds(), 0)
     assert shortest - 0.001 <= waited <= longest + 0.001
-
-
-def test_no_retry_after_is_a_wait_too():
-    assert retry_after(None) > 0
 
 
 @pytest.mark.parametrize("header", RUBBISH_EXAMPLES)
@@ -101,6 +108,53 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
         return answer
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
+    api = offline_settings()
+    assert make_client(api).session.get("http://api/v1/list").status_code == 200
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("header", "waits"),
+    [
+        (None, [2, 4]),
+        ("-1", [2, 4]),
+        ("0", [2, 4]),
+        ("soon", [2, 4]),
+        ("8 minutes", [2, 4]),
+        ("3", [3, 3]),
+        ("3.0", [3, 3]),
+        ("2.5", [3, 3]),
+        ("3 seconds", [3, 3]),
+        ("3, 1", [3, 3]),
+        ("99", [20, 20]),
+    ],
+)
+def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits: list[int]):
+    def send(self, request, **kwargs):
+        answer = response(request, {})
+        answer.status_code = status
+        if header is not None:
+            answer.headers["Retry-After"] = header
+        return answer
+
+    slept: list[float] = []
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda self: 0.0)
+    monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
+    monkeypatch.setattr("analytics_assets.api.client._JITTER", 0.0)
+    client = make_client(offline_settings(max_retries=2, backoff_factor=2.0, max_retry_delay=20.0))
+    assert client.session.get("http://api/v1/list").status_code == status
+    assert [seconds for seconds in slept if seconds] == waits
+
+    # token requests wait likewise
+    slept.clear()
+    assert client.auth.session.post("http://api/oauth/token").status_code == status
+    assert slept == waits
+
+
+def offline_settings(**values: float) -> ApiSettings:
     api = ApiSettings()
     api.update(
         base_url="http://api",
@@ -110,8 +164,8 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
         backoff_factor=0.0,
         max_retry_delay=0.0,
     )
-    assert make_client(api).session.get("http://api/v1/list").status_code == 200
-    assert len(sent) == 2
+    api.update(values)
+    return api
 
 
 def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:
@@ -119,5 +173,5 @@ def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requ
     answer.status_code = 200
     answer.request = request
     answer.url = str(request.url)
-    answer._content = json.dumps(body).encode()
+    answer.raw = io.BytesIO(json.dumps(body).encode())
     return answer
