@@ -46,7 +46,9 @@ class Raw:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            while connection.recv(2**16):
+            while data := connection.recv(2**16):
+                if not data.startswith((b"GET ", b"POST ")):
+                    continue  # the body of the request, which may come by itself
                 self.requests += 1
                 for part in self.answer():
                     connection.sendall(part)
