@@ -26,6 +26,7 @@ _PACKAGES: Final = ("analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb
 # how our errors end: what happened, then what to do
 _ADVICE: Final = re.compile(r"(?P<detail>.+)[:;] (?P<advice>(check|set|close|free|run) .+)")
 _ENDPOINTS: Final = tuple(f"endpoint {name}" for name in ACCOUNT_RESOURCES)
+_WAREHOUSE_CHECKS: Final = ("warehouse", "tables")
 _API_CHECKS: Final = ("token", "account list", *_ENDPOINTS, "quota headers")
 _WHAT_TO_DO: Final = (
     ((401, 403), "have the API's owner permit the client to read it"),
@@ -96,7 +97,7 @@ def _checks(account: str | None) -> Iterator[Check]:
         yield from _settings()
     except AnalyticsError as error:  # a file of settings is broken
         yield _failed("settings", str(error))
-        yield from _skipped("settings", *_API_CHECKS, "warehouse")
+        yield from _skipped("settings", *_API_CHECKS, *_WAREHOUSE_CHECKS)
     else:
         yield from _api(account)
         yield from _warehouse()
@@ -218,12 +219,17 @@ def _skipped(reason: str, *names: str) -> Iterator[Check]:
 
 def _warehouse() -> Iterator[Check]:
     from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.inspection import inspect_tables
     from analytics_assets.warehouse.probe import probe_warehouse
 
     try:
         settings = platform_settings()
     except AnalyticsError as error:
         yield _failed("platform settings", str(error))
-        yield from _skipped("platform settings", "warehouse")
+        yield from _skipped("platform settings", *_WAREHOUSE_CHECKS)
+        return
+    yield (warehouse_check := _try("warehouse", partial(probe_warehouse, settings)))
+    if warehouse_check.ok:
+        yield _try("tables", partial(inspect_tables, settings))
     else:
-        yield _try("warehouse", partial(probe_warehouse, settings))
+        yield from _skipped("warehouse", "tables")

@@ -1,0 +1,67 @@
+"""What the doctor says of the tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from analytics_assets.cli import main
+from analytics_assets_tests.conftest import both_warehouses
+from analytics_assets_tests.warehouse.loading import load
+from analytics_assets_tests.warehouse.test_stored import change
+
+CHANGED = {
+    "nothing": ("SELECT 1", True, "1 tables, as they are declared", ""),
+    "a type": (
+        "ALTER TABLE analytics.audience_rules ALTER COLUMN audience_size TYPE numeric(20, 3)",
+        False,
+        "audience_rules.audience_size is declared bigint and stored as ",
+        "check README.md on how to change a column's type",
+    ),
+    "a type of a key": (
+        "ALTER TABLE analytics.audience_rules ALTER COLUMN id TYPE varchar",
+        False,
+        "the column audience_rules.id has the type text, not bigint: put it back, or drop the",
+        "",
+    ),
+    "a column": (
+        "ALTER TABLE analytics.audience_rules DROP COLUMN status",
+        True,
+        "audience_rules.status not there any more; the next sync makes it anew",
+        "",
+    ),
+    "dlt's own": (
+        "ALTER TABLE analytics._dlt_version DROP COLUMN engine_version",
+        False,
+        "dlt's own tables in analytics cannot be read",
+        "",
+    ),
+}
+
+
+def tables_check() -> dict[str, Any]:
+    checks = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
+    found: dict[str, Any] = next(check for check in checks if check["name"] == "tables")
+    return found
+
+
+@both_warehouses
+@pytest.mark.parametrize(("statement", "ok", "detail", "advice"), CHANGED.values(), ids=CHANGED)
+def test_the_doctor_names_what_is_not_as_declared(
+    home: Path, statement: str, ok: bool, detail: str, advice: str
+):
+    load(home, {"a": [{"id": 1, "status": "x"}]})
+    change(home, statement)
+    for _ in range(2):  # it changes nothing
+        check = tables_check()
+        assert check["ok"] is ok
+        assert detail in str(check["detail"])
+        assert check["advice"] == advice
+
+
+def test_without_a_warehouse(home: Path):
+    assert tables_check() == {"name": "tables", "ok": True, "detail": "none yet", "advice": ""}
