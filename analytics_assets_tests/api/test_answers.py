@@ -247,6 +247,12 @@ def test_a_secret_with_control_characters_within():
     assert hidden.endswith("no such secret: ***")
 
 
+@pytest.mark.parametrize("before", [185, 190, 195])
+def test_such_a_secret_where_the_message_is_cut(before: int):
+    hidden = told({"message": f"{'x' * before} {SECRET[:5]}\x1b{SECRET[5:]}"})
+    assert "p@s" not in hidden
+
+
 def test_a_secret_from_a_file_is_hidden_without_its_line_break():
     assert redact("secret sesame-4711.", ID, "sesame-4711\n", ()) == "secret ***."
 

@@ -133,6 +133,28 @@ def test_an_answer_that_drips(serve, answer: Answer):
     assert server.lost.wait(10)  # the connection is not kept
 
 
+def test_an_answer_that_stops(serve):
+    goes_on = threading.Event()
+
+    def answer() -> Iterator[bytes]:
+        yield WHOLE[:-1]
+        goes_on.wait(20)  # long after the deadline, long before the timeout
+        yield WHOLE[-1:]
+
+    server = serve(answer)
+    message = failure(make_client(settings(server, timeout=60.0, max_retries=0)), server.url)
+    goes_on.set()
+    assert "no answer in time" in message
+
+
+@pytest.mark.parametrize("status", [b"206 Partial Content", b"203 Other", b"201 Created"])
+def test_every_success_is_judged(serve, status: bytes):
+    head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 31\r\n\r\n"
+    server = serve(lambda: iter([head + b'{"results": [{"spent": 1e400}]}']))
+    message = failure(make_client(settings(server, max_retries=0)), server.url)
+    assert message.startswith(f"GET /v1/list answers {status.split()[0].decode()} with the number")
+
+
 def test_the_token_drips(serve):
     server = serve(DRIPS["headers"])
     client = make_client(settings(server, max_retries=0))

@@ -317,8 +317,9 @@ def test_later_pages_that_are_smaller_than_the_first(total: str, rows: int, cap:
     try:
         read = collect(server)
     except ReadError:
-        # nothing told that there are more rows than came, but what came does not fit together
-        assert total != "always"
+        # What came does not fit together, but nothing tells that the pages are smaller: the only
+        # one that was short is the last that came.
+        assert total == "small" or (total == "first" and rows <= 200)
         return
     if not (total == "small" and offset == "by the page asked for"):
         assert read == server.rows
