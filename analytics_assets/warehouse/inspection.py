@@ -43,10 +43,11 @@ def _look(settings: PlatformSettings) -> StoredTables:
         try:
             pipeline = make_pipeline(settings, folder)
             with pipeline.sql_client() as client:
+                stored = stored_tables(pipeline)
                 if is_duckdb(settings):
                     # what a killed load left is for the next one to tidy up
                     client.execute_sql("PRAGMA disable_checkpoint_on_shutdown")
-                return stored_tables(pipeline)
+                return stored
         except AnalyticsError:
             raise
         except Exception as error:
