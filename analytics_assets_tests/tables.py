@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,29 @@ def read_warehouse(home: Path, sql: str) -> tuple[list[str], list[str], list[tup
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
     return read_warehouse(home, sql)[2]
+
+
+def change_warehouse(home: Path, *statements: str) -> None:
+    """What people do to their tables."""
+    if on_postgres():
+        query(home, "; ".join(statements))
+        return
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@contextmanager
+def taken(file: Path) -> Iterator[int]:
+    """A DuckDB file that another process has open to write; yields its PID."""
+    code = f"import duckdb; c = duckdb.connect({str(file)!r}); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.communicate(b"\n")
 
 
 def warehouse_table(home: Path, name: str) -> list[Row]:

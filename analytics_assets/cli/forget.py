@@ -19,6 +19,7 @@ def forget(account: str, yes: bool) -> None:
     """
     ensure_dagster_home()
     from analytics_assets.api.resources import ACCOUNT_RESOURCES
+    from analytics_assets.platform.records import record_forgotten
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.accounts import forget_account
     from analytics_assets.warehouse.audit import row_counts
@@ -35,6 +36,8 @@ def forget(account: str, yes: bool) -> None:
         tables = row_counts(pipeline, [name for name in ACCOUNT_RESOURCES if name in stored])
         counts = {name: rows.get(account, 0) for name, rows in tables.items()}
         if yes and any(counts.values()):
+            with dagster_instance() as instance:
+                record_forgotten(instance, account)
             forget_account(settings, pipeline, account)
         return counts
 

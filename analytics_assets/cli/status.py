@@ -1,11 +1,11 @@
-"""`analytics-assets status`: what Dagster's records say of each account."""
+"""`analytics-assets status`: what is loaded of each account, by records and warehouse."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
     from analytics_assets.platform.records import FailedAttempt, Load
 
-State = Literal["failed", "partly", "never", "ok"]
+State = Literal["failed", "lost", "partly", "never", "ok"]
 
 # in the order in which they are listed
 _STYLES: Final[dict[State, str]] = {
     "failed": "red",
+    "lost": "red",
     "partly": "yellow",
     "never": "yellow",
     "ok": "",
@@ -37,6 +38,7 @@ _HELP_ON_STATES: Final = """\
 \b
 States:
   failed  the latest attempt at a resource failed; what was loaded before is still there
+  lost    a resource was loaded, and the warehouse does not hold its rows (any longer)
   partly  some resources were never loaded
   never   none was
   ok      all are loaded
@@ -45,27 +47,43 @@ States:
 To act on them in a script:
   analytics-assets status --json | jq -e 'all(.accounts[]; .state == "ok")'
 """
+Key = tuple[str, str | None]
+"""A resource and an account; none for the list of accounts."""
+
+_LIST: Final[Key] = (ACCOUNTS.name, None)
 _UNITS: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account: the latest load of each resource, and why the latest attempt failed, if so."""
+    """One account.
+
+    Attributes:
+        account_id: The account.
+        loads: The latest load of each resource.
+        lost: The resources whose latest load the warehouse does not hold.
+        failure: Why the latest attempt failed, if it did.
+    """
 
     account_id: str
     loads: Mapping[str, Load | None]
+    lost: Collection[str]
     failure: FailedAttempt | None
 
     @property
     def loaded(self) -> list[Load]:
         """The loads that there are."""
-        return [load for load in self.loads.values() if load is not None]
+        return [
+            load for name, load in self.loads.items() if load is not None and name not in self.lost
+        ]
 
     @property
     def state(self) -> State:
         """`ok` only if every resource is loaded and no latest attempt failed."""
         if self.failure is not None:
             return "failed"
+        if self.lost:
+            return "lost"
         if not self.loaded:
             return "never"
         return "ok" if len(self.loaded) == len(self.loads) else "partly"
@@ -74,6 +92,8 @@ class AccountStatus:
         """The state of one resource."""
         if self.failure is not None and resource_name in self.failure.resources:
             return "failed"
+        if resource_name in self.lost:
+            return "lost"
         return "never" if self.loads[resource_name] is None else "ok"
 
     @property
@@ -100,7 +120,9 @@ class AccountStatus:
 def status(accounts: tuple[str, ...], as_json: bool) -> None:
     """Show what is loaded of each account, how old it is, and why it failed if it did.
 
-    It asks Dagster's own records only: neither the API nor the warehouse, and no setting is needed.
+    It compares Dagster's records with what the warehouse holds, and does not ask the API. Where the
+    warehouse cannot be asked, because a run writes to it or a setting is missing, it says so and
+    shows the records.
 
     Ends with exit code 0 whenever it could tell, whatever it tells.
     """
@@ -114,20 +136,46 @@ def status(accounts: tuple[str, ...], as_json: bool) -> None:
         account_ids = chosen_accounts(instance, accounts)
         loads, failures = latest_loads(instance), failed_attempts(instance)
         runs = unfinished_runs(instance)
-    listed = loads.get((ACCOUNTS.name, None))
+    lost, unasked = _lost(loads)
     statuses = [
         AccountStatus(
             account_id,
             {name: loads.get((name, account_id)) for name in ACCOUNT_RESOURCES},
+            [name for name in ACCOUNT_RESOURCES if (name, account_id) in lost],
             failures.get(account_id),
         )
         for account_id in account_ids
     ]
     statuses.sort(key=_urgency)
+    listed = loads.get(_LIST)
     if as_json:
-        click.echo(json.dumps(_json(listed, statuses, runs), indent=2))
-    else:
-        _print(listed, statuses, runs, in_detail=bool(accounts))
+        warehouse = {"compared": unasked is None, "cause": unasked}
+        document = _json(statuses, runs, compared=unasked is None)
+        in_warehouse = None if unasked or listed is None else _LIST not in lost
+        head = {"warehouse": warehouse, "accounts_list": _load_json(listed, in_warehouse)}
+        click.echo(json.dumps({**head, **document}, indent=2))
+        return
+    if unasked is not None:
+        click.echo(f"the warehouse was not asked, and these are records only: {unasked}", err=True)
+    _print(listed, statuses, runs, in_detail=bool(accounts))
+    if _LIST in lost:
+        click.echo("the warehouse does not hold the list of accounts: run `analytics-assets sync`")
+
+
+def _lost(loads: Mapping[Key, Load]) -> tuple[set[Key], str | None]:
+    """The loads whose rows the warehouse does not hold, and why it was not asked, if so."""
+    if not loads:
+        return set(), None
+    from analytics_assets.errors import AnalyticsError
+    from analytics_assets.platform.presence import without_rows
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.holdings import held_rows
+
+    try:
+        held = held_rows(platform_settings())
+    except AnalyticsError as error:
+        return set(), str(error)
+    return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}, None
 
 
 def _urgency(status: AccountStatus) -> tuple[int, float]:
@@ -135,10 +183,9 @@ def _urgency(status: AccountStatus) -> tuple[int, float]:
 
 
 def _json(
-    listed: Load | None, statuses: Sequence[AccountStatus], runs: Sequence[dg.DagsterRun]
+    statuses: Sequence[AccountStatus], runs: Sequence[dg.DagsterRun], *, compared: bool
 ) -> dict[str, Any]:
     return {
-        "accounts_list": _load_json(listed),
         "accounts": [
             {
                 "account_id": status.account_id,
@@ -146,7 +193,10 @@ def _json(
                 "rows": status.rows,
                 "age_seconds": _age_seconds(status.oldest_load),
                 "failure": _failure_json(status.failure),
-                "resources": {name: _load_json(load) for name, load in status.loads.items()},
+                "resources": {
+                    name: _load_json(load, name not in status.lost if load and compared else None)
+                    for name, load in status.loads.items()
+                },
             }
             for status in statuses
         ],
@@ -156,12 +206,13 @@ def _json(
     }
 
 
-def _load_json(load: Load | None) -> dict[str, Any]:
+def _load_json(load: Load | None, in_warehouse: bool | None) -> dict[str, Any]:
     return {
         "last_load": _iso(load.at) if load else None,
         "age_seconds": _age_seconds(load.at) if load else None,
         "rows": load.rows if load else None,
         "run_id": load.run_id if load else None,
+        "in_warehouse": in_warehouse,
     }
 
 

@@ -22,6 +22,8 @@ from analytics_assets.platform.partitions import known_accounts
 
 # Dagster's names for the rows of a partition and of a table
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
+LOAD_ID: Final = "dlt_load_id"
+_FORGOTTEN: Final = "forgotten"
 
 _RECORDS_PER_QUERY: Final = 500
 
@@ -38,6 +40,7 @@ class Load:
         at: When, in seconds since 1970.
         rows: Rows that the table got, if the event tells.
         run_id: The run that loaded them.
+        load_id: dlt's name for the load, if the event tells.
     """
 
     resource: str
@@ -45,6 +48,7 @@ class Load:
     at: float
     rows: int | None
     run_id: str
+    load_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,15 @@ class FailedAttempt:
 
 
 def latest_loads(instance: dg.DagsterInstance) -> dict[tuple[str, str | None], Load]:
-    """The latest load by resource and account, of accounts that are no longer listed, too."""
+    """The latest load by resource and account, of accounts that are no longer listed, too.
+
+    What is on record of an account from before it was forgotten does not count.
+    """
     loads = []
     accounts = instance.fetch_materializations(dg.AssetKey(ACCOUNTS.name), limit=1).records
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
     for name in ACCOUNT_RESOURCES:
-        newest = instance.event_log_storage.get_latest_storage_id_by_partition(
-            dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION
-        )
+        newest = _newest(instance, name, dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in _chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
@@ -92,7 +97,7 @@ def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
     An attempt that was cancelled, or has not ended yet, is none that failed. Accounts that are no
     longer listed are left out.
     """
-    attempts = _attempts_without_loads(instance)
+    attempts = attempts_without_loads(instance)
     run_ids = set(chain(*(runs.values() for runs in attempts.values())))
     failed = _failed_runs(instance, run_ids)
     failures: dict[str, RunFailure] = {}
@@ -113,14 +118,27 @@ def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
 
 
 def attempted_accounts(instance: dg.DagsterInstance) -> set[str]:
-    """The accounts that any run was to read, whatever came of it."""
-    events = instance.event_log_storage
+    """The accounts that any run was to read since they were last forgotten, whatever came of it."""
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
-        account_id
-        for name in ACCOUNT_RESOURCES
-        for account_id in events.get_latest_storage_id_by_partition(dg.AssetKey(name), planned)
+        account_id for name in ACCOUNT_RESOURCES for account_id in _newest(instance, name, planned)
     }
+
+
+def record_forgotten(instance: dg.DagsterInstance, account_id: str) -> None:
+    """Notes that an account's rows are removed: if it is listed again, it counts as new.
+
+    Dagster's storages cannot take a partition out of their records.
+    """
+    for name in ACCOUNT_RESOURCES:
+        instance.report_runless_asset_event(
+            dg.AssetObservation(
+                dg.AssetKey(name),
+                partition=account_id,
+                description="The account was forgotten: its rows are no longer in the table.",
+                metadata={_FORGOTTEN: True},
+            )
+        )
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -138,7 +156,7 @@ def failure_text(data: StepFailureData) -> str:
     return " ".join(error.message.split()) if error else "unknown error"
 
 
-def _attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+def attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
@@ -148,9 +166,37 @@ def _attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str,
                 dg.AssetKey(name)
             )
         )
-        for account_id, (run_id, _) in attempts.items():
-            if account_id in found:
+        forgotten = _forgotten(instance, name)
+        for account_id, (run_id, event_id) in attempts.items():
+            if account_id in found and event_id > forgotten.get(account_id, 0):
                 found[account_id][name] = run_id
+    return found
+
+
+def _newest(
+    instance: dg.DagsterInstance, resource_name: str, event_type: dg.DagsterEventType
+) -> dict[str, int]:
+    """The newest event of a type by account, unless the account was forgotten since."""
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
+        dg.AssetKey(resource_name), event_type
+    )
+    forgotten = _forgotten(instance, resource_name)
+    return {key: event for key, event in newest.items() if event > forgotten.get(key, 0)}
+
+
+def _forgotten(instance: dg.DagsterInstance, resource_name: str) -> dict[str, int]:
+    """The event that says so, by account that was ever forgotten."""
+    asset_key = dg.AssetKey(resource_name)
+    observed = instance.event_log_storage.get_latest_storage_id_by_partition(
+        asset_key, dg.DagsterEventType.ASSET_OBSERVATION
+    )
+    found = {}
+    for ids in _chunks(observed.values()):
+        wanted = dg.AssetRecordsFilter(asset_key=asset_key, storage_ids=ids)
+        for record in instance.fetch_observations(wanted, limit=len(ids)).records:
+            event = record.asset_observation
+            if event is not None and event.partition and _FORGOTTEN in event.metadata:
+                found[event.partition] = record.storage_id
     return found
 
 
@@ -206,12 +252,14 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     event = record.asset_materialization
     assert event is not None
     rows = next((event.metadata[key].value for key in ROW_COUNTS if key in event.metadata), None)
+    load_id = event.metadata[LOAD_ID].value if LOAD_ID in event.metadata else None
     return Load(
         resource=name,
         account_id=event.partition,
         at=record.timestamp,
         rows=rows if isinstance(rows, int) else None,
         run_id=record.run_id,
+        load_id=str(load_id) if load_id else None,
     )
 
 

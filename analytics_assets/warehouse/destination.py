@@ -40,6 +40,7 @@ from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
 from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
 from analytics_assets.warehouse.redaction import refuse_unencoded_password
 from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, drop, own_layout
+from analytics_assets.warehouse.transactions import replace_in_transactions
 
 _POSTGRES: Final = "dlt.destinations.postgres"
 # what dlt needs to load Parquet files into PostgreSQL
@@ -93,8 +94,12 @@ def _with_known_configuration(destination: AnyDestination) -> AnyDestination:
 
     dlt asks for both at each step of a load, and resolves each setting anew to answer: half of a
     small load's time.
+
+    Raises:
+        SettingsError: It cannot replace the rows of a table in one transaction.
     """
     _remember_configuration(destination)
+    replace_in_transactions(destination)
     work_out = destination.capabilities
     known: dict[str, DestinationCapabilitiesContext] = {}
 

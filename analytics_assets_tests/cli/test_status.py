@@ -1,11 +1,13 @@
-"""`analytics-assets status`: what Dagster's records say, without API, warehouse or settings."""
+"""`analytics-assets status`: what Dagster's records say, and what the warehouse holds of it."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,8 +15,17 @@ from dagster import DagsterRunStatus
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets_tests.conftest import both_warehouses
+from analytics_assets_tests.tables import change_warehouse, on_postgres, query, taken
 
-NEVER = {"last_load": None, "age_seconds": None, "rows": None, "run_id": None}
+NEVER = {
+    "last_load": None,
+    "age_seconds": None,
+    "rows": None,
+    "run_id": None,
+    "in_warehouse": None,
+}
+COMPARED = {"compared": True, "cause": None}
 
 
 @pytest.fixture
@@ -43,6 +54,7 @@ def test_before_the_first_sync(status):
         "no accounts yet: run `analytics-assets sync`\n",
     )
     assert json.loads(status("--json").stdout) == {
+        "warehouse": COMPARED,
         "accounts_list": NEVER,
         "accounts": [],
         "unfinished_runs": [],
@@ -57,7 +69,9 @@ def test_every_state(home, sync, status, api: SampleApi, instance):
     assert sync("--account", part, "--resource", "audiences").exit_code == 0
 
     document = json.loads(status("--json").stdout)
+    assert document["warehouse"] == COMPARED
     assert document["accounts_list"]["rows"] == 4
+    assert document["accounts_list"]["in_warehouse"] is True
     assert document["unfinished_runs"] == []
     assert [account["account_id"] for account in document["accounts"]] == [bad, part, never, good]
     accounts = accounts_of(status("--json"))
@@ -78,6 +92,7 @@ def test_every_state(home, sync, status, api: SampleApi, instance):
         assert loaded_at.utcoffset() is not None
         assert abs(time.time() - load["age_seconds"] - loaded_at.timestamp()) < 5
         assert load["run_id"] == run.run_id
+        assert load["in_warehouse"] is True
     assert accounts[good]["rows"] == sum(
         len(api.data.table(name, [good])) for name in ACCOUNT_RESOURCES
     )
@@ -153,9 +168,131 @@ def account_lines(result: Result) -> list[str]:
     return [line for line in result.stdout.splitlines() if "-sc" in line]
 
 
-def test_needs_neither_api_nor_warehouse(commands, home, sync, api: SampleApi):
+def move_away(home: Path) -> None:
+    if on_postgres():
+        query(home, "DROP SCHEMA analytics CASCADE")
+    else:
+        (home / "warehouse.duckdb").rename(home / "elsewhere.duckdb")
+
+
+@both_warehouses
+def test_a_warehouse_that_is_gone(home, sync, status, api: SampleApi):
+    assert sync().exit_code == 0
+    assert {account["state"] for account in accounts_of(status("--json")).values()} == {"ok"}
+    move_away(home)
+    document = json.loads(status("--json").stdout)
+    assert document["warehouse"] == COMPARED
+    assert document["accounts_list"]["in_warehouse"] is False
+    for account in document["accounts"]:
+        assert (account["state"], account["rows"], account["age_seconds"]) == ("lost", 0, None)
+        assert {load["in_warehouse"] for load in account["resources"].values()} == {False}
+    lines = status().stdout.splitlines()
+    assert [line.split()[0] for line in account_lines(status())] == ["lost"] * 3
+    assert lines[-2].startswith("3 accounts (3 lost), listed ")
+    assert lines[-1].startswith("the warehouse does not hold the list of accounts: run ")
+    first = api.data.account_ids[0]
+    assert status("--account", first).stdout.splitlines()[0] == f"{first}: lost"
+    assert not (home / "warehouse.duckdb").exists()
+
+    assert sync("--account", first).exit_code == 0
+    states = [account["state"] for account in accounts_of(status("--json")).values()]
+    assert states == ["lost", "lost", "ok"]
+
+
+@both_warehouses
+def test_rows_and_tables_that_are_gone(home, sync, status, api: SampleApi):
+    emptied, halved, whole = api.data.account_ids
+    api.data.empty_account(api.data.add_account("without-rows-sc"))
+    assert sync().exit_code == 0
+    table = "analytics.campaigns"
+    change_warehouse(
+        home,
+        f"DELETE FROM {table} WHERE account_id = '{emptied}'",
+        f"DELETE FROM {table} WHERE account_id = '{halved}'"
+        f" AND id = (SELECT max(id) FROM {table} WHERE account_id = '{halved}')",
+    )
+
+    def lost() -> dict[str, set[str]]:
+        return {
+            account_id: {
+                name for name, load in account["resources"].items() if not load["in_warehouse"]
+            }
+            for account_id, account in accounts_of(status("--json")).items()
+        }
+
+    assert lost() == {
+        emptied: {"campaigns"},
+        halved: {"campaigns"},
+        whole: set(),
+        "without-rows-sc": set(),
+    }
+    change_warehouse(home, "DROP TABLE analytics.audiences")
+    assert lost() == {
+        emptied: {"campaigns", "audiences"},
+        halved: {"campaigns", "audiences"},
+        whole: {"audiences"},
+        "without-rows-sc": {"audiences"},
+    }
+
+
+def test_a_warehouse_of_before(home, sync, status, api: SampleApi):
+    account, other, *_ = api.data.account_ids
+    assert sync().exit_code == 0
+    shutil.copy(home / "warehouse.duckdb", home / "backup")
+    assert sync("--account", account).exit_code == 0
+    shutil.move(home / "backup", home / "warehouse.duckdb")
+    states = {key: found["state"] for key, found in accounts_of(status("--json")).items()}
+    assert (states[account], states[other]) == ("lost", "ok")
+
+
+@both_warehouses
+def test_another_dataset(home, sync, status, monkeypatch):
+    assert sync().exit_code == 0
+    monkeypatch.setenv("ANALYTICS__DATASET_NAME", "other")
+    assert {account["state"] for account in accounts_of(status("--json")).values()} == {"lost"}
+
+
+def test_rows_that_a_killed_run_loaded_without_a_record_are_there(home, sync, status, instance):
+    assert sync().exit_code == 0
+    change_warehouse(home, "UPDATE analytics.campaigns SET _dlt_load_id = '9' || _dlt_load_id")
+    assert {account["state"] for account in accounts_of(status("--json")).values()} == {"ok"}
+
+
+def test_a_warehouse_that_cannot_be_asked(home, sync, status, monkeypatch):
+    assert sync().exit_code == 0
+    with taken(home / "warehouse.duckdb") as pid:
+        result = status("--json")
+        document = json.loads(result.stdout)
+        assert document["warehouse"]["compared"] is False
+        assert f"(PID {pid})" in document["warehouse"]["cause"]
+        assert document["accounts_list"]["in_warehouse"] is None
+        assert {account["state"] for account in document["accounts"]} == {"ok"}
+        result = status()
+    assert result.exit_code == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("the warehouse was not asked, and these are records only: ")
+    assert "warehouse.duckdb is held by " in line
+    assert len(account_lines(result)) == 3
+    (home / "warehouse.duckdb").write_text("no database")
+    assert "cannot be read: " in status().stderr
+
+
+def test_a_postgres_that_is_gone(home, sync, status, monkeypatch):
+    assert sync().exit_code == 0
+    monkeypatch.setenv("ANALYTICS__DESTINATION", "postgres")
+    url = "postgresql://loader:s3cret-word@127.0.0.1:1/nowhere"
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
+    result = status()
+    assert result.exit_code == 0
+    assert "no connection to the warehouse" in result.stderr
+    assert "s3cret" not in result.output
+    assert len(account_lines(result)) == 3
+
+
+def test_needs_neither_api_nor_settings(commands, home, sync, api: SampleApi):
     assert sync().exit_code == 0
     (home / "warehouse.duckdb").unlink()
+    files = {path.name for path in home.iterdir()}
     api.log.clear()
     commands.environment = {
         "SOURCES__ANALYTICS__BASE_URL": "",
@@ -164,6 +301,12 @@ def test_needs_neither_api_nor_warehouse(commands, home, sync, api: SampleApi):
     }
     result = commands.analytics_assets("status", "--json")
     assert (result.returncode, result.stderr) == (0, "")
-    assert {account["state"] for account in json.loads(result.stdout)["accounts"]} == {"ok"}
+    document = json.loads(result.stdout)
+    assert {account["state"] for account in document["accounts"]} == {"ok"}
+    assert "dlt has no destination 'nowhere'" in document["warehouse"]["cause"]
+    del commands.environment["ANALYTICS__DESTINATION"]
+    result = commands.analytics_assets("status", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {account["state"] for account in json.loads(result.stdout)["accounts"]} == {"lost"}
     assert api.log.requests == 0
-    assert not (home / "warehouse.duckdb").exists()
+    assert {path.name for path in home.iterdir()} == files

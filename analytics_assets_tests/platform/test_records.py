@@ -9,15 +9,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import dagster as dg
 import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine, event
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.errors import WarehouseError
 from analytics_assets.platform import records
-from analytics_assets.platform.records import failed_attempts, latest_loads, unfinished_runs
+from analytics_assets.platform.presence import compare
+from analytics_assets.platform.records import (
+    attempted_accounts,
+    failed_attempts,
+    latest_loads,
+    record_forgotten,
+    unfinished_runs,
+)
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets.settings import platform_settings
 from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.tables import change_warehouse
 
 ALL = tuple(ACCOUNT_RESOURCES)
 MATERIALIZE = ("dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
@@ -49,6 +60,42 @@ def test_latest_loads(home, sync, api: SampleApi, instance: DagsterInstance, mon
     assert set(changed) == {(ACCOUNTS.name, None), ("audiences", first)}
     assert changed["audiences", first].run_id == newest_run(instance)
     assert changed[ACCOUNTS.name, None].rows == 2
+
+
+def test_a_forgotten_account_is_on_record_no_longer(home, sync, api: SampleApi, instance):
+    first, second, _ = api.data.account_ids
+    api.behaviour.faults.append(Fault("status", f"/v1/{first}/*", value=403))
+    assert sync("--resource", "audiences").exit_code == 1
+    api.behaviour.faults.clear()
+    assert sync("--resource", "campaigns").exit_code == 0
+    before = latest_loads(instance)
+    record_forgotten(instance, first)
+    assert latest_loads(instance) == {key: load for key, load in before.items() if key[1] != first}
+    assert failed_attempts(instance) == {}
+    assert attempted_accounts(instance) == {account for _, account in before if account} - {first}
+    # what people observe is none of this
+    observed = dg.AssetObservation(dg.AssetKey("campaigns"), partition=second)
+    instance.report_runless_asset_event(observed)
+    assert ("campaigns", second) in latest_loads(instance)
+    assert sync("--account", first, "--resource", "campaigns").exit_code == 0
+    assert ("campaigns", first) in latest_loads(instance)
+    assert first in attempted_accounts(instance)
+
+
+def test_the_warehouse_is_compared_in_one_line(home, sync, api: SampleApi, instance):
+    def compared() -> str:
+        return compare(instance, platform_settings())
+
+    assert compared() == "no account is on record as loaded"
+    assert sync().exit_code == 0
+    assert compared() == "it holds the rows of the 3 accounts that are on record as loaded"
+    first, *_ = api.data.account_ids
+    change_warehouse(home, f"DELETE FROM analytics.audiences WHERE account_id = '{first}'")
+    with pytest.raises(WarehouseError, match=f"lacks rows of 1 of them \\({first}\\): check"):
+        compared()
+    (home / "warehouse.duckdb").unlink()
+    with pytest.raises(WarehouseError, match=r"lacks rows of 3 of them \(.* and others"):
+        compared()
 
 
 def test_a_failing_account(home, sync, api: SampleApi, instance: DagsterInstance):
