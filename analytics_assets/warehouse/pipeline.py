@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import stat
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final
 
 import dlt
 from dlt import Pipeline
+from dlt.common.warnings import DltDeprecationWarning
+from dlt.load import load as load_module
 from filelock import FileLock, Timeout
 
+from analytics_assets.errors import SettingsError, raise_if_disk_full
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.replacement import SOURCE_NAME
@@ -26,6 +31,8 @@ _PREFIX: Final = "analytics-assets-"
 _FILES: Final = "files"
 _LOCK: Final = "in-use.lock"
 _MARK: Final = "analytics-assets.mark"
+# what dlt and the drivers do not escape in the paths that they write into statements
+_UNFIT: Final = re.compile("['%]")
 
 
 @contextmanager
@@ -33,21 +40,36 @@ def working_folder() -> Iterator[Path]:
     """A folder for one run's files. dlt's runs break each other where they share one.
 
     A run that was killed leaves its folder; the next run removes it.
+
+    Raises:
+        SettingsError: TMPDIR leads to no folder that will do.
+        DiskFullError: It has no room.
     """
-    _sweep()
-    folder = Path(mkdtemp(prefix=_PREFIX))
-    try:
-        with FileLock(folder / _LOCK):
+    place = Path(gettempdir())
+    if _UNFIT.search(str(place)):
+        raise SettingsError(
+            f"dlt cannot load from {place}, whose path holds a ' or a %: set TMPDIR to a"
+            " folder without"
+        )
+    _sweep(place)
+    with ExitStack() as stack:
+        try:
+            folder = Path(mkdtemp(prefix=_PREFIX))
+            stack.callback(_remove, folder)
+            stack.enter_context(FileLock(folder / _LOCK))
             (folder / _FILES).mkdir()
             # last: a folder that has its mark is in use, or its run is dead
             (folder / _MARK).write_text(_mark_of(folder))
-            yield folder / _FILES
-    finally:
-        _remove(folder)
+        except OSError as error:
+            raise_if_disk_full(error)
+            raise SettingsError(
+                f"cannot write in {place} ({error.strerror}): set TMPDIR to a folder that can be"
+            ) from None
+        yield folder / _FILES
 
 
-def _sweep() -> None:
-    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+def _sweep(place: Path) -> None:
+    for folder in place.glob(f"{_PREFIX}*"):
         try:
             if _is_ours(folder):
                 with FileLock(folder / _LOCK, blocking=False):
@@ -112,13 +134,26 @@ def table_history(pipeline: Pipeline) -> dict[str, dict[str, str]]:
 
 
 class _KnownWarnings(logging.Filter):
-    """Keeps back a warning that is no news: a json column arrives as Arrow text, as it should."""
+    """Keeps back what is no news, and what our own error says in one line.
+
+    With `runtime.log_level` at INFO or below, everything that dlt logs of a failed load is there.
+    """
+
+    _NO_NEWS = (
+        "several column hints were different",  # a json column arrives as Arrow text, as it should
+        "Due to normalization dataset name got changed",
+    )
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "several column hints were different" not in record.getMessage()
+        if logging.getLogger("dlt").isEnabledFor(logging.INFO):
+            return True
+        is_of_a_job = record.pathname == load_module.__file__
+        return not is_of_a_job and not any(text in record.getMessage() for text in self._NO_NEWS)
 
 
 def _quieten_dlt() -> None:
     logger = logging.getLogger("dlt")
     if not any(isinstance(known, _KnownWarnings) for known in logger.filters):
         logger.addFilter(_KnownWarnings())
+    # dagster-dlt's use of dlt
+    warnings.filterwarnings("ignore", "drop_pending_packages", DltDeprecationWarning)
