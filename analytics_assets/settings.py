@@ -104,6 +104,8 @@ class ApiSettings(BaseConfiguration):
         backoff_factor: Seconds before the first retry; doubles with each.
         max_retry_delay: Longest wait in seconds between attempts, `Retry-After` included.
         timeout: Seconds to wait for a connection, and between two bytes of an answer.
+        attempt_timeout: Seconds in which an answer must have come as a whole.
+        max_answer_bytes: Bytes that an answer may have, when it is decompressed.
         quota_scope: What the API counts its quota by: `client`, all requests, or `account`.
         max_requests_per_second: A ceiling for the requests that a quota counts, where you have
             reason to stay below it; without one, the pace adapts to what the API accepts.
@@ -117,6 +119,8 @@ class ApiSettings(BaseConfiguration):
     backoff_factor: Annotated[float, between(0, _DAY)] = 2.0
     max_retry_delay: Annotated[float, between(0, _DAY)] = 120.0
     timeout: Annotated[float, above(0, most=_DAY)] = 60.0
+    attempt_timeout: Annotated[float, above(0, most=_DAY)] = 300.0
+    max_answer_bytes: Annotated[int, between(1, 2**40)] = 256 * 2**20
     quota_scope: Literal["client", "account"] = "client"
     max_requests_per_second: Annotated[float | None, above(0, most=1_000_000)] = None
 
@@ -141,7 +145,7 @@ class PlatformSettings(BaseConfiguration):
         account_retry_wait: Seconds before the first of these attempts; doubles with each.
         max_age_hours: Age of an account's rows from which on they are called old.
         max_row_loss: The share of an account's rows that a load may take out of a table before
-            a check warns.
+            a check warns, and of the accounts that may leave the list at once.
         alert_webhook_url: Where failures are posted, as JSON that Slack understands.
         ui_url: Where people reach Dagster's web UI: alerts link there.
     """

@@ -2,65 +2,252 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
-from analytics_assets.api.client import request_line
+from analytics_assets.api.answers import request_line
+from analytics_assets.api.keys import row_key
+from analytics_assets.api.schema import Column
 from analytics_assets.errors import ReadError
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+# how often a list is read from its first page on, if it moves meanwhile
+_READINGS: Final = 4
+# an API that sends new rows for ever is given up
+_MOST_PAGES: Final = 10_000
+
+
+@dataclass(slots=True)
+class _Pages:
+    """What has come of a list in one reading.
+
+    Attributes:
+        total: The rows that the first page announces; 0 if it does so in a way that says nothing.
+        size: Rows of the first page: what is asked for as `page_size`.
+        number: The last page that came.
+        rows: The rows of all pages.
+        keys: Their distinct keys.
+        last: The last page.
+        repeats: Rows whose key came before on the same page.
+    """
+
+    total: int
+    size: int
+    number: int = 0
+    rows: list[Row] = field(default_factory=list)
+    keys: set[Key] = field(default_factory=set)
+    last: list[Row] = field(default_factory=list)
+    repeats: int = 0
+
+    @property
+    def total_holds(self) -> bool:
+        """Whether the announced total may still be that of the rows."""
+        return len(self.rows) <= self.total and not self.repeats
+
+    def add(self, page: list[Row], keys: Sequence[Key | None]) -> None:
+        """Adds a page of new rows."""
+        usable = [key for key in keys if key is not None]
+        before = len(self.keys)
+        self.keys.update(usable)
+        self.repeats += before + len(usable) - len(self.keys)
+        self.rows += page
+        self.last = list(page)
+        self.number += 1
+
+
+class _MovedError(Exception):
+    """The pages do not belong together; says what was seen."""
 
 
 class NumberedPages(BasePaginator):
-    """Asks for a next page where an answer says that there are more rows than it sent.
+    """Asks for further pages of a list that does not come whole, and hands it on when it is.
 
-    The first request names no page. If the answer's `metadata.total` exceeds its rows, the next
-    pages are asked for by `page` and `page_size` until all rows are there. An API that ignores the
-    page sends the same list again, which is not counted twice: it is an error, because the rows
-    that were announced are not there.
+    The first request names no page. Where `metadata.total` is not the number of rows that came, the
+    next pages are asked for by `page` and `page_size`, and their rows are held back. Keys are what
+    is trusted: one that comes on two pages, and a total that changes, mean that the list moved
+    while it was read. Then it is read again from its first page, a few times. A total that cannot
+    be right is not believed, and pages are asked for until one brings nothing new.
+
+    An API that ignores the page sends the same page again. That is an error where it has announced
+    more rows, because they cannot be had. So is a list that moves each time.
+
+    Args:
+        key: The columns that tell the rows of a list apart.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: Sequence[Column]) -> None:
         super().__init__()
-        self._page = 1
-        self._page_size = 0
-        self._rows = 0
-        self._last: list[Any] | None = None
+        self._key = key
+        self._begin()
+
+    def _begin(self) -> None:
+        self._readings = 1
+        self._pages: _Pages | None = None
+        # asked for from the first page on, where the API sends later pages that are smaller
+        self._page_size: int | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NumberedPages:
-        return NumberedPages()  # dlt copies the paginator that no list has used for each list
+        return NumberedPages(self._key)  # dlt copies the paginator for each list
+
+    def init_request(self, request: Request) -> None:
+        """Begins a list."""
+        self._begin()
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Reads from an answer whether a page follows.
+        """Takes a page; `data` becomes what is handed on, nothing or the whole list.
 
         Raises:
-            ReadError: The pages end before all announced rows are there.
+            ReadError: The announced rows cannot be had, or none has a key.
         """
-        rows = data or []
-        again = bool(rows) and rows == self._last
-        if not again:
-            self._rows += len(rows)
-        self._page_size = self._page_size or len(rows)
+        page: list[Row] = [] if data is None else data
         total = _announced_total(response)
-        self._has_next_page = total is not None and self._rows < total
-        if self._has_next_page and (again or not rows):
+        if total is None and self._readings > 1:
+            total = 0  # it was announced before that there are pages
+        if self._pages is None and self._is_whole(page, total):
+            self._has_next_page = False
+        else:
+            self._collect(page, total, request_line(response))
+        # Without keys nothing could be loaded, as if the list were empty.
+        if page and not any(row_key(self._key, row) for row in page):
+            names = " and ".join(f"`{column.name}`" for column in self._key)
             raise ReadError(
-                f"{request_line(response)} announces {total} rows, but only {self._rows} come"
+                f"{request_line(response)} sends {len(page)} rows, none of them with a usable"
+                f" {names}"
             )
-        self._last = rows
 
     def update_request(self, request: Request) -> None:
-        """Asks for the next page."""
-        if self._has_next_page:
-            self._page += 1
-            request.params = {
-                **(request.params or {}),
-                "page": self._page,
-                "page_size": self._page_size,
-            }
+        """Asks for the next page, or for the first one again."""
+        if not self._has_next_page:
+            return
+        params = {**(request.params or {})}
+        for name in ("page", "page_size"):
+            params.pop(name, None)
+        if self._pages is not None:
+            params |= {"page": self._pages.number + 1, "page_size": self._pages.size}
+        elif self._page_size is not None:
+            params |= {"page": 1, "page_size": self._page_size}
+        request.params = params
+
+    def _collect(self, page: list[Row], total: int | None, line: str) -> None:
+        """Holds a page back; at the end, puts the whole list in its place."""
+        try:
+            self._has_next_page = not self._take(page, total, line)
+        except _MovedError as moved:
+            self._read_again(line, str(moved))
+        page[:] = [] if self._has_next_page or self._pages is None else self._pages.rows
+
+    def _is_whole(self, page: Sequence[Row], total: int | None) -> bool:
+        """Whether a first page is all there is: the usual case, which costs nothing."""
+        return total is None or (total == len(page) and self._is_distinct(page))
+
+    def _is_distinct(self, page: Sequence[Row]) -> bool:
+        name = self._key[0].name
+        try:
+            if len({row.get(name) for row in page}) == len(page):
+                return True
+        except TypeError:  # an object or a list, which is no key
+            pass
+        keys = [key for key in self._keys(page) if key is not None]
+        return len(set(keys)) == len(keys)
+
+    def _keys(self, page: Sequence[Row]) -> list[Key | None]:
+        return [row_key(self._key, row) for row in page]
+
+    def _take(self, page: list[Row], total: int | None, line: str) -> bool:
+        """Adds a page to those that came; whether the list is whole now.
+
+        Raises:
+            _MovedError: The page does not belong to those before.
+            ReadError: The announced rows cannot be had.
+        """
+        if self._pages is None:
+            self._pages = _Pages(total or 0, len(page))
+        pages, keys = self._pages, self._keys(page)
+        if pages.number:
+            self._raise_if_moved(pages, page, keys, total)
+            if self._is_same(pages.last, page, keys):
+                if len(pages.rows) >= pages.total:
+                    return True
+                # the API ignores `page`, or sends its last page for one beyond it
+                if pages.number > 1:
+                    raise _MovedError(_short(pages))
+                raise ReadError(f"{line} {_short(pages)}")
+            self._note_smaller_pages(pages, page, total)
+        if not page:
+            if len(pages.rows) >= pages.total:
+                return True
+            if not pages.number:
+                raise ReadError(f"{line} {_short(pages)}")
+            raise _MovedError(_short(pages))
+        pages.add(page, keys)
+        if pages.number >= _MOST_PAGES:
+            raise ReadError(f"{line} still sends new rows, {len(pages.rows)} by now")
+        return pages.total_holds and len(pages.rows) == pages.total
+
+    def _raise_if_moved(
+        self, pages: _Pages, page: Sequence[Row], keys: Sequence[Key | None], total: int | None
+    ) -> None:
+        if pages.total_holds and total not in (None, pages.total) and (total or 0) >= len(page):
+            raise _MovedError(f"announces {pages.total} rows, then {total}")
+        twice = next((key for key in keys if key in pages.keys), None)
+        if twice is None or self._is_same(pages.last, page, keys):
+            return
+        if pages.number == 1 and len(page) < pages.size:
+            # smaller than asked for, it begins too early; but the last page may be as small
+            left = pages.total - len(pages.rows)
+            is_last = left == len(page) if total is not None else 0 <= left <= len(page)
+            if not is_last or self._readings > 1:
+                self._page_size = len(page)
+        raise _MovedError(f"sends the row {', '.join(map(str, twice))} on two pages")
+
+    def _is_same(
+        self, last: Sequence[Row], page: Sequence[Row], keys: Sequence[Key | None]
+    ) -> bool:
+        """Whether it is the last page again, though a value in it may have changed."""
+        if not page or len(page) != len(last):
+            return False
+        return page == last or (None not in keys and self._keys(last) == keys)
+
+    def _note_smaller_pages(self, pages: _Pages, page: Sequence[Row], total: int | None) -> None:
+        """Notes the page size that the API really has, in case the rows do not all come."""
+        if not page:
+            return
+        if pages.number > 1 and len(pages.last) < pages.size:
+            self._page_size = len(pages.last)
+        elif pages.number == 1 and len(page) < pages.size and total is not None:
+            self._page_size = len(page)
+
+    def _read_again(self, line: str, seen: str) -> None:
+        if self._readings == _READINGS:
+            raise ReadError(
+                f"{line} {seen}, and the like in each of {_READINGS} readings: the list changes"
+                " while it is read, or has no stable order; try again later"
+            )
+        self._readings += 1
+        self._pages = None
+        self._has_next_page = True
+
+
+def _short(pages: _Pages) -> str:
+    return f"announces {pages.total} rows, but only {len(pages.rows)} come"
 
 
 def _announced_total(response: Response) -> int | None:
+    """The number of rows that an answer announces; 0 if it does so in a way that says nothing."""
     metadata = response.json().get("metadata")
-    total = metadata.get("total") if isinstance(metadata, dict) else None
-    return total if isinstance(total, int) and not isinstance(total, bool) else None
+    if not isinstance(metadata, dict) or "total" not in metadata:
+        return None
+    total = metadata["total"]
+    if type(total) is int:
+        return max(total, 0)
+    try:
+        number = float(total) if isinstance(total, (float, str)) else 0.0
+    except ValueError:
+        return 0
+    return int(number) if number > 0 and number.is_integer() else 0

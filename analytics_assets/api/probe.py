@@ -10,10 +10,12 @@ from typing import Final
 import requests
 from dlt.sources.helpers.rest_client.client import RESTClient
 
-from analytics_assets.api.client import Client, InvalidAnswer, make_client, request_line
+from analytics_assets.api.answers import InvalidAnswer, request_line
+from analytics_assets.api.client import Client, make_client
 from analytics_assets.api.schema import Resource
 from analytics_assets.api.source import Row, path_part, request_path
-from analytics_assets.errors import CredentialsError
+from analytics_assets.api.text import one_line
+from analytics_assets.errors import AnalyticsError
 from analytics_assets.settings import ApiSettings
 
 _QUOTA_HEADER: Final = re.compile(r"(x-)?rate-?limit.*|retry-after", re.IGNORECASE)
@@ -65,20 +67,20 @@ def ask(
         response = api.get(request_path(resource, path_part(account_id), path_part(parent_id)))
         response.raise_for_status()
     except InvalidAnswer as error:
-        return Answer(client.describe(error), 200, None, {})
-    except (CredentialsError, requests.RequestException) as error:
+        return Answer(client.describe(error), error.status, None, {})
+    except (AnalyticsError, requests.RequestException) as error:
         refusal: requests.Response | None = getattr(error, "response", None)
         if refusal is None:
             return Answer(client.describe(error), None, None, {})
         return Answer(client.describe(error), refusal.status_code, None, _quota(client, refusal))
     rows: list[Row] = response.json()["results"]
-    line = f"{request_line(response)} answers 200, {len(rows)} rows"
-    return Answer(line, 200, rows, _quota(client, response))
+    line = f"{request_line(response)} answers {response.status_code}, {len(rows)} rows"
+    return Answer(line, response.status_code, rows, _quota(client, response))
 
 
 def _quota(client: Client, response: requests.Response) -> dict[str, str]:
     return {
-        name: client.redact(value)
+        one_line(name): one_line(client.redact(value))
         for name, value in response.headers.items()
         if _QUOTA_HEADER.fullmatch(name)
     }

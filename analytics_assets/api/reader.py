@@ -16,13 +16,15 @@ import requests
 from dlt.extract import DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 
-from analytics_assets.api.arrow import EXTRAS, arrow_schema, holds, to_arrow
+from analytics_assets.api.arrow import EXTRAS, arrow_schema, to_arrow
 from analytics_assets.api.client import Client
 from analytics_assets.api.extraction import extract, one_core
+from analytics_assets.api.keys import key_value, row_key
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
-from analytics_assets.api.schema import Column, Resource
+from analytics_assets.api.schema import Resource
 from analytics_assets.api.source import Row, analytics_source, parent_id_field, path_part
 from analytics_assets.api.statistics import RequestStatistics, collecting
+from analytics_assets.api.text import one_line
 from analytics_assets.errors import (
     AnalyticsError,
     CredentialsError,
@@ -47,6 +49,7 @@ class ResourceRead:
         extras: Rows with a field or a value that no declared column can hold.
         duplicates: Rows left out because an earlier row of the answer has the same key.
         keyless: Rows left out because they have no usable key.
+        keyless_parents: Rows of the parent that were left out so, and that it was not asked for.
     """
 
     path: Path
@@ -54,6 +57,17 @@ class ResourceRead:
     extras: int = 0
     duplicates: int = 0
     keyless: int = 0
+    keyless_parents: int = 0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """The rows that the API has and the table does not, by reason."""
+        counts = {
+            "rows without a key": self.keyless,
+            "rows with the key of another": self.duplicates,
+            "parent rows without a key": self.keyless_parents,
+        }
+        return {reason: rows for reason, rows in counts.items() if rows}
 
 
 @dataclass(slots=True)
@@ -75,15 +89,17 @@ class AccountFailure:
         resource: The resource that failed, where known.
         message: One line: the request and what the API said.
         permanent: Whether trying again soon is pointless (403 and 404).
+        tokenless: Whether there was no access token to go on with.
     """
 
     account_id: str
     resource: str | None
     message: str
     permanent: bool
+    tokenless: bool = False
 
     def __str__(self) -> str:
-        return f"{self.account_id}: {self.resource or 'account'}: {self.message}"
+        return f"{one_line(self.account_id)}: {self.resource or 'account'}: {self.message}"
 
 
 @dataclass(slots=True)
@@ -112,6 +128,8 @@ class Reader:
         with ThreadPoolExecutor(extract_workers()) as threads:
             result = self._read(self._source(names), threads, None, names, self._new_folder())
         if isinstance(result, AccountFailure):
+            if result.tokenless:
+                raise CredentialsError(result.message)
             raise ReadError(
                 f"{ACCOUNTS.name}: {result.message}. Is"
                 f" {setting_name(API_SECTION, 'base_url')} right?"
@@ -124,7 +142,7 @@ class Reader:
         """Reads the named resources of each account, in parallel, and yields accounts as they end.
 
         Raises:
-            CredentialsError: The API gives no token, so that no account can be read.
+            CredentialsError: No account could be read, because the API gives no token.
         """
         source = self._source(resource_names)
         bind = one_core()
@@ -137,8 +155,14 @@ class Reader:
                 )
                 for account_id in account_ids
             ]
+            tokenless: list[AccountFailure] = []
             for future in as_completed(futures):
-                yield future.result()
+                outcome = future.result()
+                if isinstance(outcome, AccountFailure) and outcome.tokenless:
+                    tokenless.append(outcome)
+                yield outcome
+            if tokenless and len(tokenless) == len(futures):
+                raise CredentialsError(tokenless[0].message)
         finally:
             # A run that was cancelled begins no further request, and waits for those begun.
             threads.shutdown(wait=False, cancel_futures=True)
@@ -194,7 +218,12 @@ class _Reading:
 
     def close(self) -> dict[str, ResourceRead]:
         """Ends the files."""
-        return {name: buffer.close() for name, buffer in self._buffers.items()}
+        reads = {name: buffer.close() for name, buffer in self._buffers.items()}
+        keyless = {name: keys.keyless for name, keys in self._parents.items()}
+        keyless |= {name: read.keyless for name, read in reads.items()}
+        for name, read in reads.items():
+            read.keyless_parents = keyless.get(str(RESOURCES[name].parent), 0)
+        return reads
 
 
 # what the thread reads
@@ -212,12 +241,15 @@ class _Keys:
         self._seen: set[tuple[Any, ...]] = set()
         columns = {column.name: column for column in resource.table_columns}
         self._key = [columns[name] for name in resource.key]
+        # the parent's column holds what the parent's key holds
+        parent = RESOURCES[str(resource.parent)] if resource.parent_column else resource
+        self._parent_id = next(column for column in parent.columns if column.name == "id")
 
     def admit(self, row: Row) -> Row | None:
         """The row with its key, or None for a row without one or with one that came before."""
         row = self._complete(row)
-        key = tuple(_key_value(column, row.get(column.name)) for column in self._key)
-        if None in key:
+        key = row_key(self._key, row)
+        if key is None:
             self.keyless += 1
             return None
         if key in self._seen:
@@ -228,17 +260,30 @@ class _Keys:
         return row
 
     def _complete(self, row: Row) -> Row:
-        parent_id = row.pop(parent_id_field(self._resource), None)
-        if self._resource.parent_column and row.get(self._resource.parent_column) is None:
-            row[self._resource.parent_column] = parent_id
+        self._name_parent(row)
         if self._account_id is None:
             return row
         own = row.get("account_id")
         if own not in (None, self._account_id):
             # A network account lists its children's rows too: they belong to the one asked.
-            row["api_account_id"] = own
+            name = "api_account_id"
+            while name in row:
+                name = f"api_{name}"
+            row[name] = own
         row["account_id"] = self._account_id
         return row
+
+    def _name_parent(self, row: Row) -> None:
+        """Fills the column with the parent's `id`, in the form that the parent's row has."""
+        parent_id = row.pop(parent_id_field(self._resource), None)
+        column = self._resource.parent_column
+        if column is None:
+            return
+        own = row.get(column)
+        if own is None:
+            row[column] = parent_id
+        elif (value := key_value(self._parent_id, own)) is not None:
+            row[column] = value
 
 
 class _Buffer:
@@ -274,20 +319,6 @@ class _Buffer:
         self._pending.clear()
 
 
-def _key_value(column: Column, value: Any) -> Any:
-    """The value as the key column's type, if that loses nothing: `7` is the text `7`."""
-    if value is None or value == "":
-        return None
-    if holds(column.type, value):
-        return value
-    if column.type == "text" and type(value) is int:
-        return str(value)
-    if column.type == "bigint" and isinstance(value, str) and value.isascii() and value.isdigit():
-        number = int(value)
-        return number if str(number) == value and holds("bigint", number) else None
-    return None
-
-
 def _failure(client: Client, account_id: str, error: Exception) -> AccountFailure:
     raise_if_disk_full(error)
     resource = next(
@@ -302,8 +333,7 @@ def _failure(client: Client, account_id: str, error: Exception) -> AccountFailur
         ),
         error,
     )
-    if isinstance(cause, CredentialsError):
-        raise cause from None
     response = getattr(cause, "response", None)
     permanent = response is not None and response.status_code in (403, 404)
-    return AccountFailure(account_id, resource, client.describe(cause), permanent)
+    tokenless = isinstance(cause, CredentialsError)
+    return AccountFailure(account_id, resource, client.describe(cause), permanent, tokenless)

@@ -15,12 +15,16 @@ from requests.exceptions import (
     ContentDecodingError,
     RequestException,
     Timeout,
+    TooManyRedirects,
 )
 from requests.hooks import dispatch_hook
 from requests.structures import CaseInsensitiveDict
 
-from analytics_assets.settings import ApiSettings
+from analytics_assets.api.answers import request_line
+from analytics_assets.errors import ReadError
+from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
 
+_MOST_REDIRECTS = 10
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
 RETRIED_ERRORS: tuple[type[RequestException], ...] = (
     ConnectionError,
@@ -66,6 +70,7 @@ class ApiSession(dlt_requests.Session):
         # A redirect is followed without retries of its own: the request is tried again as a whole.
         self._plain = dlt_requests.Session(timeout=settings.timeout, raise_for_status=False)
         self._plain.trust_env = False
+        self._plain.max_redirects = _MOST_REDIRECTS
         self._plain.mount("http://", adapter)
         self._plain.mount("https://", adapter)
 
@@ -94,6 +99,7 @@ class ApiSession(dlt_requests.Session):
 
         Raises:
             requests.RequestException: The last attempt failed on its way.
+            ReadError: A redirect leads nowhere.
         """
         outcome: Response | RequestException
         try:
@@ -113,10 +119,23 @@ class ApiSession(dlt_requests.Session):
         kwargs.setdefault("timeout", self.timeout)
         response: Response = self._adapter.send(request, **kwargs)
         response = dispatch_hook("response", request.hooks, response, **kwargs)
-        if allow_redirects and response.is_redirect:
-            request.prepare_cookies({})  # which `requests` looks into on the way
-            *_, response = self._plain.resolve_redirects(response, request, **kwargs)
+        if allow_redirects and 300 <= response.status_code < 400:
+            return self._follow(request, response, **kwargs)
         return response
+
+    def _follow(self, request: PreparedRequest, response: Response, **kwargs: Any) -> Response:
+        request.prepare_cookies({})  # which `requests` looks into on the way
+        try:
+            hops = self._plain.resolve_redirects(response, request, **kwargs)
+            last: Response = [response, *hops][-1]
+        except (TooManyRedirects, ValueError):  # a loop, or no URL to follow
+            last = response
+        if 300 <= last.status_code < 400:
+            raise ReadError(
+                f"{request_line(response)} answers {response.status_code}, a redirect that leads"
+                f" nowhere: check {setting_name(API_SECTION, 'base_url')}"
+            )
+        return last
 
 
 def _after(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote
+from uuid import uuid4
 
 import dlt
 from dlt.extract import DltResource, DltSource
@@ -13,6 +14,7 @@ from dlt.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIC
 from jsonpath_ng.jsonpath import DatumInContext, Fields
 
 from analytics_assets.api.client import Client
+from analytics_assets.api.keys import list_key
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Resource
@@ -29,6 +31,9 @@ class _Results(Fields):
 
 
 Row = dict[str, Any]
+
+# dlt writes what a row takes from its parent into the row: under a name that no API can send
+_PARENT_ID: Final = f"id_{uuid4().hex}"
 
 
 class Reading(Protocol):
@@ -80,7 +85,7 @@ def with_parents(resource_names: Collection[str]) -> list[Resource]:
 
 def parent_id_field(resource: Resource) -> str:
     """The field that holds the parent's `id`; dlt names what a row takes from its parent so."""
-    return f"_{resource.parent}_id"
+    return f"_{resource.parent}_{_PARENT_ID}"
 
 
 def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
@@ -99,7 +104,6 @@ def _client(client: Client, base_url: str) -> ClientConfig:
         "base_url": base_url,
         "session": client.session,
         "auth": client.auth,
-        "paginator": NumberedPages(),
     }
 
 
@@ -125,7 +129,8 @@ def _endpoint(
         if kept is None:
             return None
         row_id = kept.get("id")
-        return {"id": row_id, "path": path_part(row_id), "account_path": reading.account_path}
+        path = path_part(row_id)
+        return {_PARENT_ID: row_id, "path": path, "account_path": reading.account_path}
 
     endpoint: EndpointResource = {"name": resource.name}
     if resource.name in parents:
@@ -134,9 +139,9 @@ def _endpoint(
         endpoint["processing_steps"] = [{"filter": collect}]
     of_parent = f"{{resources.{resource.parent}.%s}}"
     if resource.has_parent_rows:
-        endpoint["include_from_parent"] = ["id"]
+        endpoint["include_from_parent"] = [_PARENT_ID]
     path = request_path(resource, of_parent % "account_path", of_parent % "path")
-    endpoint["endpoint"] = {"path": path}
+    endpoint["endpoint"] = {"path": path, "paginator": NumberedPages(list_key(resource))}
     return endpoint
 
 

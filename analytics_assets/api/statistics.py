@@ -42,10 +42,15 @@ class RequestStatistics:
     Attributes:
         account_id: The account; None for requests of no account.
         by_resource: The counts by the name of the resource that was asked for.
+        tokens: Access tokens that were asked for because its requests were refused, since one was
+            accepted.
+        given_up: Whether it is refused whatever the token.
     """
 
     account_id: str | None = None
     by_resource: dict[str, RequestCounts] = field(default_factory=dict)
+    tokens: int = 0
+    given_up: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def of(self, resource_name: str) -> RequestCounts:

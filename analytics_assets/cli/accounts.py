@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from analytics_assets.api.text import one_line
 from analytics_assets.cli.home import dagster_instance
 
 if TYPE_CHECKING:
@@ -44,4 +45,4 @@ def no_such_account(account: str, known: Collection[str]) -> str:
     """Says that an account is not among those known, and which one may be meant."""
     near = get_close_matches(account, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "`accounts` lists none of that name"
-    return f"no such account: {account} ({hint})"
+    return one_line(f"no such account: {account} ({hint})")

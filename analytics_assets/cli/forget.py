@@ -24,14 +24,15 @@ def forget(account: str, yes: bool) -> None:
     from analytics_assets.warehouse.audit import row_counts
     from analytics_assets.warehouse.destination import write
     from analytics_assets.warehouse.location import is_missing
-    from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
+    from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
+    from analytics_assets.warehouse.stored import stored_tables
 
     _refuse_listed(account)
     settings = platform_settings()
 
     def count_and_remove() -> dict[str, int]:
-        history = table_history(pipeline)
-        tables = row_counts(pipeline, [name for name in ACCOUNT_RESOURCES if name in history])
+        stored = stored_tables(pipeline).columns
+        tables = row_counts(pipeline, [name for name in ACCOUNT_RESOURCES if name in stored])
         counts = {name: rows.get(account, 0) for name, rows in tables.items()}
         if yes and any(counts.values()):
             forget_account(settings, pipeline, account)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.api.text import one_line
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, chosen_accounts, complete_account
 from analytics_assets.cli.home import dagster_instance
 
@@ -211,7 +212,7 @@ def _print_accounts(console: Console, statuses: Sequence[AccountStatus]) -> None
     for status in shown:
         table.add_row(
             status.state,
-            status.account_id,
+            one_line(status.account_id),
             f"{status.rows:,}" if status.loaded else "-",
             _ago(status.oldest_load),
             f"{status.failure.cause} ({_ago(status.failure.at)})" if status.failure else "",
@@ -223,7 +224,7 @@ def _print_accounts(console: Console, statuses: Sequence[AccountStatus]) -> None
 
 
 def _print_resources(console: Console, status: AccountStatus) -> None:
-    console.print(f"{status.account_id}: {status.state}", style=_STYLES[status.state])
+    console.print(f"{one_line(status.account_id)}: {status.state}", style=_STYLES[status.state])
     if (failure := status.failure) is not None:
         again = ", and will again" if failure.permanent else ""
         console.print(f"failed {_ago(failure.at)}{again}: {failure.cause} (run {failure.run_id})")

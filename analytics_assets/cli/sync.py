@@ -42,7 +42,7 @@ _REPOSITORY = "__repository__@analytics_assets"
 @click.option(
     "--allow-empty",
     is_flag=True,
-    help="Accept a list of accounts, or an account, that is suddenly empty.",
+    help="Accept an account that is suddenly empty, and a list of accounts that lacks most or all.",
 )
 def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: bool) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNTS
+from analytics_assets.api.text import one_line
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.platform.progress import Progress
 from analytics_assets.platform.records import ROW_COUNTS
@@ -100,7 +101,7 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Table
     for name in header:
         table.add_column(name, justify="right" if name == "rows" else "left")
     for row in rows:
-        cells = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row)
+        cells = (f"{cell:,}" if isinstance(cell, int) else one_line(str(cell)) for cell in row)
         table.add_row(*cells, style="red" if "failed" in row else None)
     return table
 

@@ -2,7 +2,7 @@
 
 # Dagster reads the annotations of assets, so that they must not be strings here.
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
@@ -10,6 +10,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.api.text import one_line
 from analytics_assets.errors import ReadError
 from analytics_assets.platform.batches import reported
 from analytics_assets.platform.checks import check_specs
@@ -43,6 +44,9 @@ ALLOW_EMPTY_HINT = (
     " configuration)"
 )
 
+# an error names so many of the accounts that it is about
+_ACCOUNTS_NAMED: Final = 3
+
 
 def _declared(names: list[str]) -> dict[str, Any]:
     """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
@@ -75,14 +79,11 @@ def accounts_asset(
         return
     with ingestion(progress) as run:
         read = run.reader.read_accounts_list()
-        known = known_accounts(context.instance)
-        if known and not read.resources[ACCOUNTS.name].rows and not config.allow_empty:
-            raise ReadError(
-                f"accounts: the API lists none, where there were {len(known)}; nothing was"
-                f" changed. {ALLOW_EMPTY_HINT}"
-            )
-        loaded = run.load(context, dlt, [ACCOUNTS.name], [read], allow_empty=True)
         account_ids = _account_ids(read)
+        if not config.allow_empty:
+            known = known_accounts(context.instance)
+            _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
+        loaded = run.load(context, dlt, [ACCOUNTS.name], [read], allow_empty=True)
         keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
         asset_key=dg.AssetKey(ACCOUNTS.name),
@@ -136,6 +137,27 @@ def account_assets(
             ]
     if failures:
         raise failure(failures, len(account_ids))
+
+
+def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -> None:
+    """Stops a list that lacks more accounts than a load may lose: their partitions would go.
+
+    Raises:
+        ReadError: It lists none, or more than the tolerated share of the known ones is gone.
+    """
+    gone = sorted(set(known).difference(listed))
+    if known and not listed:
+        found = f"the API lists none, where there were {len(known)}"
+    elif len(gone) > len(known) * tolerated:
+        named = ", ".join(one_line(account) for account in gone[:_ACCOUNTS_NAMED])
+        more = ", ..." if len(gone) > _ACCOUNTS_NAMED else ""
+        found = (
+            f"{len(gone)} of {len(known)} accounts are gone from the API's list ({named}{more}),"
+            f" which is more than max_row_loss = {tolerated:g} allows"
+        )
+    else:
+        return
+    raise ReadError(f"{ACCOUNTS.name}: {found}; nothing was changed. {ALLOW_EMPTY_HINT}")
 
 
 def _suddenly_empty(account_id: str, rows: int) -> AccountFailure:

@@ -17,9 +17,17 @@ from analytics_assets.api.resources import RESOURCES
 from analytics_assets.api.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit, TableAudit
+from analytics_assets.warehouse.columns import TableColumns
+
+ALL_ACCOUNTS: Final = "all accounts"
+"""What findings about a table as a whole stand under, in the place of an account."""
 
 # an error or a warning names that many accounts; metadata names all
 _ACCOUNTS_NAMED: Final = 3
+
+
+Findings = Mapping[str, Any]
+"""What is wrong, by account: a number, a text, or numbers by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +37,20 @@ class Evidence:
     Attributes:
         resource: The table's resource.
         audit: What the table holds now.
+        columns: The table's columns.
         before: The rows that it held before, by account.
+        left_out: The rows that the API sent and that were not loaded, by account and reason.
         listed: The accounts that the API lists.
         settings: What is called old, and what a loss.
     """
 
     resource: Resource
     audit: TableAudit
+    columns: TableColumns
     before: Mapping[str, int]
+    left_out: Findings
     listed: Collection[str]
     settings: PlatformSettings
-
-
-Findings = Mapping[str, Any]
-"""What is wrong, by account: a number, a text, or numbers by column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +82,31 @@ def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence],
 
 def _old(evidence: Evidence) -> Findings:
     now, limit = time.time(), evidence.settings.max_age_hours
-    hours = {account: (now - audit.loaded_at) / 3600 for account, audit in evidence.audit.items()}
-    return {
-        account: f"{age:.0f} hours"
-        for account, age in hours.items()
-        # an account that is no longer listed keeps its rows as they are
-        if age > limit and account in evidence.listed
+    # an account that is no longer listed keeps its rows as they are
+    loaded = {
+        account: audit.loaded_at
+        for account, audit in evidence.audit.items()
+        if account in evidence.listed
     }
+    ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
+    found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
+    return found | dict.fromkeys(loaded.keys() - ages.keys(), "_dlt_load_id is no time")
+
+
+def _stored_otherwise(evidence: Evidence) -> Findings:
+    columns = evidence.columns
+    found = {
+        name: f"declared {columns.declared[name]}, stored {stored}"
+        for name, stored in columns.misfits.items()
+    }
+    return {ALL_ACCOUNTS: found} if found else {}
 
 
 def _lost(evidence: Evidence) -> Findings:
     now = {account: audit.rows for account, audit in evidence.audit.items()}
     before = evidence.before
     if evidence.resource.parent is None:  # a row is an account: what counts is how many are left
-        now, before = {"all accounts": sum(now.values())}, {"all accounts": sum(before.values())}
+        now, before = {ALL_ACCOUNTS: sum(now.values())}, {ALL_ACCOUNTS: sum(before.values())}
     least = 1 - evidence.settings.max_row_loss
     return {
         account: f"{held} -> {now.get(account, 0)} rows"
@@ -114,10 +133,23 @@ CHECKS: Final[dict[str, Check]] = {
         " beside it, named here.",
         _of_accounts(lambda audit: dict(audit.variants)),
     ),
+    "columns_are_as_declared": Check(
+        "Every declared column is stored with its declared type. What a column of another type"
+        " cannot hold is kept in a column beside it; the README says how to change a column's"
+        " type.",
+        _stored_otherwise,
+        dg.AssetCheckSeverity.WARN,
+    ),
     "fields_are_declared": Check(
         "The API sends no field that the resource table does not declare. One that it does is kept"
         " in a column of its own, named here.",
         _of_accounts(lambda audit: dict(audit.unknown)),
+        dg.AssetCheckSeverity.WARN,
+    ),
+    "every_row_is_loaded": Check(
+        "Every row that the API sent when an account was last read is in the table. One without a"
+        " usable key, or with the key of another, is left out.",
+        lambda evidence: evidence.left_out,
         dg.AssetCheckSeverity.WARN,
     ),
     "row_count_holds": Check(
@@ -179,5 +211,5 @@ def _summary(findings: Findings) -> str:
 
 def _said(found: Any) -> str:
     if isinstance(found, dict):
-        return ", ".join(f"{column} ({count})" for column, count in sorted(found.items()))
+        return ", ".join(f"{column} ({what})" for column, what in sorted(found.items()))
     return str(found)

@@ -22,10 +22,12 @@ from analytics_assets.platform.translator import translator
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.warehouse.accounts import suddenly_empty
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
+from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.destination import write
 from analytics_assets.warehouse.location import is_missing
-from analytics_assets.warehouse.pipeline import make_pipeline, table_history, working_folder
+from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
 from analytics_assets.warehouse.replacement import TableLoad, load_source
+from analytics_assets.warehouse.stored import known_columns, stored_tables
 from analytics_assets.warehouse.tables import prepare
 
 # new objects after which the garbage collector looks for cycles
@@ -44,6 +46,7 @@ class Loaded:
         load_id: dlt's name for the load.
         suddenly_empty: The accounts that were not loaded, with the rows they keep.
         before: The rows that the tables held before.
+        columns: The tables' columns.
         audits: What the tables hold now.
     """
 
@@ -52,6 +55,7 @@ class Loaded:
     load_id: str
     suddenly_empty: Mapping[str, int]
     before: RowCounts
+    columns: Mapping[str, TableColumns]
     audits: Mapping[str, TableAudit]
 
 
@@ -83,15 +87,16 @@ class Ingestion:
         pipeline = make_pipeline(self.settings, self.folder)
 
         def load() -> Loaded:
-            history = table_history(pipeline)
-            before = row_counts(pipeline, [name for name in resource_names if name in history])
+            stored = stored_tables(pipeline)
+            tables = [name for name in resource_names if name in stored.columns]
+            before = row_counts(pipeline, tables)
             empty = {} if allow_empty else suddenly_empty(before, reads)
             sound = [read for read in reads if read.account_id not in empty]
             if not sound:
-                return Loaded([], [], "", empty, before, {})
-            loads = prepare(self.settings, pipeline, resource_names, sound, history)
-            # `table_history` has just restored the pipeline: dlt need not do it a second time
-            pipeline.config.restore_from_destination = not history
+                return Loaded([], [], "", empty, before, {}, {})
+            loads = prepare(self.settings, pipeline, resource_names, sound, stored)
+            # `stored_tables` has just restored the pipeline: dlt need not do it a second time
+            pipeline.config.restore_from_destination = not stored.columns
             results = dlt.run(
                 context=context,
                 dlt_source=load_source(loads),
@@ -100,10 +105,10 @@ class Ingestion:
                 loader_file_format="parquet",
             )
             told = [result for result in results if isinstance(result, dg.MaterializeResult)]
-            columns: dict[str, Collection[str]] = {**history}
-            columns |= {load.resource.name: load.columns.types for load in loads}
+            columns = known_columns(stored)
+            columns |= {load.resource.name: load.columns for load in loads}
             audits = audit(pipeline, columns, resource_names)
-            return Loaded(loads, told, _load_id(pipeline), empty, before, audits)
+            return Loaded(loads, told, _load_id(pipeline), empty, before, columns, audits)
 
         account_ids = [read.account_id for read in reads]
         return _write(context, self.progress, self.settings, pipeline, load, account_ids)
@@ -111,24 +116,25 @@ class Ingestion:
 
 def audit_tables(
     context: dg.AssetExecutionContext, progress: Progress, resource_names: Sequence[str]
-) -> Mapping[str, TableAudit]:
-    """Audits tables without a load, and without the API. Makes no warehouse where there is none.
+) -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
+    """Audits tables, and looks at their columns, without a load and without the API.
+
+    Makes no warehouse where there is none.
 
     Raises:
         WarehouseError: The warehouse could not be read.
     """
     settings = platform_settings()
     if is_missing(settings):
-        return {}
+        return {}, {}
+
+    def look() -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
+        columns = known_columns(stored_tables(pipeline))
+        return audit(pipeline, columns, resource_names), columns
+
     with working_folder() as folder:
         pipeline = make_pipeline(settings, folder)
-        return _write(
-            context,
-            progress,
-            settings,
-            pipeline,
-            lambda: audit(pipeline, table_history(pipeline), resource_names),
-        )
+        return _write(context, progress, settings, pipeline, look)
 
 
 @contextmanager

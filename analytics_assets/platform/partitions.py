@@ -21,7 +21,7 @@ class ListConfig(dg.Config):
 
     allow_empty: bool = Field(
         default=False,
-        description="Accept a list without accounts, where there were some before.",
+        description="Accept a list that lacks most of the accounts that were there before, or all.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.text import one_line
 
 
 class Progress:
@@ -22,7 +23,8 @@ class Progress:
             context.log.warning(f"{outcome}: nothing of this account will be changed")
             return
         rows = sum(resource.rows for resource in outcome.resources.values())
-        context.log.info(f"{outcome.account_id}: {rows} rows in {outcome.seconds:.1f} s")
+        account = one_line(str(outcome.account_id))
+        context.log.info(f"{account}: {rows} rows in {outcome.seconds:.1f} s")
 
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """The run waits for another that has the warehouse; `line` says for whom."""

@@ -12,8 +12,8 @@ from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.api.statistics import RequestStatistics
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts
-from analytics_assets.warehouse.pipeline import table_history
 from analytics_assets.warehouse.replacement import load_source
+from analytics_assets.warehouse.stored import stored_tables
 from analytics_assets.warehouse.tables import prepare
 
 
@@ -41,9 +41,9 @@ def suddenly_empty(before: RowCounts, reads: Iterable[AccountRead]) -> dict[str,
 
 def forget_account(settings: PlatformSettings, pipeline: Pipeline, account_id: str) -> None:
     """Removes an account's rows from all tables: a load in which it has none."""
-    history = table_history(pipeline)
-    names: Sequence[str] = [name for name in ACCOUNT_RESOURCES if name in history]
+    stored = stored_tables(pipeline)
+    names: Sequence[str] = [name for name in ACCOUNT_RESOURCES if name in stored.columns]
     nothing = {name: ResourceRead(Path()) for name in names}
     read = AccountRead(account_id, nothing, RequestStatistics(), seconds=0.0)
-    loads = prepare(settings, pipeline, names, [read], history)
+    loads = prepare(settings, pipeline, names, [read], stored)
     pipeline.run(load_source(loads), loader_file_format="parquet")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Resource
+from analytics_assets.warehouse.columns import TableColumns
 
 RowCounts = Mapping[str, Mapping[str, int]]
 """Rows by account by table."""
@@ -25,7 +25,7 @@ class AccountAudit:
         rows: Its rows.
         duplicates: Rows beyond the first of their key.
         orphans: Rows whose parent row is missing; 0 where there is no parent table.
-        loaded_at: When its rows were loaded, in unix seconds.
+        loaded_at: When its rows were loaded, in unix seconds; None if they do not say.
         missing: Nulls by column, of the declared columns that have none.
         variants: Values by column, of the columns for values of another type than declared.
         unknown: Values by column, of the columns that are not declared.
@@ -34,7 +34,7 @@ class AccountAudit:
     rows: int
     duplicates: int
     orphans: int
-    loaded_at: float
+    loaded_at: float | None
     missing: Mapping[str, int] = field(default_factory=dict)
     variants: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
@@ -59,26 +59,20 @@ def row_counts(pipeline: Pipeline, tables: Iterable[str]) -> RowCounts:
 
 
 def audit(
-    pipeline: Pipeline, columns: Mapping[str, Collection[str]], tables: Iterable[str]
+    pipeline: Pipeline, columns: Mapping[str, TableColumns], tables: Iterable[str]
 ) -> Mapping[str, TableAudit]:
     """Audits the named tables, as far as they exist; `columns` tells of all tables that do."""
     with pipeline.sql_client() as client:
-        return {
-            name: _audit_table(client, RESOURCES[name], columns)
-            for name in tables
-            if name in columns
-        }
+        return {name: _audit_table(client, columns, name) for name in tables if name in columns}
 
 
 def _audit_table(
-    client: SqlClientBase[object], resource: Resource, columns: Mapping[str, Collection[str]]
+    client: SqlClientBase[object], columns: Mapping[str, TableColumns], name: str
 ) -> TableAudit:
-    declared = {column.name for column in resource.table_columns}
-    required = [column.name for column in resource.table_columns if not column.nullable]
-    others = [name for name in columns[resource.name] if not name.startswith("_dlt_")]
-    variants = [name for name in others if "__v_" in name and name not in declared]
-    unknown = [name for name in others if name not in declared and name not in variants]
-    sql = _statement(client, resource, columns, required, [*variants, *unknown])
+    known = columns[name]
+    required = [column.name for column in known.resource.table_columns if not column.nullable]
+    variants, unknown = sorted(known.variants), known.unknown
+    sql = _statement(client, columns, name, required, [*variants, *unknown])
     found = {}
     for row in client.execute_sql(sql) or []:
         counts = [int(number) for number in row[_ORPHANS + 1 :]]
@@ -87,12 +81,20 @@ def _audit_table(
             rows=int(row[_ROWS]),
             duplicates=int(row[_DUPLICATES]),
             orphans=int(row[_ORPHANS]),
-            loaded_at=float(row[_LOAD_ID]),
+            loaded_at=_moment(row[_LOAD_ID]),
             missing=_counted(required, missing),
             variants=_counted(variants, rest[: len(variants)]),
             unknown=_counted(unknown, rest[len(variants) :]),
         )
     return found
+
+
+def _moment(load_id: Any) -> float | None:
+    """The time that dlt names a load by; somebody's own rows may have anything there."""
+    try:
+        return float(load_id)
+    except (TypeError, ValueError):
+        return None
 
 
 def _counted(columns: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
@@ -101,8 +103,8 @@ def _counted(columns: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
 
 def _statement(
     client: SqlClientBase[object],
-    resource: Resource,
-    tables: Container[str],
+    columns: Mapping[str, TableColumns],
+    name: str,
     required: Iterable[str],
     counted: Iterable[str],
 ) -> str:
@@ -111,10 +113,16 @@ def _statement(
     def column(name: str) -> str:
         return f"t.{client.escape_column_name(name)}"
 
-    table = client.make_qualified_table_name(resource.name)
+    def is_null(name: str) -> str:
+        places = [name, *known.variants_of(name)]
+        return " AND ".join(f"{column(place)} IS NULL" for place in places)
+
+    known = columns[name]
+    resource = known.resource
+    table = client.make_qualified_table_name(name)
     join, orphan = "", "0"
-    if resource.parent_column and resource.parent and resource.parent in tables:
-        parent = client.make_qualified_table_name(resource.parent)
+    if resource.parent_column and _can_be_joined(known, columns):
+        parent = client.make_qualified_table_name(str(resource.parent))
         account_id, row_id = map(client.escape_column_name, ("account_id", "id"))
         join = (
             f" LEFT JOIN (SELECT DISTINCT {account_id}, {row_id} FROM {parent}) p"
@@ -125,7 +133,7 @@ def _statement(
     measures = [
         f"MAX({column('_dlt_load_id')})",
         orphan,
-        *(f"SUM(CASE WHEN {column(name)} IS NULL THEN 1 ELSE 0 END)" for name in required),
+        *(f"SUM(CASE WHEN {is_null(name)} THEN 1 ELSE 0 END)" for name in required),
         *(f"COUNT({column(name)})" for name in counted),
     ]
     by_key = (
@@ -138,4 +146,12 @@ def _statement(
     return (
         f"SELECT account, SUM(n), SUM(n) - COUNT(*), {', '.join(sums)}"
         f" FROM ({by_key}) by_key GROUP BY account"
+    )
+
+
+def _can_be_joined(known: TableColumns, columns: Mapping[str, TableColumns]) -> bool:
+    """Whether the parent's table is there, and its rows' ids are stored as the children's."""
+    parent = columns.get(str(known.resource.parent))
+    return (
+        parent is not None and parent.types["id"] == known.types[str(known.resource.parent_column)]
     )

@@ -1,92 +1,253 @@
-"""Finds columns for what the resource table does not declare, by the table's history."""
+"""Finds a column for every field that the API sends, by what the table has.
+
+A field that is not declared gets a column of its own, and keeps it: the schema that dlt stores in
+the warehouse tells which field a column was made for. What a column is stored as comes before what
+the resource table declares: a value that its column cannot hold goes to a column beside it, so that
+no database casts it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from hashlib import blake2b
+from typing import Any, Final
 
 import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from analytics_assets.api.arrow import EXTRAS, arrow_array, holds, value_type
+from analytics_assets.api.arrow import ARROW_TYPES, EXTRAS, arrow_array, holds, value_type
 from analytics_assets.api.schema import ColumnType, Resource
+
+SURPLUS: Final = "surplus_fields"
+"""The `json` column for fields that have no column: an object of field and value."""
+
+MOST_COLUMNS: Final = 320
+"""Columns of a table, and values of a row that have a column of their own.
+
+PostgreSQL has 8,160 bytes for a row, and needs up to 24 of them for a value, however long it is.
+"""
 
 # Which type gets a new field's column, if its values are of several: numbers with a fraction go
 # before those without, because the column of the first holds the second too.
-_ORDER: tuple[ColumnType, ...] = ("text", "double", "bigint", "bool", "json")
+_ORDER: Final[tuple[ColumnType, ...]] = ("text", "double", "bigint", "bool", "json")
 # as long as PostgreSQL takes them, so that the columns have the same names everywhere
-_NAMING = NamingConvention(max_length=63)
+_NAMING: Final = NamingConvention(max_length=63)
+_HASH_BYTES: Final = 4
+# PostgreSQL's names for what it keeps of each row itself
+_TAKEN: Final = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", SURPLUS})
+_OF_DLT: Final = "_dlt_"
+_OF_VARIANTS: Final = "__v_"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColumn:
+    """A column that a table has in the warehouse.
+
+    Attributes:
+        type: dlt's name of its type, or the database's own where no value of ours goes into it.
+        field: The API's field that it was made for, if that is on record.
+        variant: Whether it is for values that another column cannot hold.
+    """
+
+    type: str
+    field: str | None = None
+    variant: bool = False
 
 
 @dataclass(slots=True)
 class TableColumns:
     """The columns of one table, declared or not, and how they grow.
 
-    A field that is new becomes a column of its value's type. A value that its column cannot hold
-    goes to a column beside it, named as dlt names variants: `cpc__v_text`.
-
     Attributes:
-        types: Type by column, of all columns that the table has or gets.
-        unknown: Columns for fields that the resource does not declare.
+        resource: The table's resource.
+        types: Type by column, of all columns that the table has or gets, but dlt's own.
+        fields: Column by field, of the fields that the resource does not declare.
+        variants: The columns for values that another column cannot hold: `cpc__v_text`.
     """
 
-    types: dict[str, ColumnType]
-    unknown: set[str] = field(default_factory=set)
+    resource: Resource
+    types: dict[str, str]
+    fields: dict[str, str] = field(default_factory=dict)
+    variants: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, resource: Resource, history: Mapping[str, str]) -> TableColumns:
-        """The declared columns, and those that the table has got over time (dlt type by name)."""
-        types = {name: cast(ColumnType, type_) for name, type_ in history.items()}
-        types |= {column.name: column.type for column in resource.table_columns}
-        declared = {column.name for column in resource.table_columns}
-        unknown = {name for name in types if name not in declared and "__v_" not in name}
-        return cls(types, unknown={name for name in unknown if not name.startswith("_dlt_")})
+    def of(cls, resource: Resource, stored: Mapping[str, StoredColumn]) -> TableColumns:
+        """The columns that the table has, and those declared that it lacks."""
+        declared = {column.name: column.type for column in resource.table_columns}
+        others = {name: column for name, column in stored.items() if name not in declared}
+        return cls(
+            resource,
+            {**declared, **{name: column.type for name, column in stored.items() if _ours(name)}},
+            {column.field: name for name, column in others.items() if column.field is not None},
+            {name for name, column in others.items() if column.variant or _OF_VARIANTS in name},
+        )
 
-    def admit(self, tables: Iterable[pa.Table]) -> None:
-        """Makes columns for the extras of the tables."""
-        fields = [
-            (_NAMING.normalize_identifier(name), value)
-            for table in tables
-            for extras in _extras(table)
-            for name, value in extras.items()
-            if value is not None
-        ]
-        for type_ in _ORDER:
-            for name, value in fields:
-                if value_type(value) == type_ and not self._taken(name):
-                    self.types[name] = type_
-                    self.unknown.add(name)
-        for name, value in fields:
-            self._column(name, value)
+    @property
+    def declared(self) -> dict[str, ColumnType]:
+        """The declared columns with their declared types."""
+        return {column.name: column.type for column in self.resource.table_columns}
+
+    @property
+    def unknown(self) -> list[str]:
+        """The columns for fields that the resource does not declare."""
+        names = self.types.keys() - self.declared.keys() - self.variants
+        return [name for name in self.types if name in names]
+
+    @property
+    def misfits(self) -> dict[str, str]:
+        """The stored types of the declared columns that are stored as another type."""
+        return {
+            name: self.types[name]
+            for name, type_ in self.declared.items()
+            if self.types[name] != type_
+        }
+
+    @property
+    def filled(self) -> list[str]:
+        """The columns that a load fills: all but those of types that hold no value of ours."""
+        return [name for name, type_ in self.types.items() if type_ in ARROW_TYPES]
+
+    def as_stored(self, column: str) -> StoredColumn:
+        """A column as it is stored after a load."""
+        made_for = next((name for name, own in self.fields.items() if own == column), None)
+        return StoredColumn(self.types[column], made_for, column in self.variants)
+
+    def variants_of(self, column: str) -> list[str]:
+        """The columns for values that a column cannot hold."""
+        names = (_variant(column, type_) for type_ in _ORDER)
+        return [name for name in names if name in self.variants]
+
+    def extend(self, tables: Iterable[pa.Table]) -> None:
+        """Makes columns for the values of the tables that have none."""
+        kinds: dict[str, dict[tuple[ColumnType, bool], None]] = {}
+        surplus = False
+        for table in tables:
+            for values in self._without_column(table):
+                surplus |= len(values) > self._room
+                for name, value in values.items():
+                    kind = value_type(value), holds("double", value)
+                    kinds.setdefault(name, {})[kind] = None
+        # of two fields with one name, the one that is spelled so gets it
+        for name in sorted(kinds, key=lambda name: name != _column_name(name)):
+            found = [type_ for type_, _ in kinds[name]]
+            column = self._column(name) or self._claim(name, min(found, key=_ORDER.index))
+            surplus |= column is None
+            for type_, is_double in kinds[name] if column else ():
+                stored = self.types[column or ""]
+                if stored != type_ and not (stored == "double" and is_double):
+                    surplus |= not self._make_variant(column or "", type_)
+        if surplus:
+            self.types.setdefault(SURPLUS, "json")
 
     def spread(self, table: pa.Table) -> pa.Table:
-        """The table with its extras in columns of their own; only for tables that were admitted."""
+        """The table with each value in its column; only for tables that it was extended by."""
         cells: dict[str, list[Any]] = {}
-        if table[EXTRAS].null_count < table.num_rows:
-            for index, extras in enumerate(_extras(table)):
-                for name, value in extras.items():
-                    if value is not None:
-                        column = self._column(_NAMING.normalize_identifier(name), value)
-                        cells.setdefault(column, [None] * table.num_rows)[index] = value
-        table = table.drop_columns([EXTRAS])
-        for column, values in cells.items():
-            table = table.append_column(column, arrow_array(self.types[column], values))
+        for index, values in enumerate(self._without_column(table)):
+            for place, (name, value) in enumerate(values.items()):
+                column = self._place(name, value) if place < self._room else SURPLUS
+                column_cells = cells.setdefault(column, [None] * table.num_rows)
+                if column == SURPLUS:
+                    column_cells[index] = {**(column_cells[index] or {}), name: value}
+                else:
+                    column_cells[index] = value
+        table = table.drop_columns([EXTRAS, *self.misfits])
+        for column, column_cells in cells.items():
+            table = table.append_column(column, arrow_array(self.types[column], column_cells))
         return table
 
-    def _taken(self, name: str) -> bool:
-        return name in self.types or name.startswith("_dlt_")
+    @property
+    def _room(self) -> int:
+        """Columns beside the declared ones for which there is room."""
+        return max(MOST_COLUMNS - len(self.resource.table_columns), 1)
 
-    def _column(self, name: str, value: Any) -> str:
-        if name in self.unknown and holds(self.types[name], value):
-            return name
-        variant = f"{name}__v_{value_type(value)}"
-        variant = _NAMING.shorten_identifier(variant, variant, _NAMING.max_length)
-        self.types.setdefault(variant, value_type(value))
-        return variant
+    def _without_column(self, table: pa.Table) -> Iterator[dict[str, Any]]:
+        """Row by row, the values by field that the table has in no column that will be stored."""
+        misfits = {name: table[name].to_pylist() for name in self.misfits}
+        if not misfits and table[EXTRAS].null_count == table.num_rows:
+            return
+        for index, text in enumerate(table[EXTRAS].to_pylist()):
+            values = {name: self._read(name, column[index]) for name, column in misfits.items()}
+            values.update(json.loads(text) if text else {})
+            yield {name: value for name, value in values.items() if value is not None}
+
+    def _read(self, column: str, value: Any) -> Any:
+        """A value of a column of its declared type, as the API may have sent it."""
+        declared, stored = self.declared[column], self.types[column]
+        if declared == "json" and value is not None:
+            return json.loads(value)
+        if declared == "double" and stored == "bigint" and value is not None:
+            # 2 may have come as 2 or as 2.0, which is the same number; bigint has no -0.0
+            is_whole = value.is_integer() and abs(value) <= 2**53 and str(value) != "-0.0"
+            return int(value) if is_whole else value
+        return value
+
+    def _column(self, name: str) -> str | None:
+        """The column of a field, if it has one."""
+        return name if name in self.declared else self.fields.get(name)
+
+    def _place(self, name: str, value: Any) -> str:
+        column = self._column(name)
+        if column is None:
+            return SURPLUS
+        if holds(self.types[column], value):
+            return column
+        variant = _variant(column, value_type(value))
+        return variant if variant in self.types else SURPLUS
+
+    def _claim(self, name: str, type_: ColumnType) -> str | None:
+        """A column for a new field; None if there is no room for one."""
+        owned = {*self.declared, *self.variants, *self.fields.values(), SURPLUS}
+        for column in _candidates(name):
+            if column not in self.types and len(self.types) - len(self.declared) < self._room:
+                self.types[column] = type_
+            # also one of which nobody knows what it was made for
+            if column in self.types and column not in owned:
+                self.fields[name] = column
+                return column
+        return None
+
+    def _make_variant(self, column: str, type_: ColumnType) -> bool:
+        variant = _variant(column, type_)
+        if variant not in self.types:
+            if len(self.types) - len(self.declared) >= self._room:
+                return False
+            self.types[variant] = type_
+        self.variants.add(variant)
+        return True
 
 
-def _extras(table: pa.Table) -> Iterable[dict[str, Any]]:
-    for text in table[EXTRAS]:
-        yield json.loads(text.as_py()) if text.is_valid else {}
+def stored_otherwise(columns: Mapping[str, TableColumns]) -> list[str]:
+    """A line for each declared column that is stored as another type."""
+    return [
+        f"{table}.{name} is declared {known.declared[name]} and stored as {stored}"
+        for table, known in columns.items()
+        for name, stored in known.misfits.items()
+    ]
+
+
+def _ours(column: str) -> bool:
+    return not column.startswith(_OF_DLT)
+
+
+def _candidates(name: str) -> Collection[str]:
+    """The names that a field's column may have, the nicest first."""
+    plain = _column_name(name)
+    digest = blake2b(name.encode(errors="backslashreplace"), digest_size=_HASH_BYTES).hexdigest()
+    stem = plain[: _NAMING.max_length - len(digest) - 1].rstrip("_")
+    unique = f"{stem}_{digest}"
+    return [unique] if plain in _TAKEN else [plain, unique]
+
+
+def _column_name(name: str) -> str:
+    try:
+        column = _NAMING.normalize_identifier(name)
+    except ValueError:  # of nothing but white space
+        return "unnamed"
+    return column if _ours(column) else column.lstrip("_")
+
+
+def _variant(column: str, type_: ColumnType) -> str:
+    variant = f"{column}{_OF_VARIANTS}{type_}"
+    return _NAMING.shorten_identifier(variant, variant, _NAMING.max_length)

@@ -23,7 +23,6 @@ from filelock import FileLock, Timeout
 from analytics_assets.errors import SettingsError, raise_if_disk_full
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
-from analytics_assets.warehouse.replacement import SOURCE_NAME
 
 PIPELINE_NAME = "analytics_assets"
 
@@ -118,19 +117,11 @@ def make_pipeline(settings: PlatformSettings, folder: Path) -> Pipeline:
     return pipeline
 
 
-def table_history(pipeline: Pipeline) -> dict[str, dict[str, str]]:
-    """The columns that the warehouse's tables have got so far: dlt type by column by table."""
-    pipeline.sync_destination()
-    if SOURCE_NAME not in pipeline.schemas:
-        return {}
-    schema = pipeline.schemas[SOURCE_NAME]
-    return {
-        table: {
-            name: str(column["data_type"])
-            for name, column in schema.get_table_columns(table).items()
-        }
-        for table in schema.data_table_names()
-    }
+_NO_NEWS = (
+    "several column hints were different",  # a json column arrives as Arrow text, as it should
+    "Due to normalization dataset name got changed",
+    "was not found in the destination",  # someone has dropped dlt's own tables: they are made anew
+)
 
 
 class _KnownWarnings(logging.Filter):
@@ -139,16 +130,11 @@ class _KnownWarnings(logging.Filter):
     With `runtime.log_level` at INFO or below, everything that dlt logs of a failed load is there.
     """
 
-    _NO_NEWS = (
-        "several column hints were different",  # a json column arrives as Arrow text, as it should
-        "Due to normalization dataset name got changed",
-    )
-
     def filter(self, record: logging.LogRecord) -> bool:
         if logging.getLogger("dlt").isEnabledFor(logging.INFO):
             return True
         is_of_a_job = record.pathname == load_module.__file__
-        return not is_of_a_job and not any(text in record.getMessage() for text in self._NO_NEWS)
+        return not is_of_a_job and not any(text in record.getMessage() for text in _NO_NEWS)
 
 
 def _quieten_dlt() -> None:

@@ -21,6 +21,7 @@ from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
+from analytics_assets.errors import WarehouseError
 from analytics_assets.warehouse.locking import still_writes
 from analytics_assets.warehouse.staging import any_layout, drop
 
@@ -31,6 +32,7 @@ _MOST_ACCOUNTS: Final = 500
 """Accounts that are locked one by one: the server has room for some thousand locks. A load of more
 has the dataset to itself."""
 
+_UTF8: Final = "UTF8"
 _BRIEFLY: Final = 0.2
 _QUERY_CANCELED: Final = "57014"
 _HOLDERS: Final = """
@@ -67,11 +69,12 @@ def turn_of_accounts(
         tell: Takes a line that says for whom this one waits.
 
     Raises:
-        WarehouseError: The other load was not done in time.
+        WarehouseError: The other load was not done in time, or text would not arrive as it is.
     """
     names = [f"account {account_id}" if account_id else "accounts" for account_id in account_ids]
     few = len(names) <= _MOST_ACCOUNTS
     with pipeline.sql_client() as client:
+        refuse_other_encodings(client, pipeline.destination.destination_name)
         dataset = client.dataset_name
         every = _key(dataset)
         keys = [_key(dataset, name) for name in names] if few else []
@@ -98,6 +101,33 @@ def turn_of_tables(pipeline: Pipeline, *, timeout: float) -> Iterator[None]:
         if not _lock(client, locks, timeout, who="a run that makes tables"):
             raise still_writes(_holders(client, locks), client.dataset_name, timeout)
         yield
+
+
+def refuse_other_encodings(client: Client, destination: str) -> None:
+    """Checks that the database stores and takes text as UTF-8, in which rows are loaded.
+
+    Rows and statements go over different connections, with different drivers. The one for rows
+    never says that it sends UTF-8, so that the server takes it for whatever is set.
+
+    Raises:
+        WarehouseError: It does not: text would be changed, or fail.
+    """
+    rows = client.execute_sql(
+        "SELECT current_database(), current_setting('server_encoding'),"
+        " current_setting('client_encoding')"
+    )
+    ((database, stored, sent),) = rows or []
+    credentials = f"DESTINATION__{destination.upper()}__CREDENTIALS"
+    if stored != _UTF8:
+        raise WarehouseError(
+            f"the database {database} has the encoding {stored}, which cannot hold all text: set"
+            f" {credentials} to a database that was made with ENCODING '{_UTF8}'"
+        )
+    if sent != _UTF8:
+        raise WarehouseError(
+            f"connections to the database {database} have the client_encoding {sent}, by which text"
+            f" would be changed: set {credentials} to end with ?client_encoding=utf8"
+        )
 
 
 def _wait(

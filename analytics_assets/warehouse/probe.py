@@ -12,10 +12,11 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.destination import holder_of, make_destination
+from analytics_assets.warehouse.destination import holder_of, is_postgres, make_destination
 from analytics_assets.warehouse.location import duckdb_file
 from analytics_assets.warehouse.locking import no_writing
 from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
+from analytics_assets.warehouse.postgres import refuse_other_encodings
 from analytics_assets.warehouse.redaction import redacted
 
 # databases that take back a new table when its transaction is rolled back
@@ -61,6 +62,8 @@ def _probe_database(settings: PlatformSettings, folder: Path) -> str:
     try:
         pipeline = make_pipeline(settings, folder)
         with pipeline.sql_client() as client:
+            if is_postgres(pipeline):
+                refuse_other_encodings(client, pipeline.destination.destination_name)
             return f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
     except AnalyticsError:
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import dlt
 import pyarrow as pa
@@ -20,10 +21,13 @@ from analytics_assets.api.arrow import ARROW_TYPES, arrow_schema
 from analytics_assets.api.reader import AccountRead
 from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.api.schema import Resource
-from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 
 SOURCE_NAME = "analytics"
 ROW_ID = "_dlt_id"
+DLT_COLUMNS = (ROW_ID, "_dlt_load_id")
+FIELD_HINT = "x-field"
+"""In dlt's schema, the API's field that a column was made for; dlt keeps hints that begin so."""
 
 # The rows that a load replaces: all accounts are listed anew, other tables account by account.
 _ALL_ROWS = "1 = 1"
@@ -52,15 +56,15 @@ class TableLoad:
 def plan(
     resource_names: Sequence[str],
     reads: Sequence[AccountRead],
-    history: Mapping[str, Mapping[str, str]],
+    stored: Mapping[str, Mapping[str, StoredColumn]],
 ) -> list[TableLoad]:
-    """What to load into each table; `history` holds the warehouse's columns by table."""
+    """What to load into each table; `stored` holds the warehouse's columns by table."""
     loads = []
     for name in resource_names:
         resource = RESOURCES[name]
-        columns = TableColumns.of(resource, history.get(name, {}))
-        extended = [read for read in reads if read.resources[name].extras]
-        columns.admit(table for read in extended for table in _tables(read, name))
+        columns = TableColumns.of(resource, stored.get(name, {}))
+        extended = [read for read in reads if read.resources[name].extras or columns.misfits]
+        columns.extend(table for read in extended for table in _tables(read, name))
         loads.append(TableLoad(resource, reads, columns))
     return loads
 
@@ -95,13 +99,22 @@ def _resource(load: TableLoad) -> DltResource:
 
 
 def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
-    hints: dict[str, TColumnSchema] = {
-        name: {"name": name, "data_type": type_, "nullable": name not in load.resource.key}
-        for name, type_ in load.columns.types.items()
-        if not name.startswith("_dlt_")
+    columns = load.columns
+    hints: dict[str, dict[str, Any]] = {
+        name: {
+            "name": name,
+            "data_type": columns.types[name],
+            "nullable": name not in load.resource.key,
+        }
+        for name in columns.filled
     }
+    for field, name in columns.fields.items():
+        if name in hints:
+            hints[name][FIELD_HINT] = field
+    for name in columns.variants.intersection(hints):
+        hints[name]["variant"] = True
     hints[ROW_ID] = {"name": ROW_ID, "data_type": "text", "nullable": True}
-    return hints
+    return cast(dict[str, TColumnSchema], hints)
 
 
 def _rows(load: TableLoad) -> Iterator[pa.Table]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dlt import Pipeline
 
 from analytics_assets.api.reader import AccountRead
+from analytics_assets.api.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres, making_tables, storable
-from analytics_assets.warehouse.pipeline import table_history
 from analytics_assets.warehouse.replacement import SOURCE_NAME, TableLoad, load_source, plan
+from analytics_assets.warehouse.staging import drop
+from analytics_assets.warehouse.stored import (
+    StoredTables,
+    forget_lacking,
+    make_stored,
+    refuse_changed_keys,
+    stored_tables,
+)
 
 
 def prepare(
@@ -19,52 +27,82 @@ def prepare(
     pipeline: Pipeline,
     resource_names: Sequence[str],
     reads: Sequence[AccountRead],
-    history: Mapping[str, Mapping[str, str]],
+    stored: StoredTables,
 ) -> list[TableLoad]:
     """What to load into each table; afterwards the tables have all columns that it takes.
 
-    Where runs write side by side, one at a time decides on new columns and makes them. dlt would
-    make them, too, but two runs that do it at once fail, or disagree on a column's type.
+    What someone has dropped is made anew. Where runs write side by side, one at a time decides on
+    new columns and makes them. dlt would make them, too, but two runs that do it at once fail, or
+    disagree on a column's type.
 
     Args:
         settings: How long to wait for another run.
         pipeline: Where the tables are.
         resource_names: The tables.
         reads: What was read of the accounts.
-        history: The tables' columns.
+        stored: The tables as they are.
 
     Raises:
-        WarehouseError: Another run was not done with its tables in time.
+        WarehouseError: Another run was not done with its tables in time, or someone has changed
+            what a load cannot do without.
     """
-    loads = plan(resource_names, reads, history)
-    if not is_postgres(pipeline):
-        return loads
-    if _lack_columns(loads, history):
+    refuse_changed_keys(stored, [RESOURCES[name] for name in resource_names], settings.dataset_name)
+    loads = _plan(pipeline, resource_names, reads, stored)
+    if stored.lacking or (is_postgres(pipeline) and _change_columns(loads, stored)):
         with making_tables(settings, pipeline):
             pipeline.drop()  # so that dlt looks again at what the warehouse has
-            history = table_history(pipeline)
-            loads = plan(resource_names, reads, history)
-            if _lack_columns(loads, history):
-                _make_tables(pipeline, loads, history)
+            stored = stored_tables(pipeline)
+            loads = _plan(pipeline, resource_names, reads, stored)
+            if stored.lacking or _change_columns(loads, stored):
+                _make_tables(pipeline, loads, stored)
+    if not is_postgres(pipeline):
+        with pipeline.sql_client() as client:
+            # what is staged there has the types of an earlier load, to which values would be cast
+            drop(client, client.staging_dataset_name)
+        return loads
     return [replace(load, stored=lambda table: storable(table, pipeline)) for load in loads]
 
 
-def _lack_columns(loads: Sequence[TableLoad], history: Mapping[str, Mapping[str, str]]) -> bool:
+def _plan(
+    pipeline: Pipeline,
+    resource_names: Sequence[str],
+    reads: Sequence[AccountRead],
+    stored: StoredTables,
+) -> list[TableLoad]:
+    loads = plan(resource_names, reads, stored.columns)
+    _leave_out_unfilled(pipeline, loads)
+    return loads
+
+
+def _leave_out_unfilled(pipeline: Pipeline, loads: Sequence[TableLoad]) -> None:
+    """Lets dlt forget the columns that have got a type that holds none of our values."""
+    if SOURCE_NAME not in pipeline.schemas:
+        return
+    tables = pipeline.schemas[SOURCE_NAME].tables
+    for load in loads:
+        known = tables.get(load.resource.name, {"columns": {}})["columns"]
+        for name in load.columns.types.keys() - set(load.columns.filled):
+            known.pop(name, None)
+
+
+def _change_columns(loads: Sequence[TableLoad], stored: StoredTables) -> bool:
+    """Whether a load needs columns, or what dlt remembers of them, to be other than they are."""
     return any(
-        not load.columns.types.keys() <= history.get(load.resource.name, {}).keys()
+        load.columns.as_stored(name) != stored.columns.get(load.resource.name, {}).get(name)
         for load in loads
+        for name in load.columns.filled
     )
 
 
-def _make_tables(
-    pipeline: Pipeline, loads: Sequence[TableLoad], history: Mapping[str, Mapping[str, str]]
-) -> None:
-    if not history:
+def _make_tables(pipeline: Pipeline, loads: Sequence[TableLoad], stored: StoredTables) -> None:
+    if stored.lacking:
+        forget_lacking(pipeline, stored)
+    if SOURCE_NAME not in pipeline.schemas:
         # the pipeline's state, without which later runs do not look for its schema
         pipeline.run(load_source([]))
     without_rows = [replace(load, reads=[]) for load in loads]
     pipeline.extract(load_source(without_rows), loader_file_format="parquet")
     pipeline.normalize()
-    pipeline.sync_schema(SOURCE_NAME)
+    make_stored(pipeline)
     pipeline.drop()  # what is left to load are empty files
     pipeline.sync_destination()

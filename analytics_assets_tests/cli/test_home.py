@@ -49,8 +49,8 @@ def test_records_that_are_no_database(home: Path, sync, one_line, file: str):
     (home / file).write_bytes(b"no database at all" * 1000)
     assert one_line() == {
         (
-            f"Dagster cannot open its records, because {home / file} is no SQLite file: set it right,"
-            " or move it away (one that is missing is made anew)"
+            f"Dagster cannot open its records, because {home / file} is no SQLite file: set it"
+            " right, or move it away (one that is missing is made anew)"
         )
     }
     (home / file).unlink()
@@ -102,8 +102,8 @@ def test_a_home_that_cannot_be_written(home: Path, one_line, small_disk: Path, m
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(home / "warehouse.duckdb"))
     assert one_line() == {
         (
-            f"cannot write in {small_disk} (Read-only file system): set DAGSTER_HOME to a folder that"
-            " can be"
+            f"cannot write in {small_disk} (Read-only file system): set DAGSTER_HOME to a folder"
+            " that can be"
         )
     }
 
@@ -134,8 +134,8 @@ def test_a_home_whose_name_will_not_do(tmp_path: Path, home, one_line, monkeypat
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
     assert one_line() == {
         (
-            f"Dagster cannot keep its records in {tmp_path / name}: set DAGSTER_HOME to a folder whose"
-            " path has no ?, *, [ or %20"
+            f"Dagster cannot keep its records in {tmp_path / name}: set DAGSTER_HOME to a folder"
+            " whose path has no ?, *, [ or %20"
         )
     }
     assert [path.name for path in (tmp_path / name).iterdir()] == ["dagster.yaml"]

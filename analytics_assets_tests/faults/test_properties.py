@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from dlt.sources.helpers.rest_client.client import RESTClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from analytics_assets.api.client import make_client, retry_after
-from analytics_assets.api.pagination import NumberedPages
-from analytics_assets.errors import ReadError
+from analytics_assets.api.client import make_client
+from analytics_assets.api.transport import retry_after
 from analytics_assets.settings import ApiSettings
 
 # a busy machine is no failure
@@ -65,16 +63,24 @@ RUBBISH_EXAMPLES = [
 @example("9" * 400)
 @example("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT")
 @example("Sat, 01 Jan 0001 00:00:00 -0000")
-def test_retry_after_is_a_time_to_wait(header: str):
+def test_retry_after_is_a_time_to_wait_or_nothing(header: str):
     seconds = retry_after(header)
-    assert math.isfinite(seconds)
-    assert seconds >= 0
+    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
 
 
 @patient
 @given(seconds=st.integers(0, 10**9))
 def test_retry_after_in_seconds(seconds: int):
-    assert retry_after(str(seconds)) == seconds
+    for form in ("{}", " {} ", "{}.0", "{} seconds", "{}s", "{0}, {0}", "{0},0", "1, {0}.0 , 0"):
+        assert retry_after(form.format(seconds)) == max(seconds, form.startswith("1"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", " ", "-1", "-1, 8", "8, soon", "8 minutes", "8 apples", "soon", "inf", "NaN", "8,"],
+)
+def test_what_cannot_be_read_is_as_no_header(header: str):
+    assert retry_after(header) is None
 
 
 @patient
@@ -83,13 +89,10 @@ def test_retry_after_as_a_date(seconds: int):
     before = datetime.now(timezone.utc)
     moment = before.replace(microsecond=0) + timedelta(seconds=seconds)
     waited = retry_after(format_datetime(moment, usegmt=True))
+    assert waited is not None
     longest = max((moment - before).total_seconds(), 0)
     shortest = max((moment - datetime.now(timezone.utc)).total_seconds(), 0)
     assert shortest - 0.001 <= waited <= longest + 0.001
-
-
-def test_no_retry_after_is_a_wait_too():
-    assert retry_after(None) > 0
 
 
 @pytest.mark.parametrize("header", RUBBISH_EXAMPLES)
@@ -105,6 +108,53 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
         return answer
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
+    api = offline_settings()
+    assert make_client(api).session.get("http://api/v1/list").status_code == 200
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("header", "waits"),
+    [
+        (None, [2, 4]),
+        ("-1", [2, 4]),
+        ("0", [2, 4]),
+        ("soon", [2, 4]),
+        ("8 minutes", [2, 4]),
+        ("3", [3, 3]),
+        ("3.0", [3, 3]),
+        ("2.5", [3, 3]),
+        ("3 seconds", [3, 3]),
+        ("3, 1", [3, 3]),
+        ("99", [20, 20]),
+    ],
+)
+def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits: list[int]):
+    def send(self, request, **kwargs):
+        answer = response(request, {})
+        answer.status_code = status
+        if header is not None:
+            answer.headers["Retry-After"] = header
+        return answer
+
+    slept: list[float] = []
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
+    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda self: 0.0)
+    monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
+    monkeypatch.setattr("analytics_assets.api.client._JITTER", 0.0)
+    client = make_client(offline_settings(max_retries=2, backoff_factor=2.0, max_retry_delay=20.0))
+    assert client.session.get("http://api/v1/list").status_code == status
+    assert [seconds for seconds in slept if seconds] == waits
+
+    # token requests wait likewise
+    slept.clear()
+    assert client.auth.session.post("http://api/oauth/token").status_code == status
+    assert slept == waits
+
+
+def offline_settings(**values: float) -> ApiSettings:
     api = ApiSettings()
     api.update(
         base_url="http://api",
@@ -114,33 +164,8 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
         backoff_factor=0.0,
         max_retry_delay=0.0,
     )
-    assert make_client(api).session.get("http://api/v1/list").status_code == 200
-    assert len(sent) == 2
-
-
-class List(HTTPAdapter):
-    """A list of numbered rows, and the ways in which servers send one."""
-
-    def __init__(self, rows: int, page_size: int, way: str, total: Any = None) -> None:
-        super().__init__()
-        self.rows = [{"id": number} for number in range(rows)]
-        self.page_size = page_size
-        self.way = way
-        self.total = total
-        self.asked: list[str] = []
-
-    def send(self, request: requests.PreparedRequest, *args, **kwargs) -> requests.Response:
-        self.asked.append(str(request.url))
-        query = parse_qs(urlsplit(str(request.url)).query)
-        if self.way == "pages":
-            size = min(int(query.get("page_size", [self.page_size])[0]), self.page_size)
-            start = (int(query.get("page", [1])[0]) - 1) * size
-            page = self.rows[start : start + size]
-            metadata: dict[str, Any] = {"total": len(self.rows), "count": len(page)}
-        else:
-            page = self.rows
-            metadata = {"total": self.total} if self.way == "whole with a total" else {}
-        return response(request, {"results": page, "metadata": metadata})
+    api.update(values)
+    return api
 
 
 def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:
@@ -148,49 +173,5 @@ def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requ
     answer.status_code = 200
     answer.request = request
     answer.url = str(request.url)
-    answer._content = json.dumps(body).encode()
+    answer.raw = io.BytesIO(json.dumps(body).encode())
     return answer
-
-
-def collect(server: List) -> list[Any]:
-    session = requests.Session()
-    session.mount("http://", server)
-    client = RESTClient("http://api", session=session, paginator=NumberedPages())
-    return [row for page in client.paginate("/list", data_selector="results") for row in page]
-
-
-@patient
-@given(rows=st.integers(0, 60), page_size=st.integers(1, 20))
-def test_pages_are_collected_once_in_as_few_requests_as_possible(rows: int, page_size: int):
-    server = List(rows, page_size, "pages")
-    assert collect(server) == server.rows
-    assert len(server.asked) == max(math.ceil(rows / page_size), 1)
-
-
-@patient
-@given(
-    rows=st.integers(0, 60),
-    total=st.none() | st.text() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False),
-)
-def test_a_list_without_a_usable_total_is_whole(rows: int, total: Any):
-    server = List(rows, 1, "whole with a total", total)
-    assert collect(server) == server.rows
-    assert len(server.asked) == 1
-
-
-@patient
-@given(rows=st.integers(0, 60))
-def test_a_list_without_metadata_is_whole(rows: int):
-    server = List(rows, 1, "whole")
-    assert collect(server) == server.rows
-    assert len(server.asked) == 1
-
-
-@patient
-@given(rows=st.integers(1, 60), more=st.integers(1, 100))
-def test_a_server_that_announces_more_rows_than_it_lists_is_not_believed(rows: int, more: int):
-    # it ignores the page: the rows that are missing could have been deleted, or just not be sent
-    server = List(rows, 1, "whole with a total", rows + more)
-    with pytest.raises(ReadError, match=f"announces {rows + more} rows, but only {rows} come"):
-        collect(server)
-    assert len(server.asked) == 2

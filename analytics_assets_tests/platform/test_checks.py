@@ -103,6 +103,14 @@ TAMPERING = {
         ("campaign_items", "rows_are_recent"),
         None,
     ),
+    "somebody's own row": (
+        (
+            "INSERT INTO analytics.audiences (account_id, id, _dlt_load_id)"
+            " VALUES ('{account}', 4711, 'by hand')"
+        ),
+        ("audiences", "rows_are_recent"),
+        "_dlt_load_id is no time",
+    ),
 }
 
 
@@ -122,6 +130,21 @@ def test_what_happens_to_a_table_behind_our_back(
     assert found is None or findings[check][account] == expected
     assert sync().exit_code == 0
     assert failing(instance) == {}
+
+
+def test_a_column_that_is_stored_otherwise(home, sync, api: SampleApi, instance):
+    assert sync().exit_code == 0
+    change(home, "ALTER TABLE analytics.campaigns ALTER COLUMN cpc TYPE float")
+    for run in (sync, lambda: check_again(instance)):
+        run()
+        findings = failing(instance)
+        assert findings["campaigns", "columns_are_as_declared"] == {
+            "all accounts": {"cpc": "declared double, stored FLOAT"}
+        }
+        # the values that it cannot hold are elsewhere, so that they are not called missing
+        assert findings.keys() - {("campaigns", "columns_are_as_declared")} == {
+            ("campaigns", "types_are_as_declared")
+        }
 
 
 def update_first(api: SampleApi, account: str, fields: dict[str, Any]) -> None:

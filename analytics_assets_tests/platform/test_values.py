@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.platform.records import metadata
-from analytics_assets_tests.tables import on_postgres, query, served_table, warehouse_table
+from analytics_assets_tests.tables import (
+    assert_equal_tables,
+    on_postgres,
+    query,
+    served_table,
+    warehouse_table,
+)
 
 EXACT = {
     "audience_rules": {
@@ -106,6 +113,63 @@ def test_undeclared_fields_and_other_types_are_kept(home, sync, api: SampleApi, 
     assert sync("--account", account, "--resource", "campaigns").exit_code == 0
     (row,) = [row for row in warehouse_table(home, "campaigns") if row["id"] == first]
     assert (row["new_text"], row["new_text__v_bigint"], row["new_number"]) == (None, 8, 2.0)
+
+
+ODD_FIELDS: dict[str, dict[str, object]] = {
+    "names without a letter": {"": 1, " ": 2, "\t": 3, "$": 4, "名前": 5, "住所": 6},
+    "names that are nearly the same": {"CTR": 0.5, "ctr": 1, "Name": "x", "na!e": 1, "na%e": 2},
+    "names of the database's own": {"xmin": 1, "ctid": "x", "tableoid": 2, "_dlt_id": "x"},
+    "many": {f"metric_{number}": number for number in range(1700)},
+    "many long texts": {f"note_{number}": f"{number} " + "x" * 300 for number in range(500)},
+    "many numbers": {f"metric_{number}": number + 0.5 for number in range(1100)},
+}
+
+
+@both_warehouses
+def test_the_odd_fields_of_one_account(home, sync, api: SampleApi, instance):
+    odd, *others = api.data.account_ids
+    ids = [row["id"] for row in api.data.rows("campaigns", odd)]
+    assert sync().exit_code == 0
+
+    def campaigns() -> dict[str, dict[str, Any]]:
+        rows = warehouse_table(home, "campaigns")
+        return {row["id"]: row for row in rows if row["account_id"] == odd}
+
+    plain = campaigns()
+    for row_id, fields in zip(ids, ODD_FIELDS.values(), strict=False):
+        api.data.update_row("campaigns", row_id, fields, account_id=odd)
+    result = sync()
+    assert result.exit_code == 0, result.output
+    rows = campaigns()
+    for row_id, fields in zip(ids, ODD_FIELDS.values(), strict=False):
+        given = dict(rows[row_id])
+        given |= given.pop("surplus_fields") or {}
+        assert {name: given[name] for name in plain[row_id]} == plain[row_id]
+        found = [given[name] for name in given.keys() - plain[row_id].keys()]
+        assert sorted(map(str, (value for value in found if value is not None))) == sorted(
+            map(str, fields.values())
+        )
+    served = served_table(api.data, "campaigns", others)
+    declared = [
+        {name: row[name] for name in served[0]}
+        for row in warehouse_table(home, "campaigns")
+        if row["account_id"] != odd
+    ]
+    assert_equal_tables(served, declared, "campaigns")
+    assert "values_of_another_type" not in metadata(instance, "campaigns", odd)
+
+
+def test_a_value_nested_too_deep_fails_its_account_alone(home, sync, api: SampleApi):
+    odd, other, *_ = api.data.account_ids
+    deep: object = 1
+    for _ in range(300):
+        deep = [deep]
+    row_id = api.data.rows("campaigns", odd)[0]["id"]
+    api.data.update_row("campaigns", row_id, {"layers": deep}, account_id=odd)
+    result = sync("--account", odd, "--account", other)
+    assert result.exit_code == 1
+    assert f"{odd}: account: the field 'layers' is nested more than 250 levels" in result.output
+    assert {row["account_id"] for row in warehouse_table(home, "campaigns")} == {other}
 
 
 @both_warehouses

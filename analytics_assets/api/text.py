@@ -1,0 +1,24 @@
+"""Texts of the API, fit to be stored, or to be shown in a line of a message and nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+# what moves a terminal's cursor, colours it or turns the text around, and is not seen
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def sound_text(text: str) -> str:
+    """The text with U+FFFD for a lone surrogate, which JSON can hold but no Unicode text can."""
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """The text without control characters, each stretch of white space as one space."""
+    return _one_spaced(_CONTROL.sub("", _one_spaced(sound_text(text))))
+
+
+def _one_spaced(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,222 @@
+"""The warehouse's tables as they are: the columns that are there, and what dlt remembers of them.
+
+What is there counts. People drop and change tables, and dlt does not look again at what it made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dlt import Pipeline, Schema
+from dlt.common.destination.client import StorageSchemaInfo
+from dlt.common.schema.typing import (
+    LOADS_TABLE_NAME,
+    PIPELINE_STATE_TABLE_NAME,
+    VERSION_TABLE_NAME,
+    TTableSchemaColumns,
+)
+from dlt.destinations.exceptions import DatabaseTerminalException
+from dlt.destinations.job_client_impl import SqlJobClientBase
+
+from analytics_assets.api.resources import RESOURCES
+from analytics_assets.api.schema import Resource
+from analytics_assets.errors import WarehouseError, causes
+from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+from analytics_assets.warehouse.failures import first_cause
+from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, SOURCE_NAME
+
+# By destination, the types of the database that hold the values of ours as they are. Others, such
+# as FLOAT or numeric, make the database change a value without a word.
+_DUCKDB: Final = {
+    "VARCHAR": "text",
+    "BIGINT": "bigint",
+    "DOUBLE": "double",
+    "BOOLEAN": "bool",
+    "JSON": "json",
+}
+_POSTGRES: Final = {
+    "character varying": "text",
+    "text": "text",
+    "bigint": "bigint",
+    "double precision": "double",
+    "boolean": "bool",
+    "json": "json",
+}
+_EXACT: Final[Mapping[str, Mapping[str, str]]] = {
+    "dlt.destinations.duckdb": _DUCKDB,
+    "dlt.destinations.motherduck": _DUCKDB,
+    "dlt.destinations.postgres": _POSTGRES,
+}
+_COLUMNS_SQL: Final = """
+    SELECT table_name, column_name,
+        CASE WHEN character_maximum_length IS NULL THEN data_type
+        ELSE data_type || '(' || character_maximum_length || ')' END
+    FROM information_schema.columns
+    WHERE table_catalog = current_database() AND table_schema = %s
+    ORDER BY table_name, ordinal_position
+"""
+
+_DLT_TABLES: Final = (VERSION_TABLE_NAME, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME)
+
+Columns = dict[str, dict[str, str | None]]
+"""Type by column by table; None where only dlt knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTables:
+    """The tables of the dataset.
+
+    Attributes:
+        columns: The resources' tables that are there, with their columns.
+        lacking: What dlt remembers and is not there: tables (`audiences`) and columns
+            (`campaigns.name`).
+    """
+
+    columns: Mapping[str, Mapping[str, StoredColumn]]
+    lacking: Collection[str] = ()
+
+
+def stored_tables(pipeline: Pipeline) -> StoredTables:
+    """Looks at the tables, and brings the pipeline's own schema up to date.
+
+    Raises:
+        WarehouseError: dlt's own tables cannot be read; the message says what to do.
+    """
+    try:
+        pipeline.sync_destination()
+        with _client(pipeline) as client:
+            remembered = _remembered(client)
+            there = _there(pipeline, client)
+    except Exception as error:
+        if not any(isinstance(cause, DatabaseTerminalException) for cause in causes(error)):
+            raise
+        raise WarehouseError(
+            f"dlt's own tables in {pipeline.dataset_name} cannot be read ({first_cause(error)}):"
+            f" drop {', '.join(_DLT_TABLES)} there; the next sync makes them anew, and no row is"
+            " lost"
+        ) from error
+    columns = {
+        name: _stored_columns(resource, there[name], remembered.get(name, {}))
+        for name, resource in RESOURCES.items()
+        if name in there
+    }
+    return StoredTables(columns, list(_lacking(remembered, there)))
+
+
+def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
+    """The columns of each table that is there, with what is known of them."""
+    return {name: TableColumns.of(RESOURCES[name], stored.columns[name]) for name in stored.columns}
+
+
+def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:
+    """Lets the pipeline's schema forget what is not there, so that it is made as it is declared."""
+    if SOURCE_NAME not in pipeline.schemas:
+        # dlt begins anew, and must not believe that it did so before
+        with _client(pipeline) as client:
+            table = client.sql_client.make_qualified_table_name(VERSION_TABLE_NAME)
+            sql = f"DELETE FROM {table} WHERE schema_name = %s"
+            client.sql_client.execute_sql(sql, SOURCE_NAME)
+        return
+    tables = pipeline.schemas[SOURCE_NAME].tables
+    for table, _, column in (name.partition(".") for name in stored.lacking):
+        if table in RESOURCES and column:
+            tables[table]["columns"].pop(column, None)
+        elif table in RESOURCES:
+            tables.pop(table, None)
+
+
+def make_stored(pipeline: Pipeline) -> None:
+    """Makes the tables and columns of the pipeline's schema that are not there.
+
+    dlt does so when its schema is new to the warehouse; this looks at the tables themselves.
+    """
+    with _client(pipeline) as client:
+        client.initialize_storage()
+        client.update_stored_schema(force=True)
+
+
+def refuse_changed_keys(
+    stored: StoredTables, resources: Iterable[Resource], dataset_name: str
+) -> None:
+    """Refuses tables whose rows cannot be told apart.
+
+    Raises:
+        WarehouseError: A column of a key is not there, or has another type; the message says what
+            to do.
+    """
+    for resource in resources:
+        there = stored.columns.get(resource.name)
+        if there is None:
+            continue
+        types = {column.name: column.type for column in resource.table_columns}
+        wrong = {
+            name: "is not there" for name in (*resource.key, *DLT_COLUMNS) if name not in there
+        }
+        for name in resource.key:
+            if name in there and there[name].type != types[name]:
+                wrong[name] = f"has the type {there[name].type}, not {types[name]}"
+        for name, what in wrong.items():  # the first is enough to know what to do
+            raise WarehouseError(
+                f"the column {resource.name}.{name} {what}: put it back, or drop the table"
+                f" {dataset_name}.{resource.name}, which the next sync makes anew"
+            )
+
+
+def _client(pipeline: Pipeline) -> SqlJobClientBase:
+    names = [SOURCE_NAME] if SOURCE_NAME in pipeline.schemas else []
+    client = pipeline.destination_client(*names)
+    assert isinstance(client, SqlJobClientBase)
+    return client
+
+
+def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
+    """What the newest version of dlt's schema says of each table that it has made."""
+    stored: StorageSchemaInfo | None = client.get_stored_schema(SOURCE_NAME)
+    if stored is None:
+        return {}
+    schema = Schema.from_dict(json.loads(stored.schema))
+    return {name: schema.get_table_columns(name) for name in schema.tables}
+
+
+def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
+    exact = _EXACT.get(pipeline.destination.destination_type)
+    if exact is None:
+        tables = client.get_storage_tables([*RESOURCES, *_DLT_TABLES])
+        return {table: dict.fromkeys(columns) for table, columns in tables if columns}
+    found: Columns = {}
+    rows = client.sql_client.execute_sql(_COLUMNS_SQL, client.sql_client.dataset_name)
+    for table, column, type_ in rows or []:
+        found.setdefault(table, {})[column] = exact.get(type_, type_)
+    return found
+
+
+def _stored_columns(
+    resource: Resource, there: Mapping[str, str | None], remembered: TTableSchemaColumns
+) -> dict[str, StoredColumn]:
+    declared = {column.name: column.type for column in resource.table_columns}
+    found = {}
+    for name, type_ in there.items():
+        hints: Mapping[str, Any] = remembered.get(name, {})
+        found[name] = StoredColumn(
+            type_ or hints.get("data_type") or declared.get(name, "text"),
+            hints.get(FIELD_HINT),
+            bool(hints.get("variant")),
+        )
+    return found
+
+
+def _lacking(remembered: Mapping[str, TTableSchemaColumns], there: Columns) -> Iterator[str]:
+    for table in (*RESOURCES, *_DLT_TABLES):
+        columns = remembered.get(table, {})
+        if columns and table not in there:
+            yield table
+        elif columns:
+            yield from (f"{table}.{name}" for name in columns if name not in there[table])
+
+
+def _forget_versions(client: SqlJobClientBase) -> None:
+    table = client.sql_client.make_qualified_table_name(client.schema.version_table_name)
+    client.sql_client.execute_sql(f"DELETE FROM {table} WHERE schema_name = %s", SOURCE_NAME)
