@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class AnalyticsError(Exception):
@@ -36,7 +37,7 @@ class AlertError(AnalyticsError):
 
 
 class DiskFullError(AnalyticsError):
-    """There is no room for a run's temporary files."""
+    """There is no room for a run's temporary files, or no more of them can be open."""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -46,15 +47,33 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def raise_if_disk_full(error: BaseException) -> None:
-    """Turns an error that comes from a full disk into one that says what to do.
+@contextmanager
+def telling_what_is_full() -> Iterator[None]:
+    """Turns errors of the operating system that come of a limit into one that says what to do.
 
     Raises:
-        DiskFullError: The operating system had no room for a file.
+        DiskFullError: As `raise_if_disk_full` has it.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise_if_disk_full(error)
+        raise
+
+
+def raise_if_disk_full(error: BaseException) -> None:
+    """Turns an error that comes of what the system has no more of into one that says what to do.
+
+    Raises:
+        DiskFullError: The operating system had no room for a file, or could open no more of them.
     """
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
             raise DiskFullError(
                 f"no space left in {tempfile.gettempdir()}: free some, or set TMPDIR to a folder"
                 " with more"
+            ) from error
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            raise DiskFullError(
+                "too many open files: allow more (`ulimit -n 1024`), or set EXTRACT__WORKERS lower"
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,12 @@ import analytics_assets
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+SETUP_SECONDS = 60.0
+"""Longest wait for another process that sets up Dagster's records, which takes a second or two."""
+
+# of a folder named so, Dagster would not find its dagster.yaml, or SQLite its files
+_UNFIT: Final = re.compile(r"[?*\[]|%[0-9A-Fa-f]{2}")
+_SQLITE_HEADER: Final = b"SQLite format 3\0"
 # Dagster's, and ours upon it: both make their files in the home when they are opened
 _SQLITE_STORAGES: Final = ("DagsterSqliteStorage", "SqliteStorage")
 
@@ -24,10 +31,15 @@ def ensure_dagster_home() -> Path:
     """DAGSTER_HOME, or else the checkout that this package lies in.
 
     Raises:
-        click.ClickException: Neither holds a dagster.yaml.
+        click.ClickException: Neither holds a dagster.yaml, or its path will not do.
     """
     checkout = Path(analytics_assets.__file__).resolve().parent.parent
     home = Path(os.environ.get("DAGSTER_HOME") or checkout).absolute()
+    if _UNFIT.search(str(home)):
+        raise click.ClickException(
+            f"Dagster cannot keep its records in {home}: set DAGSTER_HOME to a folder whose path"
+            " has no ?, *, [ or %20"
+        )
     if not (home / "dagster.yaml").is_file():
         raise click.ClickException(
             f"no dagster.yaml in {home}: set DAGSTER_HOME to a folder that holds a copy of it"
@@ -41,17 +53,25 @@ def dagster_instance() -> Iterator[DagsterInstance]:
     """Dagster's records in its home.
 
     Raises:
-        click.ClickException: There is no home.
+        click.ClickException: There is no home, or its records cannot be opened, read or written.
     """
     home = ensure_dagster_home()
     from dagster import DagsterInstance
-    from filelock import FileLock
+    from sqlalchemy.exc import SQLAlchemyError
 
-    # Two processes that find an empty home would both set up Dagster's SQLite files, and one fail.
-    with FileLock(home / ".setup.lock"):
-        instance = DagsterInstance.get()
+    try:
+        with _set_up_alone(home):
+            instance = DagsterInstance.get()
+            _read_something(instance)
+    except click.ClickException:
+        raise
+    except Exception as error:
+        raise _unusable(home, error) from None
     with instance:
-        yield instance
+        try:
+            yield instance
+        except SQLAlchemyError as error:  # of Dagster: the warehouse has its own errors
+            raise _unusable(home, error) from None
 
 
 def probe_dagster_home() -> str:
@@ -73,13 +93,66 @@ def probe_dagster_home() -> str:
         if in_sqlite and not (home / "history" / "runs.db").exists():
             return f"{home}, in which nothing is recorded yet"
         with DagsterInstance.from_ref(reference) as instance:
+            _read_something(instance)
+            for lazily_made in ("run_launcher", "run_coordinator"):
+                getattr(instance, lazily_made)
             return f"{home}, {instance.get_runs_count()} runs recorded"
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot write in {home} ({error.strerror}): set DAGSTER_HOME to a folder that can be"
-        ) from None
     except Exception as error:
-        cause = " ".join(str(error).split())
+        raise _unusable(home, error) from None
+
+
+@contextmanager
+def _set_up_alone(home: Path) -> Iterator[None]:
+    """Two processes that find an empty home would both set up Dagster's files, and one fail."""
+    from filelock import FileLock, Timeout
+
+    lock, holder = FileLock(home / ".setup.lock"), home / ".setup.writer"
+    try:
+        lock.acquire(timeout=SETUP_SECONDS)
+    except Timeout:
+        # not the lock file: to look at it is to empty it
+        who = holder.read_text() if holder.is_file() else "another process"
         raise click.ClickException(
-            f"Dagster cannot open its records: {cause}: check dagster.yaml in {home}"
+            f"{who} has held {lock.lock_file} for {SETUP_SECONDS:g} s: check if it hangs, end it"
+            " and run again"
         ) from None
+    try:
+        holder.write_text(f"process {os.getpid()}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read_something(instance: DagsterInstance) -> None:
+    instance.get_runs_count()
+    instance.get_dynamic_partitions("accounts")
+
+
+def _unusable(home: Path, error: Exception) -> click.ClickException:
+    """The error of records that cannot be used, on one line, without the values of dagster.yaml."""
+    if isinstance(error, OSError):
+        return click.ClickException(
+            f"cannot write in {home} ({error.strerror}): set DAGSTER_HOME to a folder that can be"
+        )
+    broken = [path for path in home.rglob("*.db") if not _is_sqlite(path)]
+    if broken:
+        return click.ClickException(
+            f"Dagster cannot open its records, because {broken[0]} is no SQLite file: set it right,"
+            " or move it away (one that is missing is made anew)"
+        )
+    said = str(getattr(error, "orig", None) or error) or type(error).__name__
+    # Dagster goes on with all that could stand there, and with what does
+    cause = " ".join(
+        re.split(r"Expected: |Stack Trace:", said.rpartition("Error 1: ")[2])[0].split()
+    )
+    cause = re.sub(r"of original value .* failed: [\w.]*:", "cannot be used:", cause)
+    cause = re.sub(r'Value ".*" of type', "A value of type", cause).rstrip(" .:")
+    return click.ClickException(
+        f"Dagster cannot open its records: {cause}: check dagster.yaml in {home}"
+    )
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE_HEADER)) in (_SQLITE_HEADER, b"")

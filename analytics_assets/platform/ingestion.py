@@ -16,7 +16,7 @@ from dlt import Pipeline
 
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import AccountRead, Reader
-from analytics_assets.errors import AnalyticsError
+from analytics_assets.errors import AnalyticsError, telling_what_is_full
 from analytics_assets.platform.progress import Progress
 from analytics_assets.platform.translator import translator
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
@@ -142,7 +142,7 @@ def ingestion(progress: Progress) -> Iterator[Ingestion]:
     """Prepares a run by its settings, and turns errors made for users into Dagster's failures."""
     try:
         settings = api_settings()
-        with _rarely_collecting(), working_folder() as folder:
+        with telling_what_is_full(), _rarely_collecting(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(settings), settings.base_url, folder / "read")
             yield Ingestion(reader, progress, platform_settings(), folder)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import stat
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final
 
 import dlt
 from dlt import Pipeline
+from dlt.common.warnings import DltDeprecationWarning
+from dlt.load import load as load_module
 from filelock import FileLock, Timeout
 
+from analytics_assets.errors import SettingsError, raise_if_disk_full
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
 
@@ -25,6 +30,8 @@ _PREFIX: Final = "analytics-assets-"
 _FILES: Final = "files"
 _LOCK: Final = "in-use.lock"
 _MARK: Final = "analytics-assets.mark"
+# what dlt and the drivers do not escape in the paths that they write into statements
+_UNFIT: Final = re.compile("['%]")
 
 
 @contextmanager
@@ -32,21 +39,36 @@ def working_folder() -> Iterator[Path]:
     """A folder for one run's files. dlt's runs break each other where they share one.
 
     A run that was killed leaves its folder; the next run removes it.
+
+    Raises:
+        SettingsError: TMPDIR leads to no folder that will do.
+        DiskFullError: It has no room.
     """
-    _sweep()
-    folder = Path(mkdtemp(prefix=_PREFIX))
-    try:
-        with FileLock(folder / _LOCK):
+    place = Path(gettempdir())
+    if _UNFIT.search(str(place)):
+        raise SettingsError(
+            f"dlt cannot load from {place}, whose path holds a ' or a %: set TMPDIR to a"
+            " folder without"
+        )
+    _sweep(place)
+    with ExitStack() as stack:
+        try:
+            folder = Path(mkdtemp(prefix=_PREFIX))
+            stack.callback(_remove, folder)
+            stack.enter_context(FileLock(folder / _LOCK))
             (folder / _FILES).mkdir()
             # last: a folder that has its mark is in use, or its run is dead
             (folder / _MARK).write_text(_mark_of(folder))
-            yield folder / _FILES
-    finally:
-        _remove(folder)
+        except OSError as error:
+            raise_if_disk_full(error)
+            raise SettingsError(
+                f"cannot write in {place} ({error.strerror}): set TMPDIR to a folder that can be"
+            ) from None
+        yield folder / _FILES
 
 
-def _sweep() -> None:
-    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+def _sweep(place: Path) -> None:
+    for folder in place.glob(f"{_PREFIX}*"):
         try:
             if _is_ours(folder):
                 with FileLock(folder / _LOCK, blocking=False):
@@ -97,19 +119,27 @@ def make_pipeline(settings: PlatformSettings, folder: Path) -> Pipeline:
 
 _NO_NEWS = (
     "several column hints were different",  # a json column arrives as Arrow text, as it should
+    "Due to normalization dataset name got changed",
     "was not found in the destination",  # someone has dropped dlt's own tables: they are made anew
 )
 
 
 class _KnownWarnings(logging.Filter):
-    """Keeps back warnings that are no news."""
+    """Keeps back what is no news, and what our own error says in one line.
+
+    With `runtime.log_level` at INFO or below, everything that dlt logs of a failed load is there.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        return not any(text in message for text in _NO_NEWS)
+        if logging.getLogger("dlt").isEnabledFor(logging.INFO):
+            return True
+        is_of_a_job = record.pathname == load_module.__file__
+        return not is_of_a_job and not any(text in record.getMessage() for text in _NO_NEWS)
 
 
 def _quieten_dlt() -> None:
     logger = logging.getLogger("dlt")
     if not any(isinstance(known, _KnownWarnings) for known in logger.filters):
         logger.addFilter(_KnownWarnings())
+    # dagster-dlt's use of dlt
+    warnings.filterwarnings("ignore", "drop_pending_packages", DltDeprecationWarning)

@@ -32,7 +32,8 @@ def probe_warehouse(settings: PlatformSettings) -> str:
     """
     make_destination(settings)
     file = duckdb_file(settings)
-    return _probe_database(settings) if file is None else _probe_file(file)
+    with working_folder() as folder:
+        return _probe_database(settings, folder) if file is None else _probe_file(file)
 
 
 def _probe_file(file: Path) -> str:
@@ -57,22 +58,21 @@ def _probe_file(file: Path) -> str:
     return f"{file} can be written"
 
 
-def _probe_database(settings: PlatformSettings) -> str:
-    with working_folder() as folder:
-        try:
-            pipeline = make_pipeline(settings, folder)
-            with pipeline.sql_client() as client:
-                if is_postgres(pipeline):
-                    refuse_other_encodings(client, pipeline.destination.destination_name)
-                return f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
-        except AnalyticsError:
-            raise
-        except ConfigFieldMissingException as error:
-            cause = f"has no {' and no '.join(error.fields)}"
-        except Exception as error:
-            *_, first = causes(error)
-            text = _first_line(redacted(str(first), settings)) or type(first).__name__
-            cause = f"cannot be reached or written: {text}"
+def _probe_database(settings: PlatformSettings, folder: Path) -> str:
+    try:
+        pipeline = make_pipeline(settings, folder)
+        with pipeline.sql_client() as client:
+            if is_postgres(pipeline):
+                refuse_other_encodings(client, pipeline.destination.destination_name)
+            return f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
+    except AnalyticsError:
+        raise
+    except ConfigFieldMissingException as error:
+        cause = f"has no {' and no '.join(error.fields)}"
+    except Exception as error:
+        *_, first = causes(error)
+        text = _first_line(redacted(str(first), settings)) or type(first).__name__
+        cause = f"cannot be reached or written: {text}"
     raise WarehouseError(
         f"{settings.destination} {cause}: check section [destination.{settings.destination}] of"
         " the settings"
