@@ -107,7 +107,7 @@ class NumberedPages(BasePaginator):
         """
         page: list[Row] = [] if data is None else data
         total = _announced_total(response)
-        if total is None and self._readings > 1:
+        if total is None and self._pages is None and self._readings > 1:
             total = 0  # it was announced before that there are pages
         if self._pages is None and self._is_whole(page, total):
             self._has_next_page = False
@@ -216,11 +216,9 @@ class NumberedPages(BasePaginator):
 
     def _note_smaller_pages(self, pages: _Pages, page: Sequence[Row], total: int | None) -> None:
         """Notes the page size that the API really has, in case the rows do not all come."""
-        if not page:
-            return
-        if pages.number > 1 and len(pages.last) < pages.size:
-            self._page_size = len(pages.last)
-        elif pages.number == 1 and len(page) < pages.size and total is not None:
+        is_second = pages.number == 1 and 0 < len(page) < pages.size
+        # without a total of its own, it may just be the last page of a list that has moved
+        if is_second and (total is not None or self._readings > 1):
             self._page_size = len(page)
 
     def _read_again(self, line: str, seen: str) -> None:
