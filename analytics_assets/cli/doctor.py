@@ -16,17 +16,18 @@ import click
 
 from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.cli.accounts import complete_account, no_such_account
-from analytics_assets.cli.home import probe_dagster_home
+from analytics_assets.cli.home import has_records, probe_dagster_home
 from analytics_assets.errors import AnalyticsError
 
 if TYPE_CHECKING:
     from analytics_assets.api.probe import Answer
+    from analytics_assets.settings import PlatformSettings
 
 _PACKAGES: Final = ("analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb")
 # how our errors end: what happened, then what to do
 _ADVICE: Final = re.compile(r"(?P<detail>.+)[:;] (?P<advice>(check|set|close|free|run) .+)")
 _ENDPOINTS: Final = tuple(f"endpoint {name}" for name in ACCOUNT_RESOURCES)
-_WAREHOUSE_CHECKS: Final = ("warehouse", "tables")
+_WAREHOUSE_CHECKS: Final = ("warehouse", "tables", "loads on record")
 _API_CHECKS: Final = ("token", "account list", *_ENDPOINTS, "quota headers")
 _WHAT_TO_DO: Final = (
     ((401, 403), "have the API's owner permit the client to read it"),
@@ -100,7 +101,7 @@ def _checks(account: str | None) -> Iterator[Check]:
         yield from _skipped("settings", *_API_CHECKS, *_WAREHOUSE_CHECKS)
     else:
         yield from _api(account)
-        yield from _warehouse()
+        yield from _warehouse(home)
     yield home
     versions = (f"{name} {version(name)}" for name in _PACKAGES)
     yield Check("versions", True, ", ".join([f"python {platform.python_version()}", *versions]))
@@ -217,7 +218,7 @@ def _skipped(reason: str, *names: str) -> Iterator[Check]:
         yield Check(name, None, f"needs {reason}")
 
 
-def _warehouse() -> Iterator[Check]:
+def _warehouse(home: Check) -> Iterator[Check]:
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.inspection import inspect_tables
     from analytics_assets.warehouse.probe import probe_warehouse
@@ -229,7 +230,22 @@ def _warehouse() -> Iterator[Check]:
         yield from _skipped("platform settings", *_WAREHOUSE_CHECKS)
         return
     yield (warehouse_check := _try("warehouse", partial(probe_warehouse, settings)))
-    if warehouse_check.ok:
-        yield _try("tables", partial(inspect_tables, settings))
+    if not warehouse_check.ok:
+        yield from _skipped("warehouse", *_WAREHOUSE_CHECKS[1:])
+        return
+    yield _try("tables", partial(inspect_tables, settings))
+    if home.ok:
+        yield _try("loads on record", partial(_recorded_loads, settings))
     else:
-        yield from _skipped("warehouse", "tables")
+        yield from _skipped("dagster home", "loads on record")
+
+
+def _recorded_loads(settings: PlatformSettings) -> str:
+    from dagster import DagsterInstance
+
+    from analytics_assets.platform.presence import compare
+
+    if not has_records():
+        return "nothing is recorded yet"
+    with DagsterInstance.get() as instance:
+        return compare(instance, settings)

@@ -87,18 +87,29 @@ def probe_dagster_home() -> str:
     try:
         with TemporaryFile(dir=home) as probe:
             probe.write(b"x")
-        reference = InstanceRef.from_dir(str(home))
-        storage = reference.storage_data
-        in_sqlite = storage is not None and storage.class_name in _SQLITE_STORAGES
-        if in_sqlite and not (home / "history" / "runs.db").exists():
+        if not has_records():
             return f"{home}, in which nothing is recorded yet"
-        with DagsterInstance.from_ref(reference) as instance:
+        with DagsterInstance.from_ref(InstanceRef.from_dir(str(home))) as instance:
             _read_something(instance)
             for lazily_made in ("run_launcher", "run_coordinator"):
                 getattr(instance, lazily_made)
             return f"{home}, {instance.get_runs_count()} runs recorded"
     except Exception as error:
         raise _unusable(home, error) from None
+
+
+def has_records() -> bool:
+    """Whether anything is recorded in the home; to open records in SQLite would make their files.
+
+    Raises:
+        click.ClickException: There is no home.
+    """
+    home = ensure_dagster_home()
+    from dagster._core.instance.ref import InstanceRef
+
+    storage = InstanceRef.from_dir(str(home)).storage_data
+    in_sqlite = storage is not None and storage.class_name in _SQLITE_STORAGES
+    return not in_sqlite or (home / "history" / "runs.db").exists()
 
 
 @contextmanager

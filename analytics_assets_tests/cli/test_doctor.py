@@ -23,6 +23,7 @@ from analytics_assets_tests.tables import query
 SECRET = "a-secret-that-must-not-show"
 ENDPOINTS = [f"endpoint {name}" for name in ACCOUNT_RESOURCES]
 API_CHECKS = ["token", "account list", *ENDPOINTS, "quota headers"]
+WAREHOUSE_CHECKS = ["warehouse", "tables", "loads on record"]
 CHILDREN = [name for name, resource in ACCOUNT_RESOURCES.items() if resource.has_parent_rows]
 Checks = dict[str, dict]
 
@@ -179,7 +180,7 @@ def test_a_file_of_settings_that_is_broken(commands, home):
     checks = {check["name"]: check for check in json.loads(result.stdout)}
     assert checks["settings"]["detail"] == "secrets.toml is not TOML (line 2)"
     assert ".dlt/secrets.toml" in checks["settings"]["advice"]
-    assert skipped(checks) == [*API_CHECKS, "warehouse", "tables"]
+    assert skipped(checks) == [*API_CHECKS, *WAREHOUSE_CHECKS]
     assert checks["dagster home"]["ok"]
 
     synced = commands.analytics_assets("sync")
@@ -434,7 +435,7 @@ def test_a_file_that_is_no_warehouse(home, doctor):
     [
         ({"ANALYTICS__DESTINATION": "nowhere"}, "dlt has no destination 'nowhere'"),
         ({"ANALYTICS__DATASET_NAME": "warehouse"}, "DuckDB cannot tell a file warehouse.duckdb"),
-        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem has no bucket_url"),
+        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem cannot replace a table's rows"),
     ],
 )
 def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str):
@@ -456,7 +457,7 @@ def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str
 def test_unusable_settings_of_the_platform(doctor, monkeypatch, name: str, advice: str):
     monkeypatch.setenv(name, SECRET)
     checks = doctor()
-    assert (failed(checks), skipped(checks)) == (["platform settings"], ["warehouse", "tables"])
+    assert (failed(checks), skipped(checks)) == (["platform settings"], WAREHOUSE_CHECKS)
     assert checks["platform settings"]["advice"].startswith(advice)
 
 

@@ -43,9 +43,9 @@ CHANGED = {
 }
 
 
-def tables_check() -> dict[str, Any]:
+def doctor(name: str) -> dict[str, Any]:
     checks = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).stdout)
-    found: dict[str, Any] = next(check for check in checks if check["name"] == "tables")
+    found: dict[str, Any] = next(check for check in checks if check["name"] == name)
     return found
 
 
@@ -57,11 +57,25 @@ def test_the_doctor_names_what_is_not_as_declared(
     load(home, {"a": [{"id": 1, "status": "x"}]})
     change(home, statement)
     for _ in range(2):  # it changes nothing
-        check = tables_check()
+        check = doctor("tables")
         assert check["ok"] is ok
         assert detail in str(check["detail"])
         assert check["advice"] == advice
 
 
+@both_warehouses
+def test_the_doctor_names_accounts_whose_rows_are_gone(home: Path, sync):
+    assert doctor("loads on record")["detail"] == "no account is on record as loaded"
+    assert sync("--resource", "campaigns").exit_code == 0
+    assert doctor("loads on record")["ok"] is True
+    change(home, "DROP TABLE analytics.campaigns")
+    check = doctor("loads on record")
+    assert check["ok"] is False
+    assert "it lacks rows of 12 of them" in str(check["detail"])
+    assert "run `analytics-assets sync`" in str(check["advice"])
+    assert sync("--resource", "campaigns").exit_code == 0
+    assert doctor("loads on record")["ok"] is True
+
+
 def test_without_a_warehouse(home: Path):
-    assert tables_check() == {"name": "tables", "ok": True, "detail": "none yet", "advice": ""}
+    assert doctor("tables") == {"name": "tables", "ok": True, "detail": "none yet", "advice": ""}
