@@ -432,7 +432,8 @@ def test_a_file_that_is_no_warehouse(home, doctor):
         ({"ANALYTICS__DESTINATION": "nowhere"}, "dlt has no destination 'nowhere'"),
         ({"ANALYTICS__DATASET_NAME": "warehouse"}, "DuckDB cannot tell a file warehouse.duckdb"),
         ({"ANALYTICS__LOCK_TIMEOUT": "long"}, "a setting in section [analytics] cannot be used"),
-        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem has no bucket_url"),
+        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem cannot replace a table's rows"),
+        ({"ANALYTICS__DESTINATION": "redshift"}, "redshift has no "),
     ],
 )
 def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str):
