@@ -436,6 +436,7 @@ def test_a_file_that_is_no_warehouse(home, doctor):
         ({"ANALYTICS__DESTINATION": "nowhere"}, "dlt has no destination 'nowhere'"),
         ({"ANALYTICS__DATASET_NAME": "warehouse"}, "DuckDB cannot tell a file warehouse.duckdb"),
         ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem cannot replace a table's rows"),
+        ({"ANALYTICS__DESTINATION": "redshift"}, "redshift has no "),
     ],
 )
 def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str):

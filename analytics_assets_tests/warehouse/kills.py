@@ -43,8 +43,9 @@ _HEAD = """\
 # Killed syncs
 
 Each row sums up syncs that were killed (SIGKILL) while they loaded 3 accounts, whose rows had all
-changed. Then each account's rows in each of the 7 tables were compared with what the API had served
-before and serves now, value by value, and the next sync with all that the API serves.
+changed, but for the list of accounts, which counts as new. Then each account's rows in each of the
+7 tables were compared with what the API had served before and serves now, value by value; and after
+the next sync, with what it serves.
 Made by `analytics_assets_tests/warehouse/kills.py`.
 
 | warehouse | killed | kills | accounts' tables | wholly old | wholly new | else | healed |
