@@ -192,7 +192,9 @@ def test_few_open_files(home: Path, tmp_path: Path):
 def test_a_load_that_fails_says_so_once(home: Path, commands: Commands):
     assert commands.analytics_assets("sync").stderr == ""
     with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
-        connection.execute("ALTER TABLE analytics.campaigns ALTER COLUMN name TYPE INTEGER USING 1")
+        connection.execute("ALTER TABLE analytics.campaigns ADD COLUMN note INTEGER")
+        connection.execute("UPDATE analytics.campaigns SET note = 1")
+        connection.execute("ALTER TABLE analytics.campaigns ALTER COLUMN note SET NOT NULL")
     result = commands.analytics_assets("sync")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
     assert result.stderr.startswith("Error: ")
