@@ -49,11 +49,13 @@ class StoredColumn:
         type: dlt's name of its type, or the database's own where no value of ours goes into it.
         field: The API's field that it was made for, if that is on record.
         variant: Whether it is for values that another column cannot hold.
+        known: Whether dlt knows it. Somebody's own column is left to them.
     """
 
     type: str
     field: str | None = None
     variant: bool = False
+    known: bool = True
 
 
 @dataclass(slots=True)
@@ -65,23 +67,31 @@ class TableColumns:
         types: Type by column, of all columns that the table has or gets, but dlt's own.
         fields: Column by field, of the fields that the resource does not declare.
         variants: The columns for values that another column cannot hold: `cpc__v_text`.
+        others: The columns that are not ours, as long as no field has their name.
     """
 
     resource: Resource
     types: dict[str, str]
     fields: dict[str, str] = field(default_factory=dict)
     variants: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, resource: Resource, stored: Mapping[str, StoredColumn]) -> TableColumns:
         """The columns that the table has, and those declared that it lacks."""
         declared = {column.name: column.type for column in resource.table_columns}
-        others = {name: column for name, column in stored.items() if name not in declared}
+        undeclared = {
+            name: column
+            for name, column in stored.items()
+            if name not in declared and not _is_dlts(name)
+        }
+        types = declared | {name: stored[name].type for name in declared if name in stored}
         return cls(
             resource,
-            {**declared, **{name: column.type for name, column in stored.items() if _ours(name)}},
-            {column.field: name for name, column in others.items() if column.field is not None},
-            {name for name, column in others.items() if column.variant or _OF_VARIANTS in name},
+            types | {name: column.type for name, column in undeclared.items()},
+            {column.field: name for name, column in undeclared.items() if column.field is not None},
+            {name for name, column in undeclared.items() if column.variant or _OF_VARIANTS in name},
+            {name for name, column in undeclared.items() if not column.known},
         )
 
     @property
@@ -92,7 +102,7 @@ class TableColumns:
     @property
     def unknown(self) -> list[str]:
         """The columns for fields that the resource does not declare."""
-        names = self.types.keys() - self.declared.keys() - self.variants
+        names = self.types.keys() - self.declared.keys() - self.variants - self.others
         return [name for name in self.types if name in names]
 
     @property
@@ -106,8 +116,9 @@ class TableColumns:
 
     @property
     def filled(self) -> list[str]:
-        """The columns that a load fills: all but those of types that hold no value of ours."""
-        return [name for name, type_ in self.types.items() if type_ in ARROW_TYPES]
+        """The columns that a load fills: ours, but for types that hold no value of ours."""
+        ours = (name for name in self.types if name not in self.others)
+        return [name for name in ours if self.types[name] in ARROW_TYPES]
 
     def as_stored(self, column: str) -> StoredColumn:
         """A column as it is stored after a load."""
@@ -140,6 +151,7 @@ class TableColumns:
                     surplus |= not self._make_variant(column or "", type_)
         if surplus:
             self.types.setdefault(SURPLUS, "json")
+            self.others.discard(SURPLUS)
 
     def spread(self, table: pa.Table) -> pa.Table:
         """The table with each value in its column; only for tables that it was extended by."""
@@ -205,6 +217,7 @@ class TableColumns:
             # also one of which nobody knows what it was made for
             if column in self.types and column not in owned:
                 self.fields[name] = column
+                self.others.discard(column)
                 return column
         return None
 
@@ -215,6 +228,7 @@ class TableColumns:
                 return False
             self.types[variant] = type_
         self.variants.add(variant)
+        self.others.discard(variant)
         return True
 
 
@@ -227,8 +241,8 @@ def stored_otherwise(columns: Mapping[str, TableColumns]) -> list[str]:
     ]
 
 
-def _ours(column: str) -> bool:
-    return not column.startswith(_OF_DLT)
+def _is_dlts(column: str) -> bool:
+    return column.startswith(_OF_DLT)
 
 
 def _candidates(name: str) -> Collection[str]:
@@ -245,7 +259,7 @@ def _column_name(name: str) -> str:
         column = _NAMING.normalize_identifier(name)
     except ValueError:  # of nothing but white space
         return "unnamed"
-    return column if _ours(column) else column.lstrip("_")
+    return column.lstrip("_") if _is_dlts(column) else column
 
 
 def _variant(column: str, type_: ColumnType) -> str:

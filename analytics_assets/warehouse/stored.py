@@ -204,6 +204,7 @@ def _stored_columns(
             type_ or hints.get("data_type") or declared.get(name, "text"),
             hints.get(FIELD_HINT),
             bool(hints.get("variant")),
+            known=bool(hints),
         )
     return found
 

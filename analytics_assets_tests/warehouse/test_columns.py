@@ -91,6 +91,14 @@ def test_a_column_of_which_nobody_knows_what_it_was_made_for_goes_to_the_field_o
     assert columns.as_stored("fresh") == StoredColumn("bigint", "fresh")
 
 
+def test_somebodys_own_column_is_left_to_them_unless_a_field_has_its_name():
+    theirs = {name: StoredColumn("text", known=False) for name in ("note", "My Note", "checked")}
+    (stored,), columns = load([{"note": "from the API", "my note": "x"}], theirs)
+    assert stored == {"note": "from the API", "my_note": "x"}
+    assert {"note", "my_note"} <= set(columns.filled)
+    assert not {"My Note", "checked"} & {*columns.filled, *columns.unknown}
+
+
 def test_a_field_that_is_declared_later_leaves_the_column_to_the_declared_one():
     made_for_another = {"status": StoredColumn("text", "Status")}
     (stored,), columns = load([{"status": "of status", "Status": "of Status"}], made_for_another)

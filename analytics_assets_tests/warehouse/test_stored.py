@@ -139,6 +139,20 @@ def test_a_column_gets_its_declared_type_as_the_readme_says(home, monkeypatch):
     assert "score__v_double" not in types_of(home)
 
 
+@both_warehouses
+def test_somebodys_own_columns_are_left_to_them(home):
+    load(home, {"a": [{"id": 1, "event_name": "x"}]})
+    theirs = {"checked": "boolean DEFAULT true", "Note": "varchar DEFAULT 'none'"}
+    for name, type_ in theirs.items():
+        change(home, f'ALTER TABLE analytics.{RULES.name} ADD COLUMN "{name}" {type_}')
+        change(home, f'ALTER TABLE analytics.{RULES.name} ALTER COLUMN "{name}" SET NOT NULL')
+    for _ in range(2):
+        load(home, {"a": [{"id": 1, "event_name": "y"}, {"id": 2}]})
+        rows = kept(home)
+        assert rows[1] == {"event_name": "y", "checked": True, "Note": "none"}
+        assert rows[2] == {"checked": True, "Note": "none"}
+
+
 DROPPED = {
     "a table": "DROP TABLE analytics.{rules}",
     "a column": "ALTER TABLE analytics.{rules} DROP COLUMN event_name",
