@@ -17,8 +17,10 @@ from analytics_assets.warehouse.location import is_duckdb
 from analytics_assets.warehouse.redaction import FORM, credentials_name, redacted
 
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
-# the name that Python's database drivers have for it
+# the name that Python's database drivers have for it, and for some of what the server refuses
 _NO_CONNECTION: Final = "OperationalError"
+# SQLSTATEs of a connection that is lost begin so; where there was none, there is no SQLSTATE
+_CONNECTION_LOST: Final = "08"
 
 
 def explain(error: Exception, settings: PlatformSettings) -> str:
@@ -50,9 +52,12 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
     cause = " ".join(redacted(str(chain[-1]), settings).split()) or type(chain[-1]).__name__
     if is_duckdb(settings):
         return f"the warehouse could not be written: {cause}"
-    if type(chain[-1]).__name__ == _NO_CONNECTION:
+    state = getattr(chain[-1], "pgcode", None) or getattr(chain[-1], "sqlstate", None)
+    if type(chain[-1]).__name__ == _NO_CONNECTION and (state or _CONNECTION_LOST).startswith(
+        _CONNECTION_LOST
+    ):
         return f"no connection to the warehouse ({cause}): check {credentials}"
-    if getattr(chain[-1], "pgcode", None) == _INSUFFICIENT_PRIVILEGE:
+    if state == _INSUFFICIENT_PRIVILEGE:
         return (
             f"the warehouse refuses ({cause}): the role in {credentials} must own the schema"
             f" {settings.dataset_name} and be allowed to create others (GRANT CREATE ON DATABASE)"
