@@ -185,7 +185,10 @@ def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
     exact = _EXACT.get(pipeline.destination.destination_type)
     if exact is None:
         tables = client.get_storage_tables([*RESOURCES, *_DLT_TABLES])
-        return {table: dict.fromkeys(columns) for table, columns in tables if columns}
+        # some databases tell the names in capitals; ours have none
+        return {
+            table: {name.lower(): None for name in columns} for table, columns in tables if columns
+        }
     found: Columns = {}
     rows = client.sql_client.execute_sql(_COLUMNS_SQL, client.sql_client.dataset_name)
     for table, column, type_ in rows or []:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from analytics_assets.api.resources import RESOURCES
 from analytics_assets.api.schema import columns
 from analytics_assets.errors import WarehouseError
+from analytics_assets.warehouse import stored
 from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.tables import on_postgres, query, warehouse_table
 from analytics_assets_tests.warehouse.loading import RULES, load
@@ -238,5 +241,25 @@ def test_what_cannot_be_made_anew_is_named_with_the_way_out(home, statement: str
     assert tables
     for name in tables:
         change(home, f"DROP TABLE IF EXISTS analytics.{name}")
+    load(home, {"a": [{"id": 1, "event_name": "y"}]})
+    assert kept(home) == {1: {"event_name": "y"}}
+
+
+def test_a_destination_of_whose_types_nothing_is_known(home, monkeypatch):
+    """And which tells the names of columns in capitals, as Snowflake does."""
+    tell = DuckDbClient.get_storage_tables
+
+    def in_capitals(self: DuckDbClient, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        for table, there in tell(self, names):
+            yield table, {name.upper(): column for name, column in there.items()}
+
+    monkeypatch.setattr(stored, "_EXACT", {})
+    monkeypatch.setattr(DuckDbClient, "get_storage_tables", in_capitals)
+    load(home, {"a": [{"id": 1, "event_name": "x", "CTR": 1, "ctr": 2}], "b": [{"id": 1}]})
+    load(home, {"a": [{"id": 1, "event_name": 7, "CTR": 3, "ctr": 1.5}]})
+    row = kept(home)[1]
+    assert row.pop("event_name__v_bigint") == 7
+    assert sorted(row.values()) == [1.5, 3]
+    change(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN event_name")
     load(home, {"a": [{"id": 1, "event_name": "y"}]})
     assert kept(home) == {1: {"event_name": "y"}}
