@@ -67,8 +67,9 @@ def above(least: float, *, most: float) -> Allowed:
 
 def _is_url(value: str) -> bool:
     parts = urlsplit(value)
-    is_whole = parts.port != 0 and not any(map(str.isspace, value)) and value.isprintable()
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_whole
+    is_whole = parts.port != 0 and value == value.strip() and value.isprintable()
+    has_host = bool(parts.hostname) and " " not in parts.netloc  # a path may have spaces
+    return parts.scheme in ("http", "https") and has_host and is_whole
 
 
 def _fires(value: str) -> bool:
@@ -161,7 +162,7 @@ class PlatformSettings(BaseConfiguration):
     sensor_interval: Annotated[int, between(1, _DAY)] = 30
     account_retries: Annotated[int, between(0, 100)] = 3
     account_retry_wait: Annotated[float, between(0, _YEAR)] = 300.0
-    max_age_hours: Annotated[float, above(0, most=100_000)] = 36.0
+    max_age_hours: Annotated[float, between(0, 100_000)] = 36.0
     max_row_loss: Annotated[float, between(0, 1)] = 0.5
     alert_webhook_url: Annotated[TSecretStrValue | None, URL] = None
     ui_url: Annotated[str, URL] = "http://127.0.0.1:3000"

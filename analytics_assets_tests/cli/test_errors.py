@@ -54,8 +54,8 @@ SECRET = "a-secret-that-must-not-show"
             id="unknown destination",
         ),
         pytest.param(
-            {"ANALYTICS__DESTINATION": "filesystem"},
-            "missing setting, or a part of it: set DESTINATION__FILESYSTEM__BUCKET_URL in",
+            {"ANALYTICS__DESTINATION": "redshift"},
+            "missing setting, or a part of it: set DESTINATION__REDSHIFT__CREDENTIALS in",
             id="destination without its settings",
         ),
         pytest.param(

@@ -89,13 +89,15 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, points: l
             versions[name].append(by_account(served_table(api.data, name)))
         api.log.clear()
         process = start_sync(TMPDIR=str(temporary))
-        kills += kill_when(process, condition(home, api, point))
+        killed = kill_when(process, condition(home, api, point))
+        kills += killed
         for name in ACCOUNT_RESOURCES:
             for account, rows in by_account(warehouse_table(home, name)).items():
                 assert rows in [version.get(account) for version in versions[name]]
     assert kills >= len(points) / 2  # a late point may come too late on a quick machine
 
-    assert list(temporary.iterdir())  # what was killed could not clean up; the next run does
+    # what was killed could not clean up; the next run does
+    assert list(temporary.iterdir()) or not killed
     assert start_sync(TMPDIR=str(temporary)).wait(timeout=120) == 0
     assert_warehouse_equals_api(home, api.data)
     # a statement that dlt was about to move into its folder may stay: a small file of dlt's own

@@ -46,7 +46,7 @@ def test_no_secret_leaves_the_process(
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-@pytest.mark.parametrize("breakage", ["none", "another password", "a column is lost"])
+@pytest.mark.parametrize("breakage", ["none", "another password", "a key is lost"])
 def test_the_password_of_the_warehouse(
     home: Path, commands, postgres: PostgresServer, warehouse, tmp_path: Path, breakage: str
 ):
@@ -57,10 +57,10 @@ def test_the_password_of_the_warehouse(
     commands.environment = {"RUNTIME__LOG_LEVEL": "DEBUG", "TMPDIR": str(temporary)}
     if breakage == "another password":
         commands.environment["DESTINATION__POSTGRES__CREDENTIALS"] = url.replace(password, SECRET)
-    if breakage == "a column is lost":
+    if breakage == "a key is lost":
         assert commands.analytics_assets("sync").returncode == 0
         database = urlsplit(url).path.strip("/")
-        postgres.run("ALTER TABLE analytics.campaigns DROP COLUMN name", database=database)
+        postgres.run("ALTER TABLE analytics.campaigns DROP COLUMN id", database=database)
     result = commands.analytics_assets("sync")
     assert result.returncode == (breakage != "none"), result.stderr
     assert_nowhere((PASSWORD, password, SECRET), result, home, temporary)
