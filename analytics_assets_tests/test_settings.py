@@ -64,7 +64,7 @@ def problem(prefix: str) -> str:
         (f"{PLATFORM}SENSOR_INTERVAL", ("0", "-30", "0.5"), "a whole number from 1 to 86400"),
         (f"{PLATFORM}ACCOUNT_RETRIES", ("-1", "1e3"), "a whole number from 0 to 100"),
         (f"{PLATFORM}ACCOUNT_RETRY_WAIT", ("-300", "inf"), "a number from 0 to 31536000"),
-        (f"{PLATFORM}MAX_AGE_HOURS", ("0", "-36", "nan"), "a number greater than 0, up to 100000"),
+        (f"{PLATFORM}MAX_AGE_HOURS", ("-1", "-36", "nan"), "a number from 0 to 100000"),
         (f"{PLATFORM}MAX_ROW_LOSS", ("-0.1", "1.1", "50", "nan"), "a number from 0 to 1"),
     ],
 )
