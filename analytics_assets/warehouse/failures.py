@@ -17,6 +17,9 @@ from analytics_assets.warehouse.location import is_duckdb
 from analytics_assets.warehouse.redaction import FORM, credentials_name, redacted
 
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
+# SQLSTATEs of a statement that does not fit the tables begin so; DuckDB has errors of these names
+_DOES_NOT_FIT: Final = "42"
+_DOES_NOT_FIT_IN_DUCKDB: Final = ("BinderException", "CatalogException", "ConversionException")
 # the name that Python's database drivers have for it, and for some of what the server refuses
 _NO_CONNECTION: Final = "OperationalError"
 # SQLSTATEs of a connection that is lost begin so; where there was none, there is no SQLSTATE
@@ -63,6 +66,22 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
             f" {settings.dataset_name} and be allowed to create others (GRANT CREATE ON DATABASE)"
         )
     return f"the warehouse could not be written: {cause}"
+
+
+def tables_were_changed(error: Exception) -> bool:
+    """Whether the error is of a statement that does not fit the tables as they are."""
+    *_, first = causes(error)
+    state = _sqlstate(first) or ""
+    is_of_the_role = state == _INSUFFICIENT_PRIVILEGE
+    return (state.startswith(_DOES_NOT_FIT) and not is_of_the_role) or (
+        type(first).__name__ in _DOES_NOT_FIT_IN_DUCKDB
+    )
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    # of psycopg2, and of ADBC
+    state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+    return None if state is None else str(state)
 
 
 def first_cause(error: Exception) -> str:

@@ -18,14 +18,13 @@ from dlt.common.schema.typing import (
     VERSION_TABLE_NAME,
     TTableSchemaColumns,
 )
-from dlt.destinations.exceptions import DatabaseTerminalException
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.api.resources import RESOURCES
 from analytics_assets.api.schema import Resource
-from analytics_assets.errors import WarehouseError, causes
+from analytics_assets.errors import WarehouseError
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
-from analytics_assets.warehouse.failures import first_cause
+from analytics_assets.warehouse.failures import first_cause, tables_were_changed
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, SOURCE_NAME
 
 # By destination, the types of the database that hold the values of ours as they are. Others, such
@@ -91,7 +90,7 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
             remembered = _remembered(client)
             there = _there(pipeline, client)
     except Exception as error:
-        if not any(isinstance(cause, DatabaseTerminalException) for cause in causes(error)):
+        if not tables_were_changed(error):
             raise
         raise WarehouseError(
             f"dlt's own tables in {pipeline.dataset_name} cannot be read ({first_cause(error)}):"

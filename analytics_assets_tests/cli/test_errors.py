@@ -172,6 +172,26 @@ def test_a_role_that_may_not_create_schemas(commands, postgres: PostgresServer, 
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_role_that_may_not_read_the_tables(commands, sync, postgres: PostgresServer, warehouse):
+    assert sync("--resource", "accounts").exit_code == 0
+    url = urlsplit(warehouse["DESTINATION__POSTGRES__CREDENTIALS"])
+    database = url.path.strip("/")
+    postgres.run(f"CREATE ROLE stranger LOGIN PASSWORD '{SECRET}'")
+    try:
+        postgres.run(f"GRANT CREATE ON DATABASE {database} TO stranger")
+        commands.environment = {
+            "DESTINATION__POSTGRES__CREDENTIALS": (
+                f"postgresql://stranger:{SECRET}@127.0.0.1:{url.port}{url.path}"
+            )
+        }
+        result = commands.analytics_assets("sync")
+    finally:
+        postgres.run("DROP OWNED BY stranger", database=database)
+        postgres.run("DROP ROLE stranger")
+    _assert_one_clear_line(result, "must own the schema analytics and be allowed to create others")
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 def test_a_missing_driver(sync, monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
     result = sync()
