@@ -11,7 +11,7 @@ from requests import Request, Response
 
 from analytics_assets.api.answers import request_line
 from analytics_assets.api.keys import row_key
-from analytics_assets.api.schema import Column
+from analytics_assets.api.schema import ACCOUNT_ID, Column
 from analytics_assets.errors import ReadError
 
 Row = dict[str, Any]
@@ -157,7 +157,9 @@ class NumberedPages(BasePaginator):
         return len(set(keys)) == len(keys)
 
     def _keys(self, page: Sequence[Row]) -> list[Key | None]:
-        return [row_key(self._key, row) for row in page]
+        """The keys of rows. A network account's list may have one id for several accounts."""
+        keys = ((row_key(self._key, row), str(row.get(ACCOUNT_ID.name))) for row in page)
+        return [key and (*key, account_id) for key, account_id in keys]
 
     def _take(self, page: list[Row], total: int | None, line: str) -> bool:
         """Adds a page to those that came; whether the list is whole now.
@@ -204,7 +206,8 @@ class NumberedPages(BasePaginator):
             is_last = left == len(page) if total is not None else 0 <= left <= len(page)
             if not is_last or self._readings > 1:
                 self._page_size = len(page)
-        raise _MovedError(f"sends the row {', '.join(map(str, twice))} on two pages")
+        key = ", ".join(map(str, twice[: len(self._key)]))
+        raise _MovedError(f"sends the row {key} on two pages")
 
     def _is_same(
         self, last: Sequence[Row], page: Sequence[Row], keys: Sequence[Key | None]

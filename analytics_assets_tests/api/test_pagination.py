@@ -347,6 +347,14 @@ def test_a_row_twice_in_a_whole_list():
     assert collect(server) == rows
 
 
+def test_one_id_of_several_accounts_on_several_pages():
+    # a network account's list has the rows of its children
+    rows = [{"id": f"{place:03}", "account_id": name} for name in "abc" for place in range(7)]
+    server = Server(rows, size=5)
+    assert collect(server) == rows
+    assert len(server.asked) == 5
+
+
 def test_keys_of_other_json_types_are_the_same_key():
     rows: Rows = [{"id": 1}, {"id": "2"}, {"id": 2.0}, {"id": 3}]
     server = Server(rows, 2)
