@@ -31,6 +31,8 @@ from analytics_assets_tests.warehouse.test_atomic import killed_at, served, tabl
 
 RANDOM_KILLS = 40
 _KINDS = {
+    "the staging tables of before are dropped": r"DROP SCHEMA.*",
+    "staging tables are made": r'(CREATE .*"analytics_staging"|INSERT INTO .*_dlt_version).*',
     "what was staged before is deleted": r'DELETE FROM "analytics_staging".*',
     "rows are staged": r'INSERT INTO "analytics_staging".*',
     "a replacement begins": "BEGIN",
@@ -38,6 +40,7 @@ _KINDS = {
     "new rows are inserted": r'INSERT INTO "analytics"\."[a-z].*',
     "a replacement is committed": "COMMIT",
     "dlt notes that the load is done": r'INSERT INTO "analytics"\."_dlt_loads".*',
+    "another statement": r".*",
 }
 _HEAD = """\
 # Killed syncs
