@@ -106,8 +106,12 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
 
 
 def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
-    """The columns of each table that is there, with what is known of them."""
-    return {name: TableColumns.of(RESOURCES[name], stored.columns[name]) for name in stored.columns}
+    """The columns of each table that can be judged: one that has what each row has to have."""
+    return {
+        name: TableColumns.of(RESOURCES[name], there)
+        for name, there in stored.columns.items()
+        if all(c.nullable or c.name in there for c in RESOURCES[name].table_columns)
+    }
 
 
 def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:

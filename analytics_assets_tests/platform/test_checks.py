@@ -132,6 +132,22 @@ def test_what_happens_to_a_table_behind_our_back(
     assert failing(instance) == {}
 
 
+@pytest.mark.parametrize("column", ["campaigns.id", "campaign_items.campaign_id"])
+def test_a_table_that_cannot_be_judged_holds_up_no_other(
+    home, sync, api: SampleApi, instance, column: str
+):
+    assert sync().exit_code == 0
+    table, _, name = column.partition(".")
+    change(home, f"ALTER TABLE analytics.{table} DROP COLUMN {name}")
+    change(home, "UPDATE analytics.audiences SET _dlt_load_id = '1000000000.5'")
+    check_again(instance)
+    records = latest(instance)
+    assert records[AssetCheckKey(AssetKey("audiences"), "rows_are_recent")].status == FAILED
+    assert records[AssetCheckKey(AssetKey("audiences"), "key_is_unique")].status == SUCCEEDED
+    result = sync("--resource", "campaign_items")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_column_that_is_stored_otherwise(home, sync, api: SampleApi, instance):
     assert sync().exit_code == 0
     change(home, "ALTER TABLE analytics.campaigns ALTER COLUMN cpc TYPE float")
