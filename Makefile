@@ -35,7 +35,7 @@ test: install ## Run the tests; those in a browser skip themselves without Chrom
 # What does not depend on the release of Dagster is tested by `test` alone.
 test-embedded-elt: ## Run the tests on Dagster with dagster-embedded-elt and the release it pins
 	@$(INSTALL) .venv-embedded-elt requirements-embedded-elt.lock
-	@.venv-embedded-elt/bin/python -m pytest -n auto analytics_assets_tests/platform \
+	@.venv-embedded-elt/bin/python -m pytest -n auto analytics_assets_tests/orchestration analytics_assets_tests/dagster_backend \
 		analytics_assets_tests/cli -k "not (postgres or killed or model or daemon)" $(ARGS)
 
 lint: install ## Check style, types and the walls between the packages

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dagster as dg
 from dagster_dlt import DagsterDltResource
 
-from analytics_assets.platform.alerts import alert_sensors
-from analytics_assets.platform.assets import account_assets, accounts_asset
-from analytics_assets.platform.automation import schedules, sync_sensor
-from analytics_assets.platform.jobs import check, refresh_accounts, sync
-from analytics_assets.platform.progress import Progress
+from analytics_assets.orchestration.alerts import alert_sensors
+from analytics_assets.orchestration.assets import account_assets, accounts_asset
+from analytics_assets.orchestration.jobs import check, refresh_accounts, sync
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.schedules import schedules
+from analytics_assets.orchestration.sensors import sync_sensor
 from analytics_assets.settings import platform_settings
 
 

@@ -15,7 +15,7 @@ import duckdb
 import psycopg2
 import psycopg2.extras
 
-from analytics_assets.api.resources import RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleData
 
 Row = dict[str, Any]

@@ -13,15 +13,16 @@ from tempfile import TemporaryDirectory
 
 from dagster import DagsterInstance, DagsterRun
 
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.platform.celery_fleet import Fleet, broker, runs_over_accounts
+from analytics_assets_tests.dagster_backend.celery_fleet import Fleet, broker, runs_over_accounts
 from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer, running
 from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
 from benchmarks.workloads import LATENCY
 
 _LIMIT_SECONDS = 3600
 _POLL_SECONDS = 0.5
+_WORKER = b"analytics_assets.dagster_backend.celery_worker"
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,10 @@ def _until_all_ended(records: DagsterInstance, expected: int) -> Mapping[int, fl
 def _peak_mb(process: Path) -> float | None:
     """The most memory that a worker's process held so far, or None for other processes."""
     try:
-        if b"analytics_assets.platform.worker" not in (process / "cmdline").read_bytes():
+        if (
+            b"analytics_assets.dagster_backend.celery_worker"
+            not in (process / "cmdline").read_bytes()
+        ):
             return None
         status = (process / "status").read_text()
     except OSError:  # it has ended

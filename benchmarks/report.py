@@ -264,11 +264,12 @@ What paid, by processor time of the threads that do it:
 - One REST source serves all accounts, instead of one each: an eighth.
 - Reading threads keep to one core: a tenth on a quiet machine, up to a third on a busy one.
 - The garbage collector looks rarely during a run
-  ([ingestion.py](../analytics_assets/platform/ingestion.py)): a sixth of one that Dagster started.
+  ([ingestion.py](../analytics_assets/orchestration/ingestion.py)): a sixth of one that Dagster
+  started.
 - JSON is read by orjson: a twentieth. Long numbers, which it would round, are found without a
   regular expression: another fifteenth of the reading.
 - The destination's capabilities are worked out once for each load, and not 31 times: half a second.
 - A DuckDB file is opened once for each load, and not for each step of it: half a second.
 - Dagster's events are written in batches
-  ([batches.py](../analytics_assets/platform/batches.py)): 750 materialisations take 0.4 s,
+  ([batches.py](../analytics_assets/dagster_backend/batches.py)): 750 materialisations take 0.4 s,
   instead of 9 s in SQLite and 24 s in PostgreSQL."""

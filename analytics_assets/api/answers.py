@@ -14,9 +14,9 @@ from requests import Response
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, SSLError, Timeout
 from urllib3.exceptions import ReadTimeoutError
 
-from analytics_assets.api.arrow import json_text
-from analytics_assets.api.text import one_line
 from analytics_assets.errors import AnalyticsError, causes
+from analytics_assets.rows.arrow import json_text
+from analytics_assets.text import one_line
 
 # An answer with that many digits in a row may hold an integer of more than 64 bits, which orjson
 # rounds. To look for it with a regular expression takes a fifteenth of a request's time.

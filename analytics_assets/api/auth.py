@@ -15,10 +15,10 @@ from dlt.common.configuration import configspec
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
 from requests import PreparedRequest, Response
 
-from analytics_assets.api import statistics
+from analytics_assets.api import request_counts
 from analytics_assets.api.answers import said
-from analytics_assets.api.redaction import redact
 from analytics_assets.errors import CredentialsError, ReadError
+from analytics_assets.redaction import redact
 from analytics_assets.settings import API_SECTION, ApiSettings, public_url, setting_name
 
 # Renewed this many seconds early, so that a token does not expire on its way.
@@ -167,7 +167,7 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         return f". It says{told}" if told.startswith(": ") else ""
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
-        reading = statistics.current()
+        reading = request_counts.current()
         if not _is_refused(response) or reading.given_up:
             return response
         time.sleep(random.uniform(*_RENEWAL_WAIT))
@@ -181,7 +181,7 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         return response
 
     def _repeat(
-        self, response: Response, reading: statistics.RequestStatistics, **kwargs: Any
+        self, response: Response, reading: request_counts.RequestStatistics, **kwargs: Any
     ) -> Response:
         """The answer to the same request with another token: a fresh one, if there is no other."""
         refused = _token_of(response)

@@ -17,13 +17,13 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3.connectionpool import ConnectionPool
 
-from analytics_assets.api import statistics
+from analytics_assets.api import request_counts
 from analytics_assets.api.answers import InvalidAnswer, described, keep_answer
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
 from analytics_assets.api.pace import Pace, Paces
-from analytics_assets.api.resources import resource_of
 from analytics_assets.api.session import RETRIED_ERRORS, ApiSession
 from analytics_assets.api.transport import BoundedAdapter
+from analytics_assets.resources import resource_of
 from analytics_assets.settings import ApiSettings, extract_workers
 
 # a refusal that names no time
@@ -87,7 +87,7 @@ class ApiAdapter(BoundedAdapter):
             ReadError: The answer is too long.
             requests.RequestException: The request failed on its way, or took too long.
         """
-        reading = statistics.current()
+        reading = request_counts.current()
         attempt = _next_attempt(request)
         if attempt > 1:
             # workers that failed together do not come back together

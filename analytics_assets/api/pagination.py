@@ -10,9 +10,9 @@ from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
 from analytics_assets.api.answers import request_line
-from analytics_assets.api.keys import row_key
-from analytics_assets.api.schema import ACCOUNT_ID, Column
 from analytics_assets.errors import ReadError
+from analytics_assets.rows.keys import row_key
+from analytics_assets.schema import ACCOUNT_ID, Column
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]

@@ -16,15 +16,10 @@ import requests
 from dlt.extract import DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 
-from analytics_assets.api.arrow import EXTRAS, arrow_schema, to_arrow
 from analytics_assets.api.client import Client
 from analytics_assets.api.extraction import extract, one_core
-from analytics_assets.api.keys import key_value, row_key
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES
-from analytics_assets.api.schema import Resource
+from analytics_assets.api.request_counts import RequestStatistics, collecting
 from analytics_assets.api.source import Row, analytics_source, parent_id_field, path_part
-from analytics_assets.api.statistics import RequestStatistics, collecting
-from analytics_assets.api.text import one_line
 from analytics_assets.errors import (
     AnalyticsError,
     CredentialsError,
@@ -32,7 +27,12 @@ from analytics_assets.errors import (
     causes,
     raise_if_disk_full,
 )
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.rows.arrow import EXTRAS, arrow_schema, to_arrow
+from analytics_assets.rows.keys import key_value, row_key
+from analytics_assets.schema import Resource
 from analytics_assets.settings import API_SECTION, extract_workers, setting_name
+from analytics_assets.text import one_line
 
 # Accounts read side by side; each may use all workers, so that one large account alone is fast.
 _ACCOUNTS_AT_ONCE = 8

@@ -14,10 +14,10 @@ from dlt.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIC
 from jsonpath_ng.jsonpath import DatumInContext, Fields
 
 from analytics_assets.api.client import Client
-from analytics_assets.api.keys import list_key
 from analytics_assets.api.pagination import NumberedPages
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES
-from analytics_assets.api.schema import Resource
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.rows.keys import list_key
+from analytics_assets.schema import Resource
 
 
 class _Results(Fields):

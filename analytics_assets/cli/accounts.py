@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.api.text import one_line
 from analytics_assets.cli.home import dagster_instance
+from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -20,7 +20,7 @@ ACCOUNTS_SHOWN: Final = 40
 
 def complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The accounts that begin so, for the shell."""
-    from analytics_assets.platform.partitions import known_accounts
+    from analytics_assets.orchestration.partitions import known_accounts
 
     with dagster_instance() as instance:
         return [key for key in known_accounts(instance) if key.startswith(incomplete)]
@@ -32,7 +32,7 @@ def chosen_accounts(instance: dg.DagsterInstance, accounts: Sequence[str]) -> li
     Raises:
         click.ClickException: One is not listed.
     """
-    from analytics_assets.platform.partitions import known_accounts
+    from analytics_assets.orchestration.partitions import known_accounts
 
     known = known_accounts(instance)
     for account in accounts:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.cli.accounts import complete_account, no_such_account
 from analytics_assets.cli.home import has_records, probe_dagster_home
 from analytics_assets.errors import AnalyticsError
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 
 if TYPE_CHECKING:
-    from analytics_assets.api.probe import Answer
+    from analytics_assets.api.doctor import Answer
     from analytics_assets.settings import PlatformSettings
 
 _PACKAGES: Final = ("analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb")
@@ -134,7 +134,7 @@ def _settings() -> Iterator[Check]:
 
 
 def _api(account: str | None) -> Iterator[Check]:
-    from analytics_assets.api.probe import ask, probe_client, request_token
+    from analytics_assets.api.doctor import ask, probe_client, request_token
     from analytics_assets.settings import api_settings, public_url
 
     def get_settings() -> str:
@@ -220,8 +220,8 @@ def _skipped(reason: str, *names: str) -> Iterator[Check]:
 
 def _warehouse(home: Check) -> Iterator[Check]:
     from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.doctor import probe_warehouse
     from analytics_assets.warehouse.inspection import inspect_tables
-    from analytics_assets.warehouse.probe import probe_warehouse
 
     try:
         settings = platform_settings()
@@ -243,7 +243,7 @@ def _warehouse(home: Check) -> Iterator[Check]:
 def _recorded_loads(settings: PlatformSettings) -> str:
     from dagster import DagsterInstance
 
-    from analytics_assets.platform.presence import compare
+    from analytics_assets.orchestration.presence import compare
 
     if not has_records():
         return "nothing is recorded yet"

@@ -18,8 +18,8 @@ def forget(account: str, yes: bool) -> None:
     Without --yes nothing is removed: it says what would be.
     """
     ensure_dagster_home()
-    from analytics_assets.api.resources import ACCOUNT_RESOURCES
-    from analytics_assets.platform.records import record_forgotten
+    from analytics_assets.orchestration.run_records import record_forgotten
+    from analytics_assets.resources import ACCOUNT_RESOURCES
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.accounts import forget_account
     from analytics_assets.warehouse.audit import row_counts
@@ -65,7 +65,7 @@ def forget(account: str, yes: bool) -> None:
 
 
 def _refuse_listed(account: str) -> None:
-    from analytics_assets.platform.partitions import known_accounts
+    from analytics_assets.orchestration.partitions import known_accounts
 
     with dagster_instance() as instance:
         if account in known_accounts(instance):

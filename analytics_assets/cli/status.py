@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES, ACCOUNTS
-from analytics_assets.api.text import one_line
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, chosen_accounts, complete_account
 from analytics_assets.cli.home import dagster_instance
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
     import dagster as dg
     from rich.console import Console
     from rich.table import Table
 
-    from analytics_assets.platform.records import FailedAttempt, Load
+    from analytics_assets.orchestration.run_records import FailedAttempt, Load
 
 State = Literal["failed", "lost", "partly", "never", "ok"]
 
@@ -127,7 +127,7 @@ def status(accounts: tuple[str, ...], as_json: bool) -> None:
     Ends with exit code 0 whenever it could tell, whatever it tells.
     """
     with dagster_instance() as instance:
-        from analytics_assets.platform.records import (
+        from analytics_assets.orchestration.run_records import (
             failed_attempts,
             latest_loads,
             unfinished_runs,
@@ -167,7 +167,7 @@ def _lost(loads: Mapping[Key, Load]) -> tuple[set[Key], str | None]:
     if not loads:
         return set(), None
     from analytics_assets.errors import AnalyticsError
-    from analytics_assets.platform.presence import without_rows
+    from analytics_assets.orchestration.presence import without_rows
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.holdings import held_rows
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
 from analytics_assets.cli.imports import import_platform
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +55,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     import_platform()
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
     from analytics_assets.errors import AnalyticsError
-    from analytics_assets.platform.sharding import shards
+    from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     try:
@@ -81,7 +81,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
 def _list_accounts(
     instance: dg.DagsterInstance, progress: TerminalProgress, allow_empty: bool
 ) -> dg.ExecuteInProcessResult:
-    from analytics_assets.platform.assets import accounts_asset
+    from analytics_assets.orchestration.assets import accounts_asset
 
     config = {"allow_empty": allow_empty}
     ops = {accounts_asset.op.name: {"config": config}}
@@ -97,8 +97,8 @@ def _sync(
 ) -> dg.ExecuteInProcessResult:
     import dagster as dg
 
-    from analytics_assets.platform.assets import account_assets
-    from analytics_assets.platform.partitions import run_target
+    from analytics_assets.orchestration.assets import account_assets
+    from analytics_assets.orchestration.partitions import run_target
 
     target = run_target(instance, account_ids, account_assets.op.name, allow_empty=allow_empty)
     return _run(
@@ -121,8 +121,8 @@ def _run(
 ) -> dg.ExecuteInProcessResult:
     from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
+    from analytics_assets.dagster_backend.orphans import process_tags
     from analytics_assets.definitions import compose
-    from analytics_assets.platform.orphans import process_tags
 
     # the run's own log stays in Dagster's records; the terminal shows the progress
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -152,7 +152,7 @@ def _is_interrupt(event: dg.DagsterEvent) -> bool:
 
 def _cause(result: dg.ExecuteInProcessResult) -> str:
     """What the failed run says to people; an unexpected error says where its trace is."""
-    from analytics_assets.platform.records import failure_text
+    from analytics_assets.orchestration.run_records import failure_text
 
     for event in result.filter_events(lambda event: event.is_step_failure):
         data = event.step_failure_data

@@ -13,11 +13,11 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
-from analytics_assets.api.resources import ACCOUNTS
-from analytics_assets.api.text import one_line
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
-from analytics_assets.platform.progress import Progress
-from analytics_assets.platform.records import ROW_COUNTS
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.run_records import ROW_COUNTS
+from analytics_assets.resources import ACCOUNTS
+from analytics_assets.text import one_line
 
 
 class TerminalProgress(Progress):

@@ -7,9 +7,9 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any, NamedTuple
 
-from analytics_assets.api import resources as declared
-from analytics_assets.api.schema import Resource
+from analytics_assets import resources as declared
 from analytics_assets.sample_api.generator import Generator, Row
+from analytics_assets.schema import Resource
 
 ACCOUNTS = declared.ACCOUNTS.name
 

@@ -9,9 +9,9 @@ from itertools import count
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from analytics_assets.api.resources import ACCOUNTS
-from analytics_assets.api.schema import ColumnType, Resource
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.sample_api.values import Maker, awkward_values, maker
+from analytics_assets.schema import ColumnType, Resource
 
 Row = dict[str, Any]
 

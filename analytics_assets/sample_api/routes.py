@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from analytics_assets.api.schema import Resource
 from analytics_assets.sample_api.data import ListKey
+from analytics_assets.schema import Resource
 
 
 class Routes:

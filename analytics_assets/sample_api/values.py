@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from analytics_assets.api.schema import Column, ColumnType
+from analytics_assets.schema import Column, ColumnType
 
 Maker = Callable[[int], Any]
 """Turns a number, below 2**32 and as good as random, into a value."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from dlt import Pipeline
 
 from analytics_assets.api.reader import AccountRead, ResourceRead
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
-from analytics_assets.api.statistics import RequestStatistics
+from analytics_assets.api.request_counts import RequestStatistics
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.replacement import load_source

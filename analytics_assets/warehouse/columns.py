@@ -17,8 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from analytics_assets.api.arrow import ARROW_TYPES, EXTRAS, arrow_array, holds, value_type
-from analytics_assets.api.schema import ColumnType, Resource
+from analytics_assets.rows.arrow import ARROW_TYPES, EXTRAS, arrow_array, holds, value_type
+from analytics_assets.schema import ColumnType, Resource
 
 SURPLUS: Final = "surplus_fields"
 """The `json` column for fields that have no column: an object of field and value."""

@@ -29,6 +29,7 @@ from analytics_assets.errors import (
 )
 from analytics_assets.lookup import dagster_home
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
+from analytics_assets.warehouse.credentials import refuse_unencoded_password
 from analytics_assets.warehouse.failures import explain, first_cause
 from analytics_assets.warehouse.location import (
     DUCKDB_TYPE,
@@ -36,9 +37,8 @@ from analytics_assets.warehouse.location import (
     refuse_ambiguous_names,
     stored_name,
 )
-from analytics_assets.warehouse.locking import LOCK_TIMEOUT, turn_at
-from analytics_assets.warehouse.postgres import turn_of_accounts, turn_of_tables
-from analytics_assets.warehouse.redaction import refuse_unencoded_password
+from analytics_assets.warehouse.locks import LOCK_TIMEOUT, turn_at
+from analytics_assets.warehouse.postgres_locks import turn_of_accounts, turn_of_tables
 from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, drop, own_layout
 from analytics_assets.warehouse.transactions import replace_in_transactions
 

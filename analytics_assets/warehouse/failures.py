@@ -13,8 +13,8 @@ from dlt.common.exceptions import MissingDependencyException
 
 from analytics_assets.errors import causes
 from analytics_assets.settings import PlatformSettings, setting_name
+from analytics_assets.warehouse.credentials import FORM, credentials_name, redacted
 from analytics_assets.warehouse.location import is_duckdb
-from analytics_assets.warehouse.redaction import FORM, credentials_name, redacted
 
 _INSUFFICIENT_PRIVILEGE: Final = "42501"
 # SQLSTATEs of a statement that does not fit the tables begin so; DuckDB has errors of these names

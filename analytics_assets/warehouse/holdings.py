@@ -16,8 +16,8 @@ import dlt
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES
 from analytics_assets.errors import AnalyticsError, WarehouseError
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import holder_of, make_destination
 from analytics_assets.warehouse.failures import explain, first_cause

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analytics_assets.api.resources import RESOURCES
 from analytics_assets.errors import AnalyticsError, WarehouseError
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.failures import explain

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
-from analytics_assets.api.arrow import ARROW_TYPES, arrow_schema
 from analytics_assets.api.reader import AccountRead
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES
-from analytics_assets.api.schema import Resource
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.rows.arrow import ARROW_TYPES, arrow_schema
+from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 
 SOURCE_NAME = "analytics"

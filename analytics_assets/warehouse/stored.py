@@ -20,9 +20,9 @@ from dlt.common.schema.typing import (
 )
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Resource
 from analytics_assets.errors import WarehouseError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, SOURCE_NAME

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dlt import Pipeline
 
 from analytics_assets.api.reader import AccountRead
-from analytics_assets.api.resources import RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres, making_tables, storable
 from analytics_assets.warehouse.replacement import SOURCE_NAME, TableLoad, load_source, plan

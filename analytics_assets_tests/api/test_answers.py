@@ -19,10 +19,10 @@ from requests import PreparedRequest, Response
 
 from analytics_assets.api.answers import InvalidAnswer, described, keep_answer
 from analytics_assets.api.client import Client, make_client
-from analytics_assets.api.redaction import redact
-from analytics_assets.api.text import one_line
 from analytics_assets.errors import AnalyticsError, ReadError
+from analytics_assets.redaction import redact
 from analytics_assets.settings import ApiSettings
+from analytics_assets.text import one_line
 
 ID, SECRET, TOKEN = "cid-7", "p@ss/w+rd &\"é'=", "tok-4711-abc"
 

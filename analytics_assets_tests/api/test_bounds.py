@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from analytics_assets.api.client import Client, make_client
-from analytics_assets.api.probe import ask
-from analytics_assets.api.resources import RESOURCES
+from analytics_assets.api.doctor import ask
 from analytics_assets.errors import CredentialsError, ReadError
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import ApiSettings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

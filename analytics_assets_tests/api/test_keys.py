@@ -10,11 +10,11 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_assets.api.keys import key_value
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
-from analytics_assets.api.schema import Column
 from analytics_assets.definitions import defs
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.rows.keys import key_value
 from analytics_assets.sample_api import SampleApi
+from analytics_assets.schema import Column
 from analytics_assets_tests.faults.test_permanent import failures, rows_by_account
 from analytics_assets_tests.tables import assert_warehouse_equals_api, query
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
 from analytics_assets.api import pagination
-from analytics_assets.api.keys import list_key
 from analytics_assets.api.pagination import NumberedPages
-from analytics_assets.api.resources import RESOURCES
 from analytics_assets.errors import ReadError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.keys import list_key
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.sample_api.bodies import Bodies
 from analytics_assets_tests.faults.test_permanent import failures, items_path

@@ -12,8 +12,8 @@ import requests
 
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import AccountFailure, AccountRead, Reader
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
 from analytics_assets.errors import CredentialsError
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import encode_json
 from analytics_assets.sample_api.responses import error

@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner, Result
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.tables import query
 

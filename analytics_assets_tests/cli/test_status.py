@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster import DagsterRunStatus
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.tables import change_warehouse, on_postgres, query, taken

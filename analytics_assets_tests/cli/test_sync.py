@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.api.resources import RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
 

@@ -11,7 +11,7 @@ import pytest
 
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import AccountRead, Reader
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import api_settings
 from analytics_assets_tests.faults.test_permanent import failures, items_path

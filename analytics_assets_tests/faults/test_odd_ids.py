@@ -7,9 +7,9 @@ from urllib.parse import unquote
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.platform.records import states
+from analytics_assets_tests.orchestration.records import states
 from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
 
 ODD = [

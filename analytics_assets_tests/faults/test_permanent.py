@@ -13,11 +13,11 @@ import pytest
 from click.testing import Result
 from dagster import DagsterInstance
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import Bodies
 from analytics_assets.sample_api.data import ListKey
-from analytics_assets_tests.platform.records import states
+from analytics_assets_tests.orchestration.records import states
 from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
 
 ATTEMPTS = 4  # one, and the default of SOURCES__ANALYTICS__MAX_RETRIES

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
-from analytics_assets.api.schema import Resource, columns
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import SampleData
 from analytics_assets.sample_api.values import AWKWARD
+from analytics_assets.schema import Resource, columns
 
 FIRST, SECOND = "acme-0001-sc", "globex-0002-sc"
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import requests
 
-from analytics_assets.api import resources as declared
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Resource, columns
+from analytics_assets import resources as declared
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets.sample_api.routes import Routes
+from analytics_assets.schema import Resource, columns
 from analytics_assets_tests.sample_api.client import TIMEOUT, Client
 from analytics_assets_tests.sample_api.conftest import Start
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from analytics_assets.api import resources
+from analytics_assets import resources
 from analytics_assets_tests.ui.conftest import Scene
 from analytics_assets_tests.ui.deployment import LOCATION
 
@@ -96,7 +96,9 @@ def test_an_asset_tells_how_fresh_it_is_and_where_its_code_is(page: Page):
         page.get_by_text("Warns if more than 36 hours since last materialization")
     ).to_be_visible()
     link = page.get_by_role("link").filter(has=page.get_by_title("resource table", exact=True))
-    expect(link).to_have_attribute("href", re.compile("^vscode://file/.*/api/resources.py:[0-9]+$"))
+    expect(link).to_have_attribute(
+        "href", re.compile("^vscode://file/.*/analytics_assets/resources.py:[0-9]+$")
+    )
     line = int(str(link.get_attribute("href")).rpartition(":")[2])
     entry = Path(resources.__file__).read_text(encoding="utf-8").splitlines()[line - 1]
     assert entry.strip() == 'name="campaigns",'

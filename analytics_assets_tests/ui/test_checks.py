@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.platform.checks import check_specs
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.resources import RESOURCES
 from analytics_assets_tests.ui.conftest import Scene
 from analytics_assets_tests.ui.deployment import LOCATION
 from analytics_assets_tests.ui.runs import succeeded_run, view_launched_run

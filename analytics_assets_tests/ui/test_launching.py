@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
 from analytics_assets_tests.ui.conftest import Scene
 from analytics_assets_tests.ui.deployment import LOCATION

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.platform.test_crashes import (
+from analytics_assets_tests.orchestration.test_crashes import (
     change_every_table,
     condition,
     kill_when,

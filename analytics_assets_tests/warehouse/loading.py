@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics_assets.api.arrow import arrow_schema, to_arrow
 from analytics_assets.api.reader import AccountRead, ResourceRead
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Resource
-from analytics_assets.api.statistics import RequestStatistics
+from analytics_assets.api.request_counts import RequestStatistics
+from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.arrow import arrow_schema, to_arrow
+from analytics_assets.schema import Resource
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.destination import write
 from analytics_assets.warehouse.pipeline import make_pipeline

@@ -15,12 +15,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics_assets.api.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.errors import SettingsError, WarehouseError
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.platform.test_crashes import by_account, change_every_table
+from analytics_assets_tests.orchestration.test_crashes import by_account, change_every_table
 from analytics_assets_tests.tables import (
     assert_warehouse_equals_api,
     change_warehouse,

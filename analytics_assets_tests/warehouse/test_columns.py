@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.api.arrow import DEEPEST, arrow_schema, to_arrow
-from analytics_assets.api.resources import RESOURCES
 from analytics_assets.errors import ReadError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.arrow import DEEPEST, arrow_schema, to_arrow
 from analytics_assets.warehouse.columns import (
     MOST_COLUMNS,
     SURPLUS,

@@ -11,7 +11,7 @@ import pytest
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.probe import probe_warehouse
+from analytics_assets.warehouse.doctor import probe_warehouse
 from analytics_assets_tests.conftest import Commands
 from analytics_assets_tests.postgres_server import PostgresServer
 from analytics_assets_tests.tables import query, warehouse_table

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.credentials import redacted
 from analytics_assets.warehouse.destination import make_destination
-from analytics_assets.warehouse.redaction import redacted
 
 POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
 

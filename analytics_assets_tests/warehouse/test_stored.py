@@ -13,9 +13,9 @@ import duckdb
 import pytest
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import columns
 from analytics_assets.errors import WarehouseError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import columns
 from analytics_assets.warehouse import stored
 from analytics_assets_tests.conftest import both_warehouses
 from analytics_assets_tests.tables import on_postgres, query, warehouse_table

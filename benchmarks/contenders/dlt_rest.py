@@ -19,8 +19,8 @@ os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 import dlt  # noqa: E402 - reads the environment
 from dlt.sources.rest_api import rest_api_source  # noqa: E402
 
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES  # noqa: E402
-from analytics_assets.api.schema import Resource  # noqa: E402
+from analytics_assets.resources import ACCOUNTS, RESOURCES  # noqa: E402
+from analytics_assets.schema import Resource  # noqa: E402
 
 
 def main() -> None:

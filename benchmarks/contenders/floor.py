@@ -11,8 +11,8 @@ from typing import Any
 
 import aiohttp
 
-from analytics_assets.api.resources import ACCOUNTS, RESOURCES
-from analytics_assets.api.schema import Resource
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.schema import Resource
 from benchmarks.contenders import access
 from benchmarks.contenders.tables import Row, write_tables
 

@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from analytics_assets.api.resources import RESOURCES
-from analytics_assets.api.schema import Column
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import Column
 
 Row = dict[str, Any]
 

@@ -1,0 +1,86 @@
+"""Asks the API single questions, to see what it says. Nothing is repeated, and nothing is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import requests
+from dlt.sources.helpers.rest_client.client import RESTClient
+
+from analytics_assets.api.answers import InvalidAnswer, request_line
+from analytics_assets.api.client import Client, make_client
+from analytics_assets.api.source import Row, path_part, request_path
+from analytics_assets.errors import AnalyticsError
+from analytics_assets.schema import Resource
+from analytics_assets.settings import ApiSettings
+from analytics_assets.text import one_line
+
+_QUOTA_HEADER: Final = re.compile(r"(x-)?rate-?limit.*|retry-after", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API said to one request.
+
+    Attributes:
+        line: The request and what came of it, in one line.
+        status: The answer's status, or None where there is no answer.
+        rows: The rows of the list, or None where there is no list.
+        quota: The headers that tell of a quota.
+    """
+
+    line: str
+    status: int | None
+    rows: Sequence[Row] | None
+    quota: Mapping[str, str]
+
+
+def probe_client(settings: ApiSettings) -> Client:
+    """A client that sends each request once."""
+    once: ApiSettings = settings.copy()
+    once.max_retries = 0
+    return make_client(once)
+
+
+def request_token(client: Client, base_url: str) -> None:
+    """Gets an access token.
+
+    Raises:
+        CredentialsError: The API gives none.
+    """
+    requests.Request("GET", base_url, auth=client.auth).prepare()
+
+
+def ask(
+    client: Client,
+    base_url: str,
+    resource: Resource,
+    account_id: str | None = None,
+    parent_id: str = "",
+) -> Answer:
+    """Asks for a resource: its first page, and for a child, that of one parent's row."""
+    api = RESTClient(base_url, auth=client.auth, session=client.session)
+    try:
+        response = api.get(request_path(resource, path_part(account_id), path_part(parent_id)))
+        response.raise_for_status()
+    except InvalidAnswer as error:
+        return Answer(client.describe(error), error.status, None, {})
+    except (AnalyticsError, requests.RequestException) as error:
+        refusal: requests.Response | None = getattr(error, "response", None)
+        if refusal is None:
+            return Answer(client.describe(error), None, None, {})
+        return Answer(client.describe(error), refusal.status_code, None, _quota(client, refusal))
+    rows: list[Row] = response.json()["results"]
+    line = f"{request_line(response)} answers {response.status_code}, {len(rows)} rows"
+    return Answer(line, response.status_code, rows, _quota(client, response))
+
+
+def _quota(client: Client, response: requests.Response) -> dict[str, str]:
+    return {
+        one_line(name): one_line(client.redact(value))
+        for name, value in response.headers.items()
+        if _QUOTA_HEADER.fullmatch(name)
+    }

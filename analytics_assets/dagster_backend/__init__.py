@@ -1,0 +1,1 @@
+"""What stands in for parts of Dagster itself: event storages, a launcher, orphans."""

@@ -1,0 +1,120 @@
+"""Dagster's records in SQLite, with connections that stay open: see `dagster.yaml`.
+
+Dagster opens its event log anew for each event: a connection whose end makes SQLite write its whole
+log back and wait for the disk, and an engine that compiles each statement anew. A run over many
+accounts writes hundreds of events, which takes longer than loading its rows.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.event import listen
+
+from analytics_assets.dagster_backend.batches import BatchedEventLog
+
+# longest wait for another process that writes to the same file
+_BUSY_SECONDS = 30.0
+# files held open at once: the index, and the runs that were used last
+_MOST_OPEN = 8
+
+
+class SqliteStorage(DagsterSqliteStorage):
+    """Dagster's SQLite storage, with `EventLog` for its events."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = EventLog(self._event_log_storage._base_dir)
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> SqliteStorage:
+        """The storage that `dagster.yaml` configures."""
+        return cls.from_local(inst_data=inst_data, **config_value)
+
+
+class EventLog(BatchedEventLog, SqliteEventLogStorage):
+    """Dagster's SQLite event log, which keeps the files that it used last open."""
+
+    def __init__(self, base_dir: str) -> None:
+        self._engines: dict[str, Engine] = {}
+        self._tables: set[str] = set()
+        super().__init__(base_dir)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Stores an event."""
+        super().store_event(event)
+        self._touch(event.run_id)
+
+    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
+        insert = SqlEventLogStorageTable.insert()
+        rows = [self._event_to_row(event) for event in events]
+        with self.index_connection() as connection:
+            # one by one: only newer releases of SQLite tell the ids of many
+            ids = [int(connection.execute(insert, row).lastrowid) for row in rows]
+        for run_id in {event.run_id for event in events}:
+            with self.run_connection(run_id) as connection:
+                connection.execute(insert, [row for row in rows if row["run_id"] == run_id])
+            self._touch(run_id)
+        return ids
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table; one that it has is not looked for again."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def wipe(self) -> None:
+        """Removes all events."""
+        self._close()
+        super().wipe()
+
+    def dispose(self) -> None:
+        """Closes all files."""
+        super().dispose()
+        self._close()
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock, self._engine(shard).begin() as connection:
+            yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        engine = self._engines.pop(shard, None)
+        if engine is None:
+            engine = create_engine(
+                self.conn_string_for_shard(shard),
+                connect_args={"timeout": _BUSY_SECONDS},
+            )
+            listen(engine, "connect", _wait_less)
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        self._engines[shard] = engine  # in the order of their last use
+        while len(self._engines) > _MOST_OPEN:
+            self._engines.pop(next(iter(self._engines))).dispose()
+        return engine
+
+    def _touch(self, run_id: str) -> None:
+        # The UI watches a run's file for changes, which SQLite at first writes beside it.
+        os.utime(self.path_for_shard(run_id))
+
+    def _close(self) -> None:
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+
+
+def _wait_less(connection: sqlite3.Connection, _: object) -> None:
+    # A process that dies loses no event. After a power cut the last ones may be missing.
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,0 +1,1 @@
+"""Assets, partitions, checks, jobs and what starts them. Speaks no HTTP."""

@@ -1,0 +1,128 @@
+"""Failures reach a person: failed runs and failed checks are posted to a webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import dagster as dg
+
+from analytics_assets import webhook
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.run_records import run_failure
+from analytics_assets.resources import RESOURCES
+from analytics_assets.settings import (
+    PLATFORM_SECTION,
+    PlatformSettings,
+    platform_settings,
+    setting_name,
+)
+
+# a longer list ends with how many more there are; the link leads to all of them
+_LINES: Final = 20
+_NO_WEBHOOK: Final = (
+    f"there is nobody to tell: set {setting_name(PLATFORM_SECTION, 'alert_webhook_url')}"
+)
+
+
+def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
+    """The two sensors, switched on if the settings say so and there is a webhook."""
+    status = (
+        dg.DefaultSensorStatus.RUNNING
+        if settings.automation and settings.alert_webhook_url
+        else dg.DefaultSensorStatus.STOPPED
+    )
+
+    @dg.run_failure_sensor(
+        name="alert_on_failed_runs",
+        minimum_interval_seconds=settings.sensor_interval,
+        default_status=status,
+        description="Posts a run that failed to the webhook, with each account and its cause.",
+    )
+    def alert_on_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        return _post(_failed_run(context.instance, context.dagster_run))
+
+    @dg.sensor(
+        name="alert_on_failed_checks",
+        minimum_interval_seconds=settings.sensor_interval,
+        default_status=status,
+        description="Posts the checks that failed to the webhook, with what they found.",
+    )
+    def alert_on_failed_checks(
+        context: dg.SensorEvaluationContext,
+    ) -> dg.SkipReason | dg.SensorResult:
+        newest, failed = _evaluated_since(context.instance, float(context.cursor or "inf"))
+        # before the first tick nobody was to be told
+        cursor = str(newest)
+        if context.cursor is None or not failed:
+            return dg.SensorResult(skip_reason="no check has failed since", cursor=cursor)
+        skipped = _post(_failed_checks(failed))
+        return skipped or dg.SensorResult(
+            skip_reason=f"{len(failed)} failed checks were posted", cursor=cursor
+        )
+
+    return [alert_on_failed_runs, alert_on_failed_checks]
+
+
+def _post(text: str) -> dg.SkipReason | None:
+    """Posts the alert; where there is no webhook, says so."""
+    url = platform_settings().alert_webhook_url
+    if not url:
+        return dg.SkipReason(_NO_WEBHOOK)
+    webhook.post(url, text)
+    return None
+
+
+def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    failure = run_failure(instance, run.run_id)
+    assets = sorted(key.to_user_string() for key in run.asset_selection or ())
+    lines = [f"{account}: {failure.of(account)[0]}" for account in sorted(failure.accounts)]
+    return _message(
+        f"Run of {run.job_name} failed" + (f" ({', '.join(assets)})" if assets else ""),
+        lines or [failure.cause],
+        f"/runs/{run.run_id}",
+    )
+
+
+def _evaluated_since(
+    instance: dg.DagsterInstance, since: float
+) -> tuple[float, list[dg.AssetCheckEvaluation]]:
+    """The time of the latest evaluation, and those evaluated later than `since` that failed."""
+    keys = [spec.key for spec in check_specs(RESOURCES)]
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
+    newest, failed = 0.0, []
+    for record in records:
+        event = record.event
+        evaluation = (
+            event.dagster_event.event_specific_data if event and event.dagster_event else None
+        )
+        if event is None or not isinstance(evaluation, dg.AssetCheckEvaluation):
+            continue
+        newest = max(newest, event.timestamp)
+        if event.timestamp > since and not evaluation.passed:
+            failed.append(evaluation)
+    return newest, failed
+
+
+def _failed_checks(failed: Sequence[dg.AssetCheckEvaluation]) -> str:
+    lines = [
+        f"{'error' if evaluation.severity == dg.AssetCheckSeverity.ERROR else 'warning'}:"
+        f" {evaluation.asset_key.to_user_string()}: {evaluation.check_name}:"
+        f" {evaluation.description}"
+        for evaluation in sorted(failed, key=lambda found: (found.severity.value, found.asset_key))
+    ]
+    link = f"/assets/{failed[0].asset_key.to_user_string()}?view=checks"
+    return _message("Checks failed", lines, link)
+
+
+def _message(title: str, lines: Sequence[str], path: str) -> str:
+    shown = [f"• {line}" for line in lines[:_LINES]]
+    if len(lines) > _LINES:
+        shown.append(f"• and {len(lines) - _LINES} more")
+    link = f"<{platform_settings().ui_url.rstrip('/')}{path}|Open in Dagster>"
+    return "\n".join([f"*{_escaped(title)}*", *map(_escaped, shown), link])
+
+
+def _escaped(text: str) -> str:
+    # what Slack's markup gives a meaning to; the API's words may hold any
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

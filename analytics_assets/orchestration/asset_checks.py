@@ -1,0 +1,215 @@
+"""What is checked of every table, and how an audit of the warehouse is judged.
+
+A check belongs to an asset as a whole and names accounts in its result: Dagster's checks by
+partition are in preview, and in a run over a range their results lose the partition.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dagster as dg
+
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import Resource
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.audit import AccountAudit, TableAudit
+from analytics_assets.warehouse.columns import TableColumns
+
+ALL_ACCOUNTS: Final = "all accounts"
+"""What findings about a table as a whole stand under, in the place of an account."""
+
+# an error or a warning names that many accounts; metadata names all
+_ACCOUNTS_NAMED: Final = 3
+
+
+Findings = Mapping[str, Any]
+"""What is wrong, by account: a number, a text, or numbers by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a table is judged by.
+
+    Attributes:
+        resource: The table's resource.
+        audit: What the table holds now.
+        columns: The table's columns.
+        before: The rows that it held before, by account.
+        left_out: The rows that the API sent and that were not loaded, by account and reason.
+        listed: The accounts that the API lists.
+        settings: What is called old, and what a loss.
+    """
+
+    resource: Resource
+    audit: TableAudit
+    columns: TableColumns
+    before: Mapping[str, int]
+    left_out: Findings
+    listed: Collection[str]
+    settings: PlatformSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question, asked of every table that it applies to.
+
+    Attributes:
+        description: What holds when the check passes.
+        judge: Finds what does not hold.
+        severity: What a finding is.
+        applies: Whether the question makes sense for a resource.
+    """
+
+    description: str
+    judge: Callable[[Evidence], Findings]
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    applies: Callable[[Resource], bool] = lambda resource: True
+
+
+def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence], Findings]:
+    """Findings are what the measure gives for an account, unless that is nothing."""
+
+    def judge(evidence: Evidence) -> Findings:
+        measured = {account: measure(audit) for account, audit in evidence.audit.items()}
+        return {account: found for account, found in measured.items() if found}
+
+    return judge
+
+
+def _old(evidence: Evidence) -> Findings:
+    now, limit = time.time(), evidence.settings.max_age_hours
+    # an account that is no longer listed keeps its rows as they are
+    loaded = {
+        account: audit.loaded_at
+        for account, audit in evidence.audit.items()
+        if account in evidence.listed
+    }
+    ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
+    found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
+    return found | dict.fromkeys(loaded.keys() - ages.keys(), "_dlt_load_id is no time")
+
+
+def _stored_otherwise(evidence: Evidence) -> Findings:
+    columns = evidence.columns
+    found = {
+        name: f"declared {columns.declared[name]}, stored {stored}"
+        for name, stored in columns.misfits.items()
+    }
+    return {ALL_ACCOUNTS: found} if found else {}
+
+
+def _lost(evidence: Evidence) -> Findings:
+    now = {account: audit.rows for account, audit in evidence.audit.items()}
+    before = evidence.before
+    if evidence.resource.parent is None:  # a row is an account: what counts is how many are left
+        now, before = {ALL_ACCOUNTS: sum(now.values())}, {ALL_ACCOUNTS: sum(before.values())}
+    least = 1 - evidence.settings.max_row_loss
+    return {
+        account: f"{held} -> {now.get(account, 0)} rows"
+        for account, held in before.items()
+        if now.get(account, 0) < held * least
+    }
+
+
+CHECKS: Final[dict[str, Check]] = {
+    "key_is_unique": Check(
+        "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
+    ),
+    "required_columns_are_filled": Check(
+        "Columns that are declared to have a value in every row have one.",
+        _of_accounts(lambda audit: dict(audit.missing)),
+    ),
+    "parents_exist": Check(
+        "Every row has its parent row in the parent's table.",
+        _of_accounts(lambda audit: audit.orphans),
+        applies=lambda resource: resource.parent_column is not None,
+    ),
+    "types_are_as_declared": Check(
+        "Every value fits its column's declared type. A value that does not is kept in a column"
+        " beside it, named here.",
+        _of_accounts(lambda audit: dict(audit.variants)),
+    ),
+    "columns_are_as_declared": Check(
+        "Every declared column is stored with its declared type. What a column of another type"
+        " cannot hold is kept in a column beside it; the README says how to change a column's"
+        " type.",
+        _stored_otherwise,
+        dg.AssetCheckSeverity.WARN,
+    ),
+    "fields_are_declared": Check(
+        "The API sends no field that the resource table does not declare. One that it does is kept"
+        " in a column of its own, named here.",
+        _of_accounts(lambda audit: dict(audit.unknown)),
+        dg.AssetCheckSeverity.WARN,
+    ),
+    "every_row_is_loaded": Check(
+        "Every row that the API sent when an account was last read is in the table. One without a"
+        " usable key, or with the key of another, is left out.",
+        lambda evidence: evidence.left_out,
+        dg.AssetCheckSeverity.WARN,
+    ),
+    "row_count_holds": Check(
+        "No account has lost more than the tolerated share of its rows since the load before"
+        " (setting max_row_loss).",
+        _lost,
+        dg.AssetCheckSeverity.WARN,
+    ),
+    "rows_are_recent": Check(
+        "Every listed account's rows were loaded not long ago (setting max_age_hours).",
+        _old,
+        dg.AssetCheckSeverity.WARN,
+    ),
+}
+
+
+def check_specs(resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
+    """The checks of the named resources' assets."""
+    return [
+        dg.AssetCheckSpec(name, asset=dg.AssetKey(resource_name), description=check.description)
+        for resource_name in resource_names
+        for name, check in CHECKS.items()
+        if check.applies(RESOURCES[resource_name])
+    ]
+
+
+def evaluations(
+    selected: Collection[dg.AssetCheckKey], evidence: Mapping[str, Evidence]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Judges the tables that there is evidence of, by the selected checks."""
+    for key in sorted(selected, key=lambda key: (key.asset_key, key.name)):
+        table = key.asset_key.to_user_string()
+        if table in evidence:
+            yield _evaluation(key, CHECKS[key.name], evidence[table])
+
+
+def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.AssetCheckEvaluation:
+    findings = check.judge(evidence)
+    rows = sum(audit.rows for audit in evidence.audit.values())
+    return dg.AssetCheckEvaluation(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=not findings,
+        severity=check.severity,
+        description=_summary(findings) if findings else None,
+        metadata={
+            "rows": rows,
+            "accounts_with_findings": len(findings),
+            **({"findings": dict(findings)} if findings else {}),
+        },
+    )
+
+
+def _summary(findings: Findings) -> str:
+    named = [f"{account}: {_said(found)}" for account, found in sorted(findings.items())]
+    more = len(named) - _ACCOUNTS_NAMED
+    return "; ".join(named[:_ACCOUNTS_NAMED]) + (f"; and {more} more accounts" if more > 0 else "")
+
+
+def _said(found: Any) -> str:
+    if isinstance(found, dict):
+        return ", ".join(f"{column} ({what})" for column, what in sorted(found.items()))
+    return str(found)

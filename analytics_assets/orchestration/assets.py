@@ -1,0 +1,171 @@
+"""The assets: `accounts`, and what is read account by account."""
+
+# Dagster reads the annotations of assets, so that they must not be strings here.
+from collections.abc import Iterator
+from typing import Any, Final
+
+import dagster as dg
+import pyarrow as pa
+from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
+
+from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.dagster_backend.batches import reported
+from analytics_assets.errors import ReadError
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.evidence import check_only, check_tables
+from analytics_assets.orchestration.ingestion import ingestion, selected_resources
+from analytics_assets.orchestration.metadata import (
+    ACCOUNTS_VERSION,
+    drift_metadata,
+    failure,
+    load_metadata,
+    materializations,
+    read_metadata,
+)
+from analytics_assets.orchestration.partitions import (
+    ACCOUNT_PARTITIONS,
+    AccountsConfig,
+    ListConfig,
+    keep_partitions,
+    known_accounts,
+    requested_accounts,
+)
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.translator import translator, without_dlt_objects
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.text import one_line
+from analytics_assets.warehouse.replacement import load_source, plan
+
+WAREHOUSE_POOL = "warehouse"
+"""Dagster's pool of the runs that may write at the same time; dagster.yaml sets how many."""
+
+ALLOW_EMPTY_HINT = (
+    "If that is right, run again with --allow-empty (in the UI: allow_empty in the run's"
+    " configuration)"
+)
+
+# an error names so many of the accounts that it is about
+_ACCOUNTS_NAMED: Final = 3
+
+
+def _declared(names: list[str]) -> dict[str, Any]:
+    """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
+
+    The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
+    """
+    specs = build_dlt_asset_specs(
+        load_source(plan(names, [], {})),
+        None,  # type: ignore[arg-type]
+        translator(),
+    )
+    return {
+        "specs": [without_dlt_objects(spec) for spec in specs],
+        "check_specs": check_specs(names),
+        "can_subset": True,
+        "pool": WAREHOUSE_POOL,
+    }
+
+
+@dg.multi_asset(name="accounts", **_declared([ACCOUNTS.name]))
+def accounts_asset(
+    context: dg.AssetExecutionContext,
+    config: ListConfig,
+    dlt: DagsterDltResource,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckEvaluation]:  # type: ignore[type-arg]
+    """Replaces the list of accounts, and keeps the partitions equal to it."""
+    if not context.selected_asset_keys:
+        yield from check_only(context, progress, [ACCOUNTS.name])
+        return
+    with ingestion(progress) as run:
+        read = run.reader.read_accounts_list()
+        account_ids = _account_ids(read)
+        if not config.allow_empty:
+            known = known_accounts(context.instance)
+            _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
+        loaded = run.load(context, dlt, [ACCOUNTS.name], [read], allow_empty=True)
+        keep_partitions(context.instance, account_ids)
+    yield dg.MaterializeResult(
+        asset_key=dg.AssetKey(ACCOUNTS.name),
+        data_version=dg.DataVersion(ACCOUNTS_VERSION),
+        metadata={
+            "dagster/row_count": read.resources[ACCOUNTS.name].rows,
+            **read_metadata(read, ACCOUNTS.name),
+            **drift_metadata(loaded.audits[ACCOUNTS.name], account_ids),
+            **load_metadata(loaded, ACCOUNTS.name),
+        },
+    )
+    yield from check_tables(context, loaded)
+
+
+@dg.multi_asset(
+    name="account_resources",
+    partitions_def=ACCOUNT_PARTITIONS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    **_declared(list(ACCOUNT_RESOURCES)),
+)
+def account_assets(
+    context: dg.AssetExecutionContext,
+    config: AccountsConfig,
+    dlt: DagsterDltResource,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
+    """Reads the run's accounts, and replaces the rows of those that were read whole."""
+    if not context.selected_asset_keys:
+        yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
+        return
+    account_ids = requested_accounts(context, config)
+    names = selected_resources(context, ACCOUNT_RESOURCES)
+    reads: list[AccountRead] = []
+    failures: list[AccountFailure] = []
+    with ingestion(progress) as run:
+        progress.reading(context, len(account_ids))
+        for outcome in run.reader.read_accounts(account_ids, names):
+            progress.read(context, outcome)
+            if isinstance(outcome, AccountFailure):
+                failures.append(outcome)
+            else:
+                reads.append(outcome)
+        if reads:
+            progress.loading(context, len(reads))
+            loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
+            yield from reported(context, materializations(loaded))
+            yield from check_tables(context, loaded)
+            failures += [
+                _suddenly_empty(account_id, rows)
+                for account_id, rows in loaded.suddenly_empty.items()
+            ]
+    if failures:
+        raise failure(failures, len(account_ids))
+
+
+def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -> None:
+    """Stops a list that lacks more accounts than a load may lose: their partitions would go.
+
+    Raises:
+        ReadError: It lists none, or more than the tolerated share of the known ones is gone.
+    """
+    gone = sorted(set(known).difference(listed))
+    if known and not listed:
+        found = f"the API lists none, where there were {len(known)}"
+    elif len(gone) > len(known) * tolerated:
+        named = ", ".join(one_line(account) for account in gone[:_ACCOUNTS_NAMED])
+        more = ", ..." if len(gone) > _ACCOUNTS_NAMED else ""
+        found = (
+            f"{len(gone)} of {len(known)} accounts are gone from the API's list ({named}{more}),"
+            f" which is more than max_row_loss = {tolerated:g} allows"
+        )
+    else:
+        return
+    raise ReadError(f"{ACCOUNTS.name}: {found}; nothing was changed. {ALLOW_EMPTY_HINT}")
+
+
+def _suddenly_empty(account_id: str, rows: int) -> AccountFailure:
+    message = f"the API has no row of it, where the tables hold {rows}. {ALLOW_EMPTY_HINT}"
+    return AccountFailure(account_id, resource=None, message=message, permanent=True)
+
+
+def _account_ids(read: AccountRead) -> list[str]:
+    with pa.memory_map(str(read.resources[ACCOUNTS.name].path)) as file:
+        table = pa.ipc.open_stream(file).read_all()
+        return [str(account_id) for account_id in table["account_id"].to_pylist()]

@@ -1,0 +1,63 @@
+"""The schedules, which list the accounts; what is to be synced then is for the sensor to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from analytics_assets.orchestration.jobs import refresh_accounts
+from analytics_assets.settings import PlatformSettings
+
+THEN_TAG: Final = "analytics/then"
+"""Tag of a run that lists the accounts: what is to follow it."""
+
+SYNC_ALL: Final = "sync all"
+
+
+def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
+    """The two schedules, switched on if the settings say so."""
+    status = (
+        dg.DefaultScheduleStatus.RUNNING
+        if settings.automation
+        else dg.DefaultScheduleStatus.STOPPED
+    )
+
+    @dg.schedule(
+        name="list_accounts_then_sync_all",
+        job=refresh_accounts,
+        cron_schedule=settings.sync_cron,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+        description="Lists the accounts; when that has succeeded, all of them are synced in one"
+        " run (by the sensor sync_accounts_that_are_due).",
+    )
+    def list_then_sync(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _list_accounts(context.instance, {THEN_TAG: SYNC_ALL})
+
+    @dg.schedule(
+        name="list_accounts_to_find_new",
+        job=refresh_accounts,
+        cron_schedule=settings.refresh_cron,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+        description="Lists the accounts, so that a new one gets its first data soon (by the sensor"
+        " sync_accounts_that_are_due). One request.",
+    )
+    def list_only(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return _list_accounts(context.instance, {})
+
+    return [list_then_sync, list_only]
+
+
+def _list_accounts(
+    instance: dg.DagsterInstance, tags: Mapping[str, str]
+) -> dg.RunRequest | dg.SkipReason:
+    same = dg.RunsFilter(
+        job_name=refresh_accounts.name, statuses=NOT_FINISHED_STATUSES, tags=dict(tags)
+    )
+    if under_way := instance.get_runs(same, limit=1):
+        return dg.SkipReason(f"the accounts are being listed, by run {under_way[0].run_id}")
+    return dg.RunRequest(tags=dict(tags))

@@ -1,0 +1,275 @@
+"""The sensor that decides which accounts to sync.
+
+There is one, so that no two reasons lead to two runs over the same account. What it knows is in
+Dagster's records, and not in a cursor: what was asked for and did not succeed is asked for again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
+from typing import Final
+
+import dagster as dg
+
+from analytics_assets.dagster_backend.orphans import fail_orphans
+from analytics_assets.errors import AnalyticsError
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.assets import account_assets
+from analytics_assets.orchestration.jobs import refresh_accounts, sync
+from analytics_assets.orchestration.partitions import known_accounts, run_target
+from analytics_assets.orchestration.presence import records_mark, unknown_loads
+from analytics_assets.orchestration.run_records import (
+    FailedAttempt,
+    Load,
+    attempted_accounts,
+    attempts_without_loads,
+    failed_attempts,
+    latest_loads,
+    unfinished_runs,
+)
+from analytics_assets.orchestration.schedules import SYNC_ALL, THEN_TAG
+from analytics_assets.orchestration.sharding import shards
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.settings import PlatformSettings, platform_settings
+from analytics_assets.warehouse.holdings import file_mark, held_loads
+
+REASON_TAG: Final = "analytics/reason"
+REFRESH_TAG: Final = "analytics/refresh"
+RETRY_TAG: Final = "analytics/retry"
+LOST: Final = "the warehouse does not hold what was loaded"
+
+Requests = list[dg.RunRequest]
+"""Runs that are asked for together; none where there is nothing to do."""
+
+
+def sync_sensor(settings: PlatformSettings) -> dg.SensorDefinition:
+    """The sensor that syncs accounts, switched on if the settings say so."""
+
+    @dg.sensor(
+        name="sync_accounts_that_are_due",
+        jobs=[sync, refresh_accounts],
+        minimum_interval_seconds=settings.sensor_interval,
+        default_status=(
+            dg.DefaultSensorStatus.RUNNING
+            if settings.automation
+            else dg.DefaultSensorStatus.STOPPED
+        ),
+        description="Starts one run at a time: over all accounts after they were listed by"
+        " schedule, over new accounts at once and those whose rows the warehouse does not hold, and"
+        " over those that failed when their wait is over."
+        " What the API has refused for good (403, 404) waits for the next run over all.",
+    )
+    def sync_accounts_that_are_due(
+        context: dg.SensorEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        return _decide(context, platform_settings(), time.time())
+
+    return sync_accounts_that_are_due
+
+
+def _decide(
+    context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
+) -> Requests | dg.SkipReason:
+    if under_way := fail_orphans(context.instance, unfinished_runs(context.instance)):
+        return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
+    for requests in _due(context, settings, now):
+        if requests:
+            return requests
+    return dg.SkipReason("no account is new, and none that failed is due again")
+
+
+def _due(
+    context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
+) -> Iterator[Requests | dg.SkipReason]:
+    """What there is to do, the most urgent first; each is looked for only if it is its turn."""
+    instance = context.instance
+    yield _refresh(instance, settings, now)
+    yield _all_after_refresh(instance, settings)
+    yield _new_accounts(instance, settings)
+    yield _lost_loads(context, settings, now)
+    yield _failed_accounts(instance, settings, now)
+
+
+def _refresh(
+    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+) -> Requests | dg.SkipReason:
+    """The first list of accounts, or another attempt at the last one, if that failed."""
+    runs = instance.get_run_records(dg.RunsFilter(job_name=refresh_accounts.name), limit=1)
+    if not runs:
+        return [_refresh_request("the accounts were never listed", retry=0)]
+    run = runs[0].dagster_run
+    if not run.is_finished:
+        return dg.SkipReason(f"the accounts are being listed, by run {run.run_id}")
+    if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(THEN_TAG) != SYNC_ALL:
+        return []
+    retry = _retries(run.tags)
+    if not _is_due(settings, retry, runs[0].end_time or now, now):
+        return []
+    return [_refresh_request(f"run {run.run_id} failed", retry + 1)]
+
+
+def _refresh_request(reason: str, retry: int) -> dg.RunRequest:
+    tags = {THEN_TAG: SYNC_ALL, REASON_TAG: reason, RETRY_TAG: str(retry)}
+    return dg.RunRequest(job_name=refresh_accounts.name, tags=tags)
+
+
+def _all_after_refresh(instance: dg.DagsterInstance, settings: PlatformSettings) -> Requests:
+    """All accounts, once after each list that was made for it."""
+    refreshes = dg.RunsFilter(
+        job_name=refresh_accounts.name,
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        tags={THEN_TAG: SYNC_ALL},
+    )
+    for refresh in instance.get_runs(refreshes, limit=1):
+        tags = {REFRESH_TAG: refresh.run_id}
+        if not instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=tags), limit=1):
+            tags[REASON_TAG] = f"all accounts, after run {refresh.run_id} has listed them"
+            return _sync_requests(instance, settings, known_accounts(instance), tags)
+    return []
+
+
+def _new_accounts(instance: dg.DagsterInstance, settings: PlatformSettings) -> Requests:
+    """The accounts that no run has tried to read yet."""
+    attempted = attempted_accounts(instance)
+    new = [account for account in known_accounts(instance) if account not in attempted]
+    return _sync_requests(instance, settings, new, {REASON_TAG: "new accounts"})
+
+
+def _lost_loads(
+    context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
+) -> Requests:
+    """What was loaded and the warehouse does not know: the list of accounts first.
+
+    It looks again only if loads were recorded or the warehouse has changed since it found nothing,
+    or after a while if it found what cannot be asked for now: the cursor holds what was seen.
+    """
+    instance = context.instance
+    period = int(now // max(settings.account_retry_wait, 1))
+    try:
+        if not (recorded := records_mark(instance)):
+            return []
+        # a file is not touched if it is as it was: somebody may be about to write to it
+        mark = file_mark(settings)
+        held = None if mark else held_loads(settings)
+        seen = f"{recorded} {mark or (held and held.mark)}"
+        if context.cursor in (seen, f"{seen} {period}"):
+            return []
+        held = held or held_loads(settings)
+    except AnalyticsError as error:
+        context.log.info(f"the warehouse was not asked for what it holds: {error}")
+        return []
+    lost = unknown_loads(latest_loads(instance).values(), held)
+    asked_for = _refresh_lost(instance, settings, lost, now) or _sync_lost(
+        instance, settings, lost, now
+    )
+    if not asked_for:
+        context.update_cursor(f"{seen} {period}" if lost else seen)
+    return asked_for
+
+
+def _refresh_lost(
+    instance: dg.DagsterInstance, settings: PlatformSettings, lost: list[Load], now: float
+) -> Requests:
+    """Another list of accounts; if one was made for this reason and did not help, after a wait."""
+    listed = next((load for load in lost if load.account_id is None), None)
+    if listed is None:
+        return []
+    same = dg.RunsFilter(job_name=refresh_accounts.name, tags={REASON_TAG: LOST})
+    retry = 0
+    for run in instance.get_run_records(same, limit=1):
+        started = run.create_timestamp.timestamp()
+        if run.dagster_run.run_id == listed.run_id or started > listed.at:
+            tried = _retries(run.dagster_run.tags)
+            if not _is_due(settings, tried, run.end_time or now, now):
+                return []
+            retry = tried + 1
+    tags = {REASON_TAG: LOST, RETRY_TAG: str(retry)}
+    return [dg.RunRequest(job_name=refresh_accounts.name, tags=tags)]
+
+
+def _sync_lost(
+    instance: dg.DagsterInstance, settings: PlatformSettings, lost: list[Load], now: float
+) -> Requests:
+    """A sync of what is lost; those who were synced for this reason before, after a wait.
+
+    What an attempt has failed since, or was cancelled, is not for this rule to try again.
+    """
+    attempts = attempts_without_loads(instance)  # of the accounts that are listed
+    loads = [
+        load
+        for load in lost
+        if load.account_id in attempts and load.resource not in attempts[load.account_id]
+    ]
+    if not loads:
+        return []
+    same = dg.RunsFilter(run_ids=list({load.run_id for load in loads}), tags={REASON_TAG: LOST})
+    tried = {run.dagster_run.run_id: run for run in instance.get_run_records(same)}
+    found: dict[str, tuple[int, list[str]]] = {}
+    for load in loads:
+        retry = 0
+        if (run := tried.get(load.run_id)) is not None:
+            before = _retries(run.dagster_run.tags)
+            if not _is_due(settings, before, run.end_time or now, now):
+                continue
+            retry = before + 1
+        most, resources = found.setdefault(str(load.account_id), (0, []))
+        found[str(load.account_id)] = (max(most, retry), [*resources, load.resource])
+    for retry, resources in sorted(found.values())[:1]:
+        accounts = [key for key, kind in found.items() if kind == (retry, resources)]
+        tags = {RETRY_TAG: str(retry), REASON_TAG: LOST}
+        return _sync_requests(instance, settings, accounts, tags, resources)
+    return []
+
+
+def _failed_accounts(
+    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+) -> Requests:
+    """Accounts whose attempt failed some time ago; those with as many retries together."""
+    due = [
+        attempt
+        for attempt in failed_attempts(instance).values()
+        if not attempt.permanent and _is_due(settings, _retries(attempt.tags), attempt.at, now)
+    ]
+    for (retries, resources), attempts in groupby(sorted(due, key=_kind), key=_kind):
+        accounts = [attempt.account_id for attempt in attempts]
+        tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
+        return _sync_requests(instance, settings, accounts, tags, resources)
+    return []
+
+
+def _sync_requests(
+    instance: dg.DagsterInstance,
+    settings: PlatformSettings,
+    account_ids: Collection[str],
+    tags: Mapping[str, str],
+    resources: Collection[str] = tuple(ACCOUNT_RESOURCES),
+) -> Requests:
+    targets = [
+        run_target(instance, shard, account_assets.op.name)
+        for shard in shards(instance, account_ids, settings.accounts_per_run)
+    ]
+    return [
+        dg.RunRequest(
+            job_name=sync.name,
+            run_config={"ops": dict(target.ops)},
+            tags={**target.tags, **tags},
+            asset_selection=[dg.AssetKey(name) for name in resources],
+            asset_check_keys=[spec.key for spec in check_specs(resources)],
+        )
+        for target in targets
+    ]
+
+
+def _kind(attempt: FailedAttempt) -> tuple[int, tuple[str, ...]]:
+    return _retries(attempt.tags), attempt.resources
+
+
+def _retries(tags: Mapping[str, str]) -> int:
+    return int(tags.get(RETRY_TAG, "0"))
+
+
+def _is_due(settings: PlatformSettings, retries: int, ended_at: float, now: float) -> bool:
+    wait = settings.account_retry_wait * 2**retries
+    return retries < settings.account_retries and now >= ended_at + wait

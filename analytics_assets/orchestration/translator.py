@@ -1,0 +1,130 @@
+"""From dlt resources to Dagster assets: every naming convention of the asset graph."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+from dagster_dlt import DagsterDltTranslator
+from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_TRANSLATOR
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from analytics_assets import resources
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import ACCOUNT_ID, Resource
+from analytics_assets.settings import PlatformSettings, platform_settings
+
+GROUP = "analytics"
+_DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
+OWNER = "team:data-engineering"
+# Dagster's own limit
+_SHORTEST_WINDOW = timedelta(minutes=1)
+
+
+@dataclass
+class AnalyticsTranslator(DagsterDltTranslator):
+    """Names an asset as its resource, so that `--select campaigns` works."""
+
+    settings: PlatformSettings = field(default_factory=PlatformSettings)
+
+    def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
+        """The asset of a dlt resource, as the resource table declares it."""
+        resource, settings = RESOURCES[data.resource.name], self.settings
+        old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
+        return dg.AssetSpec(
+            key=dg.AssetKey(resource.name),
+            deps=[dg.AssetKey(resource.parent)] if resource.parent else [],
+            group_name=GROUP,
+            description=f"{resource.description}\n\nRead from `GET {resource.path}`.",
+            kinds={"dlt", settings.destination},
+            owners=[OWNER],
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=2 * old, warn_window=old),
+            tags={"domain": "advertising", "scope": _scope(resource)},
+            metadata={
+                "dagster/column_schema": column_schema(resource),
+                "dagster/column_lineage": column_lineage(resource),
+                "dagster/code_references": code_references(resource),
+                "dagster/table_name": f"{settings.dataset_name}.{resource.name}",
+                "dagster/storage_kind": settings.destination,
+                "endpoint": f"GET {resource.path}",
+                "key": ", ".join(resource.key),
+            },
+        )
+
+
+def translator() -> AnalyticsTranslator:
+    """The translator for the settings in force."""
+    return AnalyticsTranslator(platform_settings())
+
+
+def without_dlt_objects(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """The spec without the objects that `dlt_assets` puts into its metadata.
+
+    The UI shows them as unserializable; each run passes its own to dlt anyway.
+    """
+    metadata = {key: value for key, value in spec.metadata.items() if key not in _DLT_OBJECTS}
+    return spec.replace_attributes(metadata=metadata)
+
+
+def column_schema(resource: Resource) -> dg.TableSchema:
+    """The declared columns of the resource's table."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.type,
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable,
+                    unique=resource.key == (column.name,),
+                    other=["primary key"] if column.name in resource.key else [],
+                ),
+            )
+            for column in resource.table_columns
+        ]
+    )
+
+
+def column_lineage(resource: Resource) -> dg.TableColumnLineage:
+    """The columns that a resource's rows take from the rows that they are asked for."""
+    if resource.parent is None:
+        return dg.TableColumnLineage({})
+    taken = {ACCOUNT_ID.name: ACCOUNT_ID.name}
+    if resource.parent_column:
+        taken[resource.parent_column] = "id"
+    parent = dg.AssetKey(resource.parent)
+    return dg.TableColumnLineage(
+        {column: [dg.TableColumnDep(parent, source)] for column, source in taken.items()}
+    )
+
+
+def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
+    """Where the resource is declared, and the asset that loads its rows."""
+    table = Path(resources.__file__)
+    assets = table.parent / "orchestration" / "assets.py"
+    function = "def accounts_asset(" if resource.parent is None else "def account_assets("
+    places = {
+        "resource table": (table, _line(table, f'name="{resource.name}"')),
+        "asset": (assets, _line(assets, function)),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # nothing that our users can do about
+        return dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path=str(path), line_number=number, label=label)
+                for label, (path, number) in places.items()
+            ]
+        )
+
+
+@cache  # dagster-dlt asks for the specs in every run
+def _line(file: Path, text: str) -> int:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if text in line), 1)
+
+
+def _scope(resource: Resource) -> str:
+    return "all-accounts" if resource.parent is None else "per-account"

@@ -1,1 +1,0 @@
-"""The platform: assets, partitions, jobs and what drives them. Speaks no HTTP."""

@@ -1,0 +1,1 @@
+"""What `api` hands to `warehouse`: an account's rows as Arrow."""

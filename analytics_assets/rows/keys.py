@@ -1,0 +1,54 @@
+"""The keys that tell an API's rows apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from analytics_assets.rows.arrow import holds
+from analytics_assets.schema import ACCOUNT_ID, Column, Resource
+
+# From here on a double may stand for several integers.
+_FIRST_INEXACT: Final = 2**53
+# the digits and the sign of the longest bigint
+_LONGEST_BIGINT: Final = 20
+
+
+def key_value(column: Column, value: Any) -> Any:
+    """The value as the key column's type, if that loses nothing; else None.
+
+    JSON writers differ in how they write a number: `7`, `7.0` and `"7"` are one key.
+    """
+    if value is None or value == "":
+        return None
+    if type(value) is float and value.is_integer() and abs(value) < _FIRST_INEXACT:
+        value = int(value)
+    if holds(column.type, value):
+        return value
+    if column.type == "text" and type(value) is int:
+        return str(value)
+    if column.type == "bigint" and isinstance(value, str) and len(value) <= _LONGEST_BIGINT:
+        return _canonical(value)
+    return None
+
+
+def list_key(resource: Resource) -> tuple[Column, ...]:
+    """The columns that tell the rows of one list apart; a list has rows of one account."""
+    columns = {column.name: column for column in resource.table_columns}
+    names = [name for name in resource.key if name != ACCOUNT_ID.name] or resource.key
+    return tuple(columns[name] for name in names)
+
+
+def row_key(columns: Sequence[Column], row: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The row's values of the key columns; None if one of them cannot be used."""
+    key = tuple(key_value(column, row.get(column.name)) for column in columns)
+    return None if None in key else key
+
+
+def _canonical(text: str) -> int | None:
+    """The bigint that is written as this text and as no other."""
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if str(number) == text and holds("bigint", number) else None

@@ -1,0 +1,165 @@
+"""What a resource is: its path, parent, key and typed columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import Final, Literal, get_args
+
+from analytics_assets.errors import DeclarationError
+
+ColumnType = Literal["text", "bigint", "double", "bool", "json"]
+
+_ROOT: Final = "accounts"
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_DECLARATION: Final = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_null> !)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table, in dlt's own type names."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+
+
+ACCOUNT_ID = Column("account_id", "text", nullable=False)
+
+
+def columns(declaration: str) -> tuple[Column, ...]:
+    """Reads columns written as in the API's documentation: `id bigint !, name text`.
+
+    Each column is `name type`, with a closing `!` where it is never null.
+
+    Raises:
+        DeclarationError: A column cannot be read, has an unknown type or is declared twice.
+    """
+    parsed: dict[str, Column] = {}
+    for part in declaration.split(","):
+        text = " ".join(part.split())
+        match = _DECLARATION.fullmatch(text)
+        if match is None or match["type"] not in get_args(ColumnType):
+            raise DeclarationError(
+                f"cannot read the column {text!r}: write `name type` or `name type !`,"
+                f" where type is one of {', '.join(get_args(ColumnType))}"
+            )
+        if match["name"] in parsed:
+            raise DeclarationError(f"the column {match['name']!r} is declared twice")
+        column_type: ColumnType = match["type"]  # type: ignore[assignment]
+        parsed[match["name"]] = Column(match["name"], column_type, match["never_null"] is None)
+    return tuple(parsed.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One list endpoint of the API, and the table that it becomes.
+
+    Attributes:
+        name: Name of the dlt resource, the table and the Dagster asset.
+        path: Path below the API's base URL. `{account_id}` stands for the account's slug,
+            `{parent_id}` for the parent row's `id`.
+        description: What a row is, for people who browse the assets.
+        columns: The fields that the API documents.
+        key: The columns that identify a row of the table.
+        parent: The resource whose rows this one is asked for; None for the root.
+        parent_column: The column with the parent row's `id`, where the path has `{parent_id}`.
+        paged: Whether the API may send the list in pages.
+    """
+
+    name: str
+    path: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ("account_id", "id")
+    parent: str | None = "accounts"
+    parent_column: str | None = None
+    paged: bool = False
+
+    @property
+    def table_columns(self) -> tuple[Column, ...]:
+        """The table's columns: the API's own and, in each, `account_id`."""
+        if ACCOUNT_ID in self.columns:
+            return self.columns
+        return (ACCOUNT_ID, *self.columns)
+
+    @property
+    def has_parent_rows(self) -> bool:
+        """Whether it is asked for once for each row of its parent."""
+        return "{parent_id}" in self.path
+
+
+def resource_table(declared: Iterable[Resource]) -> dict[str, Resource]:
+    """The resources by name, in the order in which they are declared.
+
+    Raises:
+        DeclarationError: One cannot be read or loaded as it is declared.
+    """
+    table: dict[str, Resource] = {}
+    for resource in declared:
+        if (problem := next(_problems(resource, table), None)) is not None:
+            raise DeclarationError(
+                f"resource {resource.name!r} {problem}: check its entry in"
+                " analytics_assets/resources.py"
+            )
+        table[resource.name] = resource
+    if _ROOT not in table:
+        raise DeclarationError(f"no resource {_ROOT!r} is declared: set one in resources.py")
+    return table
+
+
+def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
+    if not _NAME.fullmatch(resource.name):
+        yield "needs a name of small letters, digits and _, the first a letter"
+    if resource.name in before:
+        yield "is declared twice"
+    if (resource.name == _ROOT) is not (resource.parent is None):
+        yield f"needs a parent; only {_ROOT!r} has none"
+    if resource.parent is not None and resource.parent not in before:
+        yield f"has the parent {resource.parent!r}, which is not declared before it"
+    yield from _path_problems(resource, before)
+    yield from _key_problems(resource)
+
+
+def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(resource.path) if name is not None]
+    except ValueError:
+        yield f"has a path with a brace too many or too few, {resource.path!r}"
+        return
+    for name in fields:
+        if name not in ("account_id", "parent_id"):
+            yield f"has {{{name}}} in its path, where only {{account_id}} and {{parent_id}} can be"
+    if not resource.path.startswith("/"):
+        yield "has a path that does not begin with /"
+    if resource.parent is None:
+        if fields:
+            yield f"has {{{fields[0]}}} in its path, though no account is known before it"
+        return
+    if not fields:
+        yield "has no {account_id} in its path, so that it would be the same for every account"
+    if resource.has_parent_rows:
+        if resource.parent == _ROOT:
+            yield f"has {{parent_id}} in its path, but {_ROOT!r} is the parent: use {{account_id}}"
+        if resource.parent_column is None:
+            yield "has {parent_id} in its path, but no parent_column for it"
+        if "id" not in _column_names(before[resource.parent]):
+            yield f"has {{parent_id}} in its path, but {resource.parent!r} has no column 'id'"
+
+
+def _key_problems(resource: Resource) -> Iterator[str]:
+    names = _column_names(resource)
+    for role, columns in (("key", resource.key), ("parent_column", (resource.parent_column,))):
+        for column in columns:
+            if column is not None and column not in names:
+                yield f"has the {role} {column!r}, which is none of its columns"
+    if ACCOUNT_ID.name not in resource.key:
+        yield f"has no {ACCOUNT_ID.name!r} in its key"
+    if len(set(resource.key)) < len(resource.key):
+        yield "has a column twice in its key"
+
+
+def _column_names(resource: Resource) -> list[str]:
+    return [column.name for column in resource.table_columns]

@@ -1,0 +1,97 @@
+"""Whether a load could write to the warehouse now. Leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Final
+
+import duckdb
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.destinations.sql_client import SqlClientBase
+
+from analytics_assets.errors import AnalyticsError, WarehouseError, causes
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.credentials import redacted
+from analytics_assets.warehouse.destination import holder_of, is_postgres, make_destination
+from analytics_assets.warehouse.location import duckdb_file
+from analytics_assets.warehouse.locks import no_writing
+from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
+from analytics_assets.warehouse.postgres_locks import refuse_other_encodings
+
+# databases that take back a new table when its transaction is rolled back
+_ROLL_BACK_TABLES: Final = ("postgres", "redshift", "mssql")
+
+
+def probe_warehouse(settings: PlatformSettings) -> str:
+    """Says where the warehouse is, if it can be reached and written.
+
+    Raises:
+        SettingsError: The settings lead to no warehouse.
+        WarehouseError: It cannot be reached or written now.
+    """
+    make_destination(settings)
+    file = duckdb_file(settings)
+    with working_folder() as folder:
+        return _probe_database(settings, folder) if file is None else _probe_file(file)
+
+
+def _probe_file(file: Path) -> str:
+    try:
+        with TemporaryFile(dir=file.parent) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise no_writing(file, error) from None
+    if not file.exists():
+        return f"{file} is not there yet; its folder can be written"
+    try:
+        with duckdb.connect(str(file)) as connection:
+            # what a killed load left is for the next one to tidy up
+            connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    except duckdb.Error as error:
+        cause = _first_line(str(error))
+        if (holder := holder_of(cause)) is not None:
+            raise WarehouseError(
+                f"{file} is held by {holder}: close it there, or a sync waits for it"
+            ) from None
+        raise WarehouseError(f"{file} cannot be opened: {cause}") from None
+    return f"{file} can be written"
+
+
+def _probe_database(settings: PlatformSettings, folder: Path) -> str:
+    try:
+        pipeline = make_pipeline(settings, folder)
+        with pipeline.sql_client() as client:
+            if is_postgres(pipeline):
+                refuse_other_encodings(client, pipeline.destination.destination_name)
+            return f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
+    except AnalyticsError:
+        raise
+    except ConfigFieldMissingException as error:
+        cause = f"has no {' and no '.join(error.fields)}"
+    except Exception as error:
+        *_, first = causes(error)
+        text = _first_line(redacted(str(first), settings)) or type(first).__name__
+        cause = f"cannot be reached or written: {text}"
+    raise WarehouseError(
+        f"{settings.destination} {cause}: check section [destination.{settings.destination}] of"
+        " the settings"
+    )
+
+
+def _probe_dataset(settings: PlatformSettings, client: SqlClientBase[Any]) -> str:
+    there = client.has_dataset()
+    if settings.destination.rpartition(".")[2] not in _ROLL_BACK_TABLES:
+        state = "is there" if there else "is not there yet"
+        return f"dataset {settings.dataset_name} {state}; a load will show if it can be written"
+    with client.begin_transaction() as transaction:
+        if not there:
+            client.create_dataset()
+        table = client.make_qualified_table_name("analytics_assets_probe")
+        client.execute_sql(f"CREATE TABLE {table} (probe INTEGER)")
+        transaction.rollback_transaction()
+    return f"dataset {settings.dataset_name} can be written"
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")

@@ -1,0 +1,68 @@
+"""Dagster's records in PostgreSQL, by `deploy/dagster.yaml`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance
+
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer
+
+CONFIGURATION = CHECKOUT / "deploy" / "dagster.yaml"
+
+
+@pytest.fixture
+def home_of_several(new_home: Path, records_database: None) -> Path:
+    """The test's home, with Dagster's records in a database of their own."""
+    shutil.copy(CONFIGURATION, new_home / "dagster.yaml")
+    return new_home
+
+
+def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: SampleApi):
+    failing, *others = api.data.account_ids
+    api.behaviour.faults.append(Fault("status", f"/v1/{failing}/*", value="403"))
+    result = commands.analytics_assets("sync")
+    assert result.returncode == 1
+    assert "1 of 3 accounts failed" in result.stderr
+
+    with DagsterInstance.get() as instance:
+        assert set(instance.get_dynamic_partitions("accounts")) == {failing, *others}
+        for name in ACCOUNT_RESOURCES:
+            assert instance.get_materialized_partitions(AssetKey(name)) == set(others)
+        states = {run.job_name: run.status.value for run in instance.get_runs()}
+    assert states == {"refresh_accounts": "SUCCESS", "sync": "FAILURE"}
+    assert not list(home_of_several.rglob("*.db"))
+    written = [path.read_bytes() for path in home_of_several.rglob("*") if path.is_file()]
+    assert not any(PASSWORD.encode() in content for content in written)
+
+
+def test_an_instance_keeps_one_connection_and_ends_it(
+    home_of_several: Path, postgres: PostgresServer
+):
+    with DagsterInstance.get() as instance:
+        for _ in range(3):
+            instance.get_dynamic_partitions("accounts")
+        assert len(connections(postgres)) == 1
+    assert not connections(postgres)
+
+
+def test_a_connection_that_was_cut_is_made_anew(home_of_several: Path, postgres: PostgresServer):
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("accounts", ["acme"])
+        [process] = connections(postgres)
+        postgres.run("SELECT pg_terminate_backend(%s)", process)
+        assert list(instance.get_dynamic_partitions("accounts")) == ["acme"]
+
+
+def connections(postgres: PostgresServer) -> list[int]:
+    """The server's processes for connections to Dagster's records."""
+    rows = postgres.run(
+        "SELECT pid FROM pg_stat_activity WHERE datname = %s", os.environ["DAGSTER_POSTGRES_DB"]
+    )
+    return [process for (process,) in rows]

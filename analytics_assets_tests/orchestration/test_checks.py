@@ -1,0 +1,239 @@
+"""The checks: each fails by name for what it is about, and passes otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dagster import AssetCheckKey, AssetKey, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+
+from analytics_assets.definitions import defs
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.sample_api import Fault, SampleApi
+
+SUCCEEDED = AssetCheckExecutionRecordStatus.SUCCEEDED
+FAILED = AssetCheckExecutionRecordStatus.FAILED
+
+
+def latest(instance: DagsterInstance) -> dict[AssetCheckKey, AssetCheckExecutionRecord]:
+    keys = [spec.key for spec in check_specs(RESOURCES)]
+    return dict(instance.event_log_storage.get_latest_asset_check_execution_by_key(keys))
+
+
+def failing(instance: DagsterInstance) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the checks that failed have found, by table and check."""
+    found = {}
+    for key, record in latest(instance).items():
+        assert record.status in (SUCCEEDED, FAILED), key
+        if record.status == FAILED:
+            evaluation: Any = record.event.dagster_event.event_specific_data  # type: ignore[union-attr]
+            findings = evaluation.metadata["findings"].value
+            found[key.asset_key.to_user_string(), key.name] = findings
+            assert evaluation.description
+    return found
+
+
+def check_again(instance: DagsterInstance) -> None:
+    assert defs.resolve_job_def("check").execute_in_process(instance=instance).success
+
+
+def change(home: Path, *statements: str) -> None:
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        for sql in statements:
+            connection.execute(sql)
+
+
+def test_all_pass_after_a_sync(home, sync, api: SampleApi, instance: DagsterInstance):
+    assert sync().exit_code == 0
+    records = latest(instance)
+    assert set(records) == {spec.key for spec in check_specs(RESOURCES)}
+    assert {record.status for record in records.values()} == {SUCCEEDED}
+    kinds = {
+        name: {key.name for key in records if key.asset_key == AssetKey(name)} for name in RESOURCES
+    }
+    for name in RESOURCES:
+        assert kinds[name] >= {"key_is_unique", "types_are_as_declared", "row_count_holds"}
+        assert ("parents_exist" in kinds[name]) == (name in ("campaign_items", "motion_ads"))
+    requests = api.log.requests
+    check_again(instance)
+    assert failing(instance) == {}
+    assert api.log.requests == requests  # the API is not asked
+
+
+TAMPERING = {
+    "a row twice": (
+        (
+            "INSERT INTO analytics.audiences SELECT * FROM analytics.audiences"
+            " WHERE account_id = '{account}' LIMIT 2"
+        ),
+        ("audiences", "key_is_unique"),
+        2,
+    ),
+    "a required value gone": (
+        "UPDATE analytics.accounts SET id = NULL WHERE account_id = '{account}'",
+        ("accounts", "required_columns_are_filled"),
+        {"id": 1},
+    ),
+    "a parent gone": (
+        (
+            "UPDATE analytics.motion_ads SET campaign_id = 'gone' WHERE account_id = '{account}'"
+            " AND id = (SELECT min(id) FROM analytics.motion_ads WHERE account_id = '{account}')"
+        ),
+        ("motion_ads", "parents_exist"),
+        1,
+    ),
+    "most rows gone": (
+        "DELETE FROM analytics.conversion_rules WHERE account_id = '{account}'",
+        ("conversion_rules", "row_count_holds"),
+        "{rows} -> 0 rows",
+    ),
+    "not loaded for long": (
+        (
+            "UPDATE analytics.campaign_items SET _dlt_load_id = '1000000000.5'"
+            " WHERE account_id = '{account}'"
+        ),
+        ("campaign_items", "rows_are_recent"),
+        None,
+    ),
+    "somebody's own row": (
+        (
+            "INSERT INTO analytics.audiences (account_id, id, _dlt_load_id)"
+            " VALUES ('{account}', 4711, 'by hand')"
+        ),
+        ("audiences", "rows_are_recent"),
+        "_dlt_load_id is no time",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sql", "check", "found"), TAMPERING.values(), ids=TAMPERING)
+def test_what_happens_to_a_table_behind_our_back(
+    home, sync, api: SampleApi, instance, sql: str, check: tuple[str, str], found: object
+):
+    assert sync().exit_code == 0
+    account = api.data.account_ids[1]
+    change(home, sql.format(account=account))
+    check_again(instance)
+    findings = failing(instance)
+    assert set(findings) == {check}
+    assert set(findings[check]) == {account}
+    rows = len(api.data.table(check[0], [account]))
+    expected = found.format(rows=rows) if isinstance(found, str) else found
+    assert found is None or findings[check][account] == expected
+    assert sync().exit_code == 0
+    assert failing(instance) == {}
+
+
+@pytest.mark.parametrize("column", ["campaigns.id", "campaign_items.campaign_id"])
+def test_a_table_that_cannot_be_judged_holds_up_no_other(
+    home, sync, api: SampleApi, instance, column: str
+):
+    assert sync().exit_code == 0
+    table, _, name = column.partition(".")
+    change(home, f"ALTER TABLE analytics.{table} DROP COLUMN {name}")
+    change(home, "UPDATE analytics.audiences SET _dlt_load_id = '1000000000.5'")
+    check_again(instance)
+    records = latest(instance)
+    assert records[AssetCheckKey(AssetKey("audiences"), "rows_are_recent")].status == FAILED
+    assert records[AssetCheckKey(AssetKey("audiences"), "key_is_unique")].status == SUCCEEDED
+    result = sync("--resource", "campaign_items")
+    assert result.exit_code == 0, result.output
+
+
+def test_a_column_that_is_stored_otherwise(home, sync, api: SampleApi, instance):
+    assert sync().exit_code == 0
+    change(home, "ALTER TABLE analytics.campaigns ALTER COLUMN cpc TYPE float")
+    for run in (sync, lambda: check_again(instance)):
+        run()
+        findings = failing(instance)
+        assert findings["campaigns", "columns_are_as_declared"] == {
+            "all accounts": {"cpc": "declared double, stored FLOAT"}
+        }
+        # the values that it cannot hold are elsewhere, so that they are not called missing
+        assert findings.keys() - {("campaigns", "columns_are_as_declared")} == {
+            ("campaigns", "types_are_as_declared")
+        }
+
+
+def update_first(api: SampleApi, account: str, fields: dict[str, Any]) -> None:
+    row = api.data.table("campaigns", [account])[0]
+    api.data.update_row("campaigns", row["id"], fields, account_id=account)
+
+
+def lose_rows(api: SampleApi, account: str) -> None:
+    rows = api.data.table("audiences", [account])
+    for row in rows[: len(rows) // 2 + 1]:
+        api.data.delete_row("audiences", row["id"], account_id=account)
+
+
+DRIFT: dict[str, tuple[Callable[[SampleApi, str], None], tuple[str, str], object]] = {
+    "a value of another type": (
+        lambda api, account: update_first(api, account, {"cpc": "0.5"}),
+        ("campaigns", "types_are_as_declared"),
+        {"cpc__v_text": 1},
+    ),
+    "a field that is not declared": (
+        lambda api, account: update_first(api, account, {"brandNew": 1}),
+        ("campaigns", "fields_are_declared"),
+        {"brand_new": 1},
+    ),
+    "more than half of the rows": (
+        lose_rows,
+        ("audiences", "row_count_holds"),
+        "{before} -> {after} rows",
+    ),
+}
+
+
+@pytest.mark.parametrize(("upstream", "check", "found"), DRIFT.values(), ids=DRIFT)
+def test_what_a_sync_finds(
+    home, sync, api: SampleApi, instance, upstream, check: tuple[str, str], found: object
+):
+    account, other = api.data.account_ids[:2]
+    assert sync().exit_code == 0
+    before = len(api.data.table(check[0], [account]))
+    upstream(api, account)
+    after = len(api.data.table(check[0], [account]))
+    # the checks are part of a run that fails for another account, too
+    api.behaviour.faults.append(Fault("status", f"/v1/{other}/*", value="403"))
+    assert sync().exit_code == 1
+    if isinstance(found, str):
+        found = found.format(before=before, after=after)
+    assert failing(instance) == {check: {account: found}}
+
+
+def test_what_counts_as_old_and_as_a_loss_is_set(home, sync, api, instance, monkeypatch):
+    assert sync().exit_code == 0
+    lose_rows(api, api.data.account_ids[0])
+    monkeypatch.setenv("ANALYTICS__MAX_ROW_LOSS", "0.9")
+    monkeypatch.setenv("ANALYTICS__MAX_AGE_HOURS", "0")
+    assert sync("--resource", "audiences").exit_code == 0
+    assert set(failing(instance)) == {
+        ("audiences", "rows_are_recent"),
+        ("accounts", "rows_are_recent"),
+    }
+    assert set(failing(instance)["audiences", "rows_are_recent"]) == set(api.data.account_ids)
+
+
+def test_an_account_that_left_is_neither_old_nor_lost(home, sync, api, instance):
+    assert sync().exit_code == 0
+    gone = api.data.account_ids[0]
+    api.data.remove_account(gone)
+    assert sync("--resource", "accounts").exit_code == 0
+    change(
+        home,
+        *(
+            f"UPDATE analytics.{name} SET _dlt_load_id = '1000000000.5' WHERE account_id = '{gone}'"
+            for name in ACCOUNT_RESOURCES
+        ),
+    )
+    check_again(instance)
+    assert failing(instance) == {}

@@ -1,0 +1,126 @@
+"""What a sync costs Dagster's records and the warehouse: counts that explain how long it takes."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from dagster import DagsterEventType, DagsterInstance, Failure
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
+from sqlalchemy.pool import Pool
+
+from analytics_assets.errors import ReadError
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.ingestion import ingestion
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import CHECKOUT
+
+PER_ACCOUNT = (
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_MATERIALIZATION,
+)
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that the warehouse gets, as they come."""
+    seen: list[str] = []
+    execute = DuckDbSqlClient.execute_query
+
+    def execute_query(self: DuckDbSqlClient, query: str, *args: object, **kwargs: object):
+        seen.append(str(query))
+        return execute(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(DuckDbSqlClient, "execute_query", execute_query)
+    return seen
+
+
+def events_of_last_sync(instance: DagsterInstance) -> Counter[DagsterEventType]:
+    run = next(run for run in instance.get_runs() if run.job_name == "sync")
+    events = (entry.dagster_event for entry in instance.all_logs(run.run_id))
+    return Counter(event.event_type for event in events if event is not None)
+
+
+def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, instance):
+    assert sync().exit_code == 0
+    few = events_of_last_sync(instance)
+    checks = len(check_specs(list(ACCOUNT_RESOURCES)))
+    assert few[DagsterEventType.ASSET_CHECK_EVALUATION] == checks
+    for kind in PER_ACCOUNT:
+        assert few[kind] == len(api.data.account_ids) * len(ACCOUNT_RESOURCES)
+    for number in range(3):
+        api.data.add_account(f"further-{number}")
+    assert sync().exit_code == 0
+    many = events_of_last_sync(instance)
+    added = 3 * len(ACCOUNT_RESOURCES)
+    # nothing else grows with the number of accounts
+    assert many - few == Counter(dict.fromkeys(PER_ACCOUNT, added))
+
+
+def few_and_many(sync, api: SampleApi, seen: list[object]) -> tuple[int, int]:
+    """What a sync adds to `seen`, with the accounts of the API and with four more of them."""
+    counts = []
+    for further in ([], [f"further-{number}" for number in range(4)]):
+        for account_id in further:
+            api.data.add_account(account_id)
+        assert sync().exit_code == 0
+        seen.clear()
+        assert sync().exit_code == 0  # without what is made only once
+        counts.append(len(seen))
+    few, many = counts
+    assert few > 0
+    return few, many
+
+
+def test_as_many_statements_for_many_accounts_as_for_few(home, sync, api: SampleApi, statements):
+    few, many = few_and_many(sync, api, statements)
+    assert many == few
+
+
+@contextmanager
+def listening(target: object, event: str) -> Iterator[list[object]]:
+    """What SQLAlchemy tells of, as it comes."""
+    seen: list[object] = []
+
+    def hear(told: object, *_: object) -> None:
+        seen.append(told)
+
+    listen(target, event, hear)
+    try:
+        yield seen
+    finally:
+        remove(target, event, hear)
+
+
+def test_an_account_costs_one_transaction_of_the_records(home, sync, api: SampleApi):
+    with listening(Engine, "commit") as commits:
+        few, many = few_and_many(sync, api, commits)
+    # which is its line in the run's log
+    assert many == few + 4
+
+
+def test_as_many_connections_to_postgres_for_many_accounts_as_for_few(
+    home, sync, api: SampleApi, records_database: None
+):
+    shutil.copy(CHECKOUT / "deploy" / "dagster.yaml", home)
+    with listening(Pool, "connect") as connections:
+        few, many = few_and_many(sync, api, connections)
+    assert many == few
+
+
+def test_the_garbage_collector_looks_rarely_during_a_run_alone(home):
+    usual = gc.get_threshold()
+    with ingestion(Progress()):
+        assert gc.get_threshold()[0] > 100 * usual[0]
+    assert gc.get_threshold() == usual
+    with pytest.raises(Failure), ingestion(Progress()):
+        raise ReadError("the API fails")
+    assert gc.get_threshold() == usual

@@ -1,0 +1,63 @@
+"""`dagster asset materialize`, as people run it."""
+
+from __future__ import annotations
+
+import pytest
+
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.conftest import both_warehouses
+from analytics_assets_tests.tables import assert_equal_tables, query, served_table, warehouse_table
+
+ALL_SIX = ",".join(ACCOUNT_RESOURCES)
+
+
+@pytest.fixture
+def listed(commands):
+    """The accounts, materialised."""
+    result = commands.materialize("accounts")
+    assert result.returncode == 0, result.stderr
+
+
+@both_warehouses
+def test_accounts_then_one_partition_then_a_range(home, commands, listed, api: SampleApi, instance):
+    first, second, third = api.data.account_ids
+    assert_equal_tables(
+        served_table(api.data, "accounts"), warehouse_table(home, "accounts"), "accounts"
+    )
+    assert set(instance.get_dynamic_partitions("accounts")) == {first, second, third}
+
+    assert commands.materialize(ALL_SIX, "--partition", first).returncode == 0
+    for name in ACCOUNT_RESOURCES:
+        expected = served_table(api.data, name, [first])
+        assert_equal_tables(expected, warehouse_table(home, name), name)
+
+    keys = instance.get_dynamic_partitions("accounts")
+    ranged = commands.materialize(ALL_SIX, "--partition-range", f"{keys[1]}...{keys[2]}")
+    assert ranged.returncode == 0, ranged.stderr
+    for name in ACCOUNT_RESOURCES:
+        assert_equal_tables(served_table(api.data, name), warehouse_table(home, name), name)
+
+
+@both_warehouses
+def test_children_alone_ask_for_campaigns_once_and_do_not_load_them(
+    home, commands, listed, api: SampleApi
+):
+    account = api.data.account_ids[0]
+    api.log.clear()
+    assert commands.materialize("campaign_items", "--partition", account).returncode == 0
+    campaigns = f"/v1/{account}/campaigns/"
+    items = {f"{campaigns}{row['id']}/items/" for row in api.data.table("campaigns", [account])}
+    assert api.log.count_by_path() == dict.fromkeys([campaigns, *items], 1) | {"/oauth/token": 1}
+    tables = query(
+        home, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'analytics'"
+    )
+    assert ("campaign_items",) in tables
+    assert ("campaigns",) not in tables
+
+
+def test_a_reversed_range_fails(commands, listed, instance):
+    keys = instance.get_dynamic_partitions("accounts")
+    result = commands.materialize(ALL_SIX, "--partition-range", f"{keys[2]}...{keys[0]}")
+    assert result.returncode != 0
+    assert "names no account" in result.stderr

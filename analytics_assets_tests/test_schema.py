@@ -1,0 +1,100 @@
+"""A misdeclared resource: one line that names it, wherever it is noticed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics_assets.errors import DeclarationError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import columns, resource_table
+from analytics_assets_tests.conftest import CHECKOUT, Commands
+
+ITEMS = "campaign_items"
+
+
+def test_the_table_as_it_is():
+    assert resource_table(RESOURCES.values()) == RESOURCES
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "problem"),
+    [
+        (ITEMS, {"name": "campaigns"}, "resource 'campaigns' is declared twice"),
+        (ITEMS, {"name": "Items"}, "resource 'Items' needs a name of small letters, digits and _"),
+        (ITEMS, {"name": ""}, "resource '' needs a name"),
+        (ITEMS, {"parent": "campaign"}, "has the parent 'campaign', which is not declared before"),
+        ("campaigns", {"parent": ITEMS}, "has the parent 'campaign_items', which is not declared"),
+        ("campaigns", {"parent": "campaigns"}, "the parent 'campaigns', which is not declared"),
+        ("campaigns", {"parent": None}, "needs a parent; only 'accounts' has none"),
+        ("accounts", {"parent": "accounts"}, "resource 'accounts' needs a parent; only"),
+        ("accounts", {"path": "/v1/{account_id}"}, "though no account is known before it"),
+        (ITEMS, {"parent_column": None}, "has {parent_id} in its path, but no parent_column for"),
+        (ITEMS, {"parent_column": "campaign"}, "the parent_column 'campaign', which is none of"),
+        ("audiences", {"path": "/v1/{parent_id}/x"}, "but 'accounts' is the parent: use {account"),
+        ("audiences", {"path": "/v1/audiences"}, "has no {account_id} in its path, so that it"),
+        ("audiences", {"path": "v1/{account_id}"}, "has a path that does not begin with /"),
+        ("audiences", {"path": "/v1/{account}"}, "has {account} in its path, where only {account"),
+        ("audiences", {"path": "/v1/{account_id"}, "has a path with a brace too many or too few"),
+        ("audiences", {"path": "/v1/{}"}, "has {} in its path, where only {account_id} and"),
+        ("audiences", {"key": ("account_id", "uid")}, "the key 'uid', which is none of its col"),
+        ("audiences", {"key": ("id",)}, "has no 'account_id' in its key"),
+        ("audiences", {"key": ()}, "has no 'account_id' in its key"),
+        ("audiences", {"key": ("account_id", "id", "id")}, "has a column twice in its key"),
+    ],
+)
+def test_what_cannot_be(name: str, changes: dict[str, Any], problem: str):
+    declared = {**RESOURCES, name: replace(RESOURCES[name], **changes)}
+    with pytest.raises(DeclarationError) as error:
+        resource_table(declared.values())
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(": check its entry in analytics_assets/resources.py")
+
+
+def test_a_parent_without_id():
+    declared = {**RESOURCES, "campaigns": replace(RESOURCES["campaigns"], key=("account_id",))}
+    declared["campaigns"] = replace(declared["campaigns"], columns=columns("name text"))
+    with pytest.raises(DeclarationError, match="but 'campaigns' has no column 'id'"):
+        resource_table(declared.values())
+
+
+def test_no_accounts():
+    with pytest.raises(DeclarationError, match="no resource 'accounts' is declared"):
+        resource_table([])
+
+
+@pytest.mark.parametrize("declaration", ["id number !", "Id text", "id text, id text", "id"])
+def test_columns(declaration: str):
+    with pytest.raises(DeclarationError, match="column"):
+        columns(declaration)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('key=("account_id",)', 'key=("account_id", "uid")'),
+        ("id bigint !, account_id text !", "id bigint !, account_id string !"),
+    ],
+    ids=["key", "column"],
+)
+def test_every_door(home, commands: Commands, tmp_path: Path, before: str, after: str):
+    package = tmp_path / "copy"
+    shutil.copytree(CHECKOUT / "analytics_assets", package / "analytics_assets")
+    table = package / "analytics_assets" / "resources.py"
+    assert before in table.read_text()
+    table.write_text(table.read_text().replace(before, after))
+    commands.environment = {"PYTHONPATH": str(package)}
+    for command in ("doctor", "status", "sync"):
+        result = commands.analytics_assets(command)
+        assert result.returncode == 1
+        assert result.stderr.count("\n") == 1, result.stderr
+        assert result.stderr.startswith("Error: ")
+    line = result.stderr.removeprefix("Error: ").strip()
+    result = commands.materialize("accounts")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == f"analytics_assets.errors.DeclarationError: {line}"
