@@ -14,10 +14,10 @@ from analytics_assets.schema import Column, Resource
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.postgres_server import PASSWORD
-from analytics_assets_tests.tables import change_warehouse, on_postgres, query
-from analytics_assets_tests.warehouse.loading import RULES, load
+from analytics_assets_tests.testing.loading import RULES, load
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.postgres_server import PASSWORD
+from analytics_assets_tests.testing.tables import change_warehouse, on_postgres, query
 
 CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 AWKWARD = """It's "quoted": 100 %s, back\\slash; -- a name's 名前\nand a second line."""
