@@ -11,7 +11,7 @@ command. Whatever is called from there is given what was found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -46,6 +46,7 @@ _EXTRACT_SECTION: Final = ("extract",)
 # these are found without their section, too, as `dlt.secrets["client_id"]` is
 _SHORT_KEYS: Final = ("client_id", "client_secret")
 
+_TOKEN_URL: Final = replace(URL, example="https://api.example.com/oauth/token")
 _HIDDEN: Final = "***"
 _DAY: Final = 86_400.0
 _YEAR: Final = 365 * _DAY
@@ -58,9 +59,11 @@ class ApiSettings:
     base_url: Annotated[
         str, URL, "where the paths of the resource table start; it may have a path prefix"
     ]
-    token_url: Annotated[str, URL, "where client credentials are exchanged for a token (OAuth2)"]
+    token_url: Annotated[
+        str, _TOKEN_URL, "where client credentials are exchanged for a token (OAuth2)"
+    ]
     client_id: Annotated[TSecretStrValue, "the API client"]
-    client_secret: Annotated[TSecretStrValue, "its secret"]
+    client_secret: Annotated[TSecretStrValue, "what the client proves itself with"]
     max_retries: Annotated[
         int,
         between(0, 100),
@@ -70,7 +73,7 @@ class ApiSettings:
         float, between(0, _DAY), "seconds before the first retry; doubles with each"
     ] = 2.0
     max_retry_delay: Annotated[
-        float, between(0, _DAY), "longest wait in seconds, even if the API asks for more"
+        float, between(0, _DAY), "longest wait in seconds between attempts, `Retry-After` included"
     ] = 120.0
     timeout: Annotated[
         float,
@@ -123,7 +126,7 @@ class PlatformSettings:
     refresh_cron: Annotated[
         str, CRON, "when the accounts are listed, so that a new one gets its first data soon"
     ] = "30 * * * *"
-    time_zone: Annotated[str, TIME_ZONE, "of both"] = "UTC"
+    time_zone: Annotated[str, TIME_ZONE, "the time zone of both"] = "UTC"
     sensor_interval: Annotated[
         int, between(1, _DAY), "seconds between two looks at what is due"
     ] = 30

@@ -42,13 +42,13 @@ class Allowed:
 
 def between(least: float, most: float) -> Allowed:
     """A number from `least` to `most`."""
-    return Allowed(f"from {least:.10g} to {most:.10g}", lambda value: least <= value <= most)
+    return Allowed(f"from {least:.15g} to {most:.15g}", lambda value: least <= value <= most)
 
 
 def above(least: float, *, most: float) -> Allowed:
     """A number greater than `least`, up to `most`."""
     return Allowed(
-        f"greater than {least:.10g}, up to {most:.10g}", lambda value: least < value <= most
+        f"greater than {least:.15g}, up to {most:.15g}", lambda value: least < value <= most
     )
 
 
@@ -109,6 +109,12 @@ def allowed_in_words(hint: Any) -> str:
     if allowed is not None and allowed.example:
         return allowed.words
     return f"{_type_in_words(hint)} {allowed.words if allowed else ''}".rstrip()
+
+
+def example_of(hint: Any) -> str:
+    """A value that a setting may be; empty where none is to be told."""
+    allowed = _allowed(hint)
+    return allowed.example if allowed else ""
 
 
 def _allowed(hint: Any) -> Allowed | None:
