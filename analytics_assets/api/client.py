@@ -24,7 +24,7 @@ from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.api.session import RETRIED_ERRORS, ApiSession
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.resources import resource_of
-from analytics_assets.settings import ApiSettings, extract_workers
+from analytics_assets.settings import ApiSettings
 
 # a refusal that names no time
 _DEFAULT_RETRY_AFTER: Final = 1.0
@@ -57,14 +57,13 @@ def make_client(settings: ApiSettings) -> Client:
 
 def shared_client(settings: ApiSettings) -> Client:
     """The client for the settings: all workers and runs of a process share its pace and token."""
-    key = (*settings.items(), extract_workers())
     with _clients_lock:
-        if key not in _clients:
-            _clients[key] = make_client(settings)
-        return _clients[key]
+        if settings not in _clients:
+            _clients[settings] = make_client(settings)
+        return _clients[settings]
 
 
-_clients: dict[tuple[Any, ...], Client] = {}
+_clients: dict[ApiSettings, Client] = {}
 _clients_lock = threading.Lock()
 
 
@@ -72,9 +71,8 @@ class ApiAdapter(BoundedAdapter):
     """Sends a request when the pace allows, and lets only whole answers through."""
 
     def __init__(self, settings: ApiSettings) -> None:
-        workers = extract_workers()
-        super().__init__(settings, workers)
-        self._in_flight = threading.BoundedSemaphore(workers)
+        super().__init__(settings, settings.workers)
+        self._in_flight = threading.BoundedSemaphore(settings.workers)
         self._paces = Paces(settings.quota_scope == "account", settings.max_requests_per_second)
         self._backoff_factor = settings.backoff_factor
         self._pools: dict[tuple[Any, ...], ConnectionPool] = {}
