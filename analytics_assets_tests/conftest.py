@@ -17,6 +17,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 from analytics_assets_tests.testing.homes import sample_settings, use_settings
@@ -110,6 +111,7 @@ def toml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Adds what a file of settings may hold, to the settings of this process."""
 
     def add(text: str, *, secrets: bool = True) -> None:
+        configure_dlt()
         contents = tomlkit.parse(text).unwrap()
         provider = CustomLoaderDocProvider(f"{secrets=}", lambda: contents, secrets)
         environment, *others = dlt.config.config_providers
