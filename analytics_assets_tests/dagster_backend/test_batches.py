@@ -19,7 +19,7 @@ from dagster_postgres import PostgresEventLogStorage
 
 from analytics_assets.dagster_backend.postgres_storage import PostgresEventLog
 from analytics_assets.dagster_backend.sqlite_storage import EventLog
-from analytics_assets_tests.postgres_server import PostgresServer
+from analytics_assets_tests.testing.postgres_server import PostgresServer
 
 RUN = "0d6e4a3e-0000-4000-8000-000000000000"
 ASSETS = [dg.AssetKey("campaigns"), dg.AssetKey("audiences")]
