@@ -12,7 +12,7 @@ from dlt import Pipeline
 from analytics_assets.resources import RESOURCES
 from analytics_assets.warehouse.audit import AccountAudit, audit, row_counts
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
-from analytics_assets_tests.conftest import both_warehouses
+from analytics_assets_tests.testing.marks import both_warehouses
 
 TYPES = {"bigint": "BIGINT", "double": "DOUBLE PRECISION", "bool": "BOOLEAN", "json": "JSON"}
 
