@@ -95,7 +95,7 @@ def accounts_asset(
             **load_metadata(loaded, ACCOUNTS.name),
         },
     )
-    yield from check_tables(context, loaded)
+    yield from check_tables(context, run.settings, loaded)
 
 
 @dg.multi_asset(
@@ -130,7 +130,7 @@ def account_assets(
             progress.loading(context, len(reads))
             loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
             yield from reported(context, materializations(loaded))
-            yield from check_tables(context, loaded)
+            yield from check_tables(context, run.settings, loaded)
             failures += [
                 _suddenly_empty(account_id, rows)
                 for account_id, rows in loaded.suddenly_empty.items()

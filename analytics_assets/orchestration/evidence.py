@@ -20,7 +20,7 @@ from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import latest_loads
 from analytics_assets.resources import RESOURCES
-from analytics_assets.settings import platform_settings
+from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit
 from analytics_assets.warehouse.columns import TableColumns
 
@@ -28,14 +28,14 @@ _LEFT_OUT: Final = "every_row_is_loaded"
 
 
 def check_tables(
-    context: dg.AssetExecutionContext, loaded: Loaded
+    context: dg.AssetExecutionContext, settings: PlatformSettings, loaded: Loaded
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges the tables of a load by what they hold now and held before.
 
     It is part of the step that loads: a step of its own would be skipped where some accounts fail.
     """
     reads = {load.resource.name: load.reads for load in loaded.tables}
-    yield from _evaluations(context, loaded.audits, loaded.columns, loaded.before, reads)
+    yield from _evaluations(context, settings, loaded.audits, loaded.columns, loaded.before, reads)
 
 
 def check_only(
@@ -43,6 +43,7 @@ def check_only(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges tables as they are; row counts by what was recorded when they were last loaded."""
     try:
+        settings = platform_settings()
         audits, columns = audit_tables(context, progress, resource_names)
     except AnalyticsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
@@ -50,17 +51,18 @@ def check_only(
     for (name, account_id), load in latest_loads(context.instance).items():
         if account_id is not None and load.rows is not None:
             recorded.setdefault(name, {})[account_id] = load.rows
-    yield from _evaluations(context, audits, columns, recorded, {})
+    yield from _evaluations(context, settings, audits, columns, recorded, {})
 
 
 def _evaluations(
     context: dg.AssetExecutionContext,
+    settings: PlatformSettings,
     audits: Mapping[str, TableAudit],
     columns: Mapping[str, TableColumns],
     before: RowCounts,
     reads: Mapping[str, Sequence[AccountRead]],
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    settings, listed = platform_settings(), set(known_accounts(context.instance))
+    listed = set(known_accounts(context.instance))
     evidence = {
         name: Evidence(
             RESOURCES[name],
