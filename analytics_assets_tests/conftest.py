@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,12 +18,9 @@ from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer, running
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-
-# Runs a test once with each warehouse; without it, a test runs with DuckDB.
-both_warehouses = pytest.mark.parametrize("warehouse", ["duckdb", "postgres"], indirect=True)
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands
+from analytics_assets_tests.testing.homes import sample_settings, use_settings
+from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer, running
 
 
 @pytest.fixture
@@ -82,21 +76,7 @@ def home(
     """A DAGSTER_HOME of the test's own, with the settings that lead to the sample API."""
     home = tmp_path / "home"
     shutil.copytree(unused_home, home)
-    for name in list(os.environ):
-        if name.startswith(("SOURCES__", "ANALYTICS__", "DESTINATION__")):
-            monkeypatch.delenv(name)
-    settings = {
-        "DAGSTER_HOME": str(home),
-        "SOURCES__ANALYTICS__BASE_URL": api.base_url,
-        "SOURCES__ANALYTICS__TOKEN_URL": api.token_url,
-        "SOURCES__ANALYTICS__CLIENT_ID": "sample-client",
-        "SOURCES__ANALYTICS__CLIENT_SECRET": "sample-secret",
-        "SOURCES__ANALYTICS__BACKOFF_FACTOR": "0",
-        "EXTRACT__WORKERS": "8",
-        **warehouse,
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+    use_settings(monkeypatch, {**sample_settings(home, api), **warehouse})
     return home
 
 
@@ -137,32 +117,6 @@ def toml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(context.providers, "providers", [environment, provider, *others])
 
     return add
-
-
-@dataclass
-class Commands:
-    """The commands, as people run them: each in a process of its own."""
-
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def analytics_assets(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run("-m", "analytics_assets.cli", *arguments)
-
-    def materialize(self, select: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ("-m", "dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
-        return self._run(*command, "--select", select, *arguments)
-
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT), **self.environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job
 
 from analytics_assets.dagster_backend.celery_launcher import FleetRunLauncher
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 DEPLOY = CHECKOUT / "deploy"
 STORAGES = {"run_storage", "event_log_storage", "schedule_storage"}

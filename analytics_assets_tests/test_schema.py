@@ -12,7 +12,7 @@ import pytest
 from analytics_assets.errors import DeclarationError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import columns, resource_table
-from analytics_assets_tests.conftest import CHECKOUT, Commands
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 
 ITEMS = "campaign_items"
 

@@ -15,9 +15,9 @@ from dagster import DagsterInstance, DagsterRun
 
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.dagster_backend.celery_fleet import Fleet, broker, runs_over_accounts
-from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer, running
-from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
+from analytics_assets_tests.testing.fleet import Fleet, broker, runs_over_accounts
+from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer, running
+from analytics_assets_tests.testing.tables import assert_equal_tables, served_table, warehouse_table
 from benchmarks.workloads import LATENCY
 
 _LIMIT_SECONDS = 3600

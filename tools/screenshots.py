@@ -14,7 +14,7 @@ from playwright.sync_api import FloatRect, Page, expect
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.ui.deployment import LOCATION, Deployment, chromium, chromium_path
+from analytics_assets_tests.testing.deployment import LOCATION, Deployment, chromium, chromium_path
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 ACCOUNTS = 20

@@ -15,8 +15,12 @@ from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.rows.keys import key_value
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.schema import Column
-from analytics_assets_tests.faults.test_permanent import failures, rows_by_account
-from analytics_assets_tests.tables import assert_warehouse_equals_api, query
+from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.tables import (
+    assert_warehouse_equals_api,
+    query,
+    rows_by_account,
+)
 
 TEXT, BIGINT = Column("id", "text"), Column("id", "bigint")
 CHECK = "every_row_is_loaded"

@@ -25,8 +25,9 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.keys import list_key
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.sample_api.bodies import Bodies
-from analytics_assets_tests.faults.test_permanent import failures, items_path
-from analytics_assets_tests.tables import assert_warehouse_equals_api
+from analytics_assets_tests.testing.data import items_path
+from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 # a busy machine is no failure
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import pytest
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.tables import assert_warehouse_equals_api
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -18,8 +18,8 @@ from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import encode_json
 from analytics_assets.sample_api.responses import error
 from analytics_assets.settings import api_settings
-from analytics_assets_tests.faults.test_permanent import failures
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     assert_warehouse_equals_api,
     served_table,

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.tables import query
+from analytics_assets_tests.testing.tables import query
 
 SECRET = "a-secret-that-must-not-show"
 ENDPOINTS = [f"endpoint {name}" for name in ACCOUNT_RESOURCES]

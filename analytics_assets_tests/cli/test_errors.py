@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.postgres_server import PostgresServer
+from analytics_assets_tests.testing.postgres_server import PostgresServer
 
 SECRET = "a-secret-that-must-not-show"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
 
 
 @both_warehouses

@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from analytics_assets.cli import home as home_module
 from analytics_assets.cli import main
-from analytics_assets_tests.conftest import CHECKOUT, Commands
-from analytics_assets_tests.tables import query
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands
+from analytics_assets_tests.testing.tables import query
 
 COMMANDS = [("doctor",), ("status",), ("sync",), ("forget", "nobody")]
 

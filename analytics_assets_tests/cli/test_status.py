@@ -15,8 +15,8 @@ from dagster import DagsterRunStatus
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.tables import change_warehouse, on_postgres, query, taken
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import change_warehouse, on_postgres, query, taken
 
 NEVER = {
     "last_load": None,

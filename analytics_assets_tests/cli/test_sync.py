@@ -6,7 +6,7 @@ import pytest
 
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
 
 
 @pytest.mark.parametrize("api", [SampleData.generate(accounts=20, campaigns=5)], indirect=True)

@@ -16,14 +16,14 @@ from dagster._core.launcher import LaunchRunContext, WorkerStatus
 
 from analytics_assets.dagster_backend.celery_launcher import FleetRunLauncher
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.dagster_backend.celery_fleet import (
+from analytics_assets_tests.testing.fleet import (
     Fleet,
     broker,
     runs_over_accounts,
     until,
 )
-from analytics_assets_tests.postgres_server import PASSWORD
-from analytics_assets_tests.tables import assert_warehouse_equals_api, query
+from analytics_assets_tests.testing.postgres_server import PASSWORD
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, query
 
 SETTINGS = {
     "ANALYTICS__AUTOMATION": "true",

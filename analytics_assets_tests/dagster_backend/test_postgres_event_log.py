@@ -11,8 +11,8 @@ from dagster import AssetKey, DagsterInstance
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer
 
 CONFIGURATION = CHECKOUT / "deploy" / "dagster.yaml"
 

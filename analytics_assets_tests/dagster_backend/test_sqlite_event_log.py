@@ -18,7 +18,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 
 from analytics_assets.dagster_backend.sqlite_event_log import SqliteEventLog
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 RUN = "0d6e4a3e-0000-4000-8000-000000000000"
 ASSETS = [dg.AssetKey("campaigns"), dg.AssetKey("audiences")]

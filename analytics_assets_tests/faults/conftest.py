@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.conftest import CHECKOUT
-
-
-def small_data() -> SampleData:
-    return SampleData.generate(accounts=3, campaigns=2, items=2, motion_ads=1, others=2)
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.data import small_data
+from analytics_assets_tests.testing.homes import sample_settings, use_settings
 
 
 @pytest.fixture
@@ -34,14 +31,7 @@ def synced_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("synced")
     shutil.copy(CHECKOUT / "dagster.yaml", home)
     with SampleApi(small_data()) as api, pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith(("SOURCES__", "ANALYTICS__", "DESTINATION__")):
-                patch.delenv(name)
-        patch.setenv("DAGSTER_HOME", str(home))
-        patch.setenv("SOURCES__ANALYTICS__BASE_URL", api.base_url)
-        patch.setenv("SOURCES__ANALYTICS__TOKEN_URL", api.token_url)
-        patch.setenv("SOURCES__ANALYTICS__CLIENT_ID", api.behaviour.client_id)
-        patch.setenv("SOURCES__ANALYTICS__CLIENT_SECRET", api.behaviour.client_secret)
+        use_settings(patch, sample_settings(home, api))
         result = CliRunner().invoke(main, ["sync"], catch_exceptions=False)
         assert result.exit_code == 0, result.output
     return home

@@ -14,8 +14,9 @@ from analytics_assets.api.reader import AccountRead, Reader
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import api_settings
-from analytics_assets_tests.faults.test_permanent import failures, items_path
-from analytics_assets_tests.tables import assert_warehouse_equals_api
+from analytics_assets_tests.testing.data import items_path
+from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 
 @pytest.fixture

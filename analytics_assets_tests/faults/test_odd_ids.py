@@ -9,8 +9,8 @@ from dagster import DagsterInstance
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.orchestration.records import states
-from analytics_assets_tests.tables import assert_warehouse_equals_api, warehouse_table
+from analytics_assets_tests.testing.records import states
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
 
 ODD = [
     "with space",

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-import duckdb
 import pytest
-from click.testing import Result
 from dagster import DagsterInstance
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import Bodies
 from analytics_assets.sample_api.data import ListKey
-from analytics_assets_tests.orchestration.records import states
-from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
+from analytics_assets_tests.testing.data import accounts_named, change_everything, items_path
+from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.records import states
+from analytics_assets_tests.testing.tables import (
+    assert_equal_tables,
+    rows_by_account,
+    served_table,
+    warehouse_table,
+)
 
 ATTEMPTS = 4  # one, and the default of SOURCES__ANALYTICS__MAX_RETRIES
 
@@ -87,18 +91,6 @@ BEYOND_DOUBLES = {
     "in-bigint": ("audiences", b'{"results": [{"id": 1, "size": 1e999}]}'),
     "in-double": ("campaigns", b'{"results": [{"id": "%s", "cpc": 1e999}]}'),
 }
-
-
-def accounts_named(names: Mapping[str, object]) -> Callable[[], SampleData]:
-    """Makes data of two unharmed accounts and of one for each name."""
-
-    def make() -> SampleData:
-        data = SampleData.generate(accounts=2, campaigns=2, items=2, motion_ads=1, others=2)
-        for name in names:
-            data.add_account(name)
-        return data
-
-    return make
 
 
 @pytest.mark.parametrize(
@@ -221,11 +213,6 @@ def test_all_accounts_fail(synced: Path, sync, api: SampleApi, instance: Dagster
     assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, (accounts, accounts))
 
 
-def items_path(data: SampleData, account: str) -> str:
-    campaign = data.rows("campaigns", account)[1]["id"]
-    return f"/v1/{account}/campaigns/{campaign}/items/"
-
-
 def serve(monkeypatch: pytest.MonkeyPatch, bodies: Mapping[ListKey, bytes]) -> None:
     """Makes these the bodies of some lists."""
     encoded = Bodies.encoded
@@ -236,43 +223,6 @@ def serve(monkeypatch: pytest.MonkeyPatch, bodies: Mapping[ListKey, bytes]) -> N
         return encoded(self, key, page, compressed=compressed)
 
     monkeypatch.setattr(Bodies, "encoded", encoded_or_body)
-
-
-def change_everything(data: SampleData) -> None:
-    """Changes every list of every account."""
-    for account in data.account_ids:
-        first, second = data.rows("campaigns", account)
-        data.update_row("campaigns", second["id"], {"name": "changed"}, account_id=account)
-        for name in ("audiences", "audience_rules", "conversion_rules"):
-            rows = data.rows(name, account)
-            data.set_rows(name, [*rows[1:], {**rows[1], "id": 4711}], account_id=account)
-        for name in ("campaign_items", "motion_ads"):
-            rows = data.rows(name, account, first["id"])
-            new = {**rows[0], "id": "4711", "title": "changed"}
-            data.set_rows(name, [*rows[1:], new], account_id=account, parent_id=first["id"])
-
-
-def rows_by_account(home: Path) -> dict[str, dict[str, list]]:
-    """Every row of every table by account, dlt's own columns included."""
-    accounts: dict[str, dict[str, list]] = {}
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
-        for name in ACCOUNT_RESOURCES:
-            result = connection.sql(f'SELECT * FROM analytics."{name}" ORDER BY account_id, id')
-            place = result.columns.index("account_id")
-            for row in result.fetchall():
-                accounts.setdefault(row[place], {}).setdefault(name, []).append(row)
-    return accounts
-
-
-def failures(result: Result, data: SampleData) -> dict[str, str]:
-    """The causes that the command names, each on one line, by account."""
-    assert result.exit_code == 1, result.output
-    told = re.search(r"(\d+) of (\d+) accounts failed, and nothing of them was", result.output)
-    assert told, result.output
-    lines = result.output[told.end() :].strip().splitlines()[1:]
-    causes = dict(line.split(": ", 1) for line in lines)
-    assert (int(told[1]), int(told[2])) == (len(causes), len(data.account_ids)), result.output
-    return causes
 
 
 def assert_unchanged_and_loaded(

@@ -6,7 +6,7 @@ import pytest
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.tables import assert_warehouse_equals_api
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 # kind, value, times: each hits another list
 FAULTS = {

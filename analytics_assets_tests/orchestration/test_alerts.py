@@ -13,7 +13,7 @@ from analytics_assets.definitions import compose
 from analytics_assets.errors import AlertError
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.orchestration.webhooks import SECRET_PATH, Webhook, webhook
+from analytics_assets_tests.testing.webhook import SECRET_PATH, Webhook, webhook
 
 
 @pytest.fixture

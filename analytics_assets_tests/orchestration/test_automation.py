@@ -25,9 +25,10 @@ from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.orchestration.sharding import balanced
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.orchestration.records import states
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.records import states
+from analytics_assets_tests.testing.tables import (
     assert_warehouse_equals_api,
     change_warehouse,
     on_postgres,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +13,9 @@ import duckdb
 import pytest
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.commands import start_sync
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import (
     Row,
     assert_equal_tables,
     assert_warehouse_equals_api,
@@ -24,16 +23,6 @@ from analytics_assets_tests.tables import (
     served_table,
     warehouse_table,
 )
-
-
-def start_sync(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "analytics_assets.cli", "sync", *arguments],
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 @both_warehouses

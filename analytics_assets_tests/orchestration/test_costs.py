@@ -21,7 +21,7 @@ from analytics_assets.orchestration.ingestion import ingestion
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 PER_ACCOUNT = (
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
-from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.tables import (
-    Row,
+from analytics_assets_tests.testing.commands import start_sync
+from analytics_assets_tests.testing.data import change_every_table
+from analytics_assets_tests.testing.kills import condition, kill_when, staging_schemas
+from analytics_assets_tests.testing.tables import (
     assert_warehouse_equals_api,
+    by_account,
     on_postgres,
-    query,
     served_table,
-    text_column,
     warehouse_table,
 )
 
@@ -36,35 +33,6 @@ POINTS: dict[str, list[int] | list[float]] = {
 }
 
 IN_THE_LOAD = [name for name in POINTS if "load" in name]
-
-
-def start_sync(**environment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "analytics_assets.cli", "sync"],
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        # what started the tests may have it ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> bool:
-    """Kills the process as soon as the condition holds; False if it ended before."""
-    while process.poll() is None:
-        if condition():
-            process.send_signal(signal.SIGKILL)
-            process.wait(timeout=30)
-            return True
-        time.sleep(0.002)
-    return False
-
-
-def by_account(rows: list[Row]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        found.setdefault(row["account_id"], []).append(repr(sorted(row.items())))
-    return {account: sorted(lines) for account, lines in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -101,40 +69,6 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, points: l
     # a statement that dlt was about to move into its folder may stay: a small file of dlt's own
     assert [file for file in temporary.iterdir() if file.suffix != ".sql"] == []
     assert not on_postgres() or staging_schemas(home) == []
-
-
-def condition(home: Path, api: SampleApi, point: float) -> Callable[[], bool]:
-    if isinstance(point, int):
-        return lambda: api.log.requests >= point
-    begun: list[float] = []
-
-    def into_the_load() -> bool:
-        # the load of the accounts comes first and is none of this test's
-        if not begun and api.log.requests > 5 and loading(home):
-            begun.append(time.monotonic())
-        return bool(begun) and time.monotonic() - begun[0] >= point
-
-    return into_the_load
-
-
-def loading(home: Path) -> bool:
-    if on_postgres():
-        return bool(staging_schemas(home))
-    return (home / "warehouse.duckdb.writer").exists()
-
-
-def staging_schemas(home: Path) -> list[str]:
-    rows = query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '_staging'")
-    return [name for (name,) in rows]
-
-
-def change_every_table(api: SampleApi, number: int) -> None:
-    for account in api.data.account_ids:
-        for name in ACCOUNT_RESOURCES:
-            for row in api.data.table(name, [account]):
-                api.data.update_row(
-                    name, row["id"], {text_column(name): str(number)}, account_id=account
-                )
 
 
 def test_no_room_for_the_warehouse(home: Path, api: SampleApi, sync, small_disk, monkeypatch):
@@ -174,7 +108,7 @@ def test_an_interrupted_sync_asks_for_nothing_more(home: Path, api: SampleApi):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"interrupted" in errors
+    assert "interrupted" in errors
     asked = Counter(entry.account_id for entry in api.log.entries)
     first, second = api.data.account_ids
     # of more than 800, those under way and what came until the signal did

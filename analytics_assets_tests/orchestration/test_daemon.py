@@ -12,10 +12,10 @@ from dagster import DagsterInstance
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.orchestration.records import states
-from analytics_assets_tests.orchestration.webhooks import webhook
-from analytics_assets_tests.tables import assert_warehouse_equals_api
-from analytics_assets_tests.ui.deployment import Deployment
+from analytics_assets_tests.testing.deployment import Deployment
+from analytics_assets_tests.testing.records import states
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
+from analytics_assets_tests.testing.webhook import webhook
 
 # a bound for what happens within a minute on a quiet machine: a schedule fires on the minute
 DEADLINE_SECONDS = 240

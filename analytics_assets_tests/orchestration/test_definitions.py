@@ -15,7 +15,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from analytics_assets.definitions import compose
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 
 @pytest.fixture

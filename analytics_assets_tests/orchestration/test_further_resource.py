@@ -9,8 +9,8 @@ from pathlib import Path
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets.schema import Resource, columns
-from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.tables import warehouse_table
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.tables import warehouse_table
 
 DECLARED = """
     Resource(

@@ -6,8 +6,13 @@ import pytest
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.tables import assert_equal_tables, query, served_table, warehouse_table
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import (
+    assert_equal_tables,
+    query,
+    served_table,
+    warehouse_table,
+)
 
 ALL_SIX = ",".join(ACCOUNT_RESOURCES)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     on_postgres,
     query,

@@ -27,8 +27,8 @@ from analytics_assets.orchestration.run_records import (
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
-from analytics_assets_tests.conftest import CHECKOUT
-from analytics_assets_tests.tables import change_warehouse
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.tables import change_warehouse
 
 ALL = tuple(ACCOUNT_RESOURCES)
 MATERIALIZE = ("dagster", "asset", "materialize", "-m", "analytics_assets.definitions")

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.postgres_server import PASSWORD, PostgresServer
+from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer
 
 SECRET = "k3y-that-must-stay-in-memory"
 

@@ -6,9 +6,9 @@ import pytest
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.orchestration.records import states
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.records import states
+from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     assert_warehouse_equals_api,
     warehouse_table,

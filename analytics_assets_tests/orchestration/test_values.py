@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.orchestration.records import metadata
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.records import metadata
+from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     on_postgres,
     query,

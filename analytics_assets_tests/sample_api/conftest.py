@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from analytics_assets.sample_api import Behaviour, SampleApi, SampleData
-from analytics_assets_tests.sample_api.client import Client
-
-Start = Callable[..., Client]
+from analytics_assets_tests.testing.client import Client, Start
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import requests
 from analytics_assets.sample_api import FAULT_KINDS, Fault, SampleApi
 from analytics_assets.sample_api.behaviour import FaultValue
 from analytics_assets.sample_api.faults import _KINDS
-from analytics_assets_tests.sample_api.client import TIMEOUT, Client
-from analytics_assets_tests.sample_api.conftest import Start
+from analytics_assets_tests.testing.client import TIMEOUT, Client, Start
 
 FIRST = "acme-0001-sc"
 CAMPAIGNS = f"/v1/{FIRST}/campaigns/"

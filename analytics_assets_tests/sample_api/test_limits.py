@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from analytics_assets.sample_api import Behaviour, Fault
 from analytics_assets.sample_api.limits import Limits
-from analytics_assets_tests.sample_api.client import Client, wait_until
-from analytics_assets_tests.sample_api.conftest import Start
+from analytics_assets_tests.testing.client import Client, Start, wait_until
 
 ACCOUNTS = "/v1/users/current/allowed-accounts"
 CAMPAIGNS = "/v1/acme-0001-sc/campaigns/"

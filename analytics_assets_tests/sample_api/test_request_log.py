@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from analytics_assets.sample_api import Entry, Fault, RequestLog
-from analytics_assets_tests.sample_api.client import Client, wait_until
-from analytics_assets_tests.sample_api.conftest import Start
+from analytics_assets_tests.testing.client import Client, Start, wait_until
 
 FIRST = "acme-0001-sc"
 CAMPAIGNS = f"/v1/{FIRST}/campaigns/"

@@ -12,8 +12,7 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets.sample_api.routes import Routes
 from analytics_assets.schema import Resource, columns
-from analytics_assets_tests.sample_api.client import TIMEOUT, Client
-from analytics_assets_tests.sample_api.conftest import Start
+from analytics_assets_tests.testing.client import TIMEOUT, Client, Start
 
 FIRST = "acme-0001-sc"
 ACCOUNTS = "/v1/users/current/allowed-accounts"

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from analytics_assets.sample_api.tokens import Tokens
-from analytics_assets_tests.sample_api.client import TIMEOUT, Client
-from analytics_assets_tests.sample_api.conftest import Start
+from analytics_assets_tests.testing.client import TIMEOUT, Client, Start
 
 ACCOUNTS = "/v1/users/current/allowed-accounts"
 

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.ui.deployment import Deployment, chromium, chromium_path
+from analytics_assets_tests.testing.deployment import Deployment, chromium, chromium_path
+from analytics_assets_tests.testing.scene import Scene
 
 TIMEOUT_MS = 30_000
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the UI shows, and an account for each role that a test needs."""
-
-    deployment: Deployment
-    untouched: str
-    changing: str
-    failing: str
-    recovering: str
-    drifting: str
-
-    @property
-    def api(self) -> SampleApi:
-        return self.deployment.api
-
-    @property
-    def failed(self) -> set[str]:
-        """The accounts that cannot be read now."""
-        return {fault.path.split("/")[2] for fault in self.api.behaviour.faults}
-
-    def heal(self, account_id: str) -> None:
-        faults = self.api.behaviour.faults
-        faults[:] = [fault for fault in faults if f"/{account_id}/" not in fault.path]
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from analytics_assets import resources
-from analytics_assets_tests.ui.conftest import Scene
-from analytics_assets_tests.ui.deployment import LOCATION
+from analytics_assets_tests.testing.deployment import LOCATION
+from analytics_assets_tests.testing.scene import Scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

@@ -7,9 +7,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.resources import RESOURCES
-from analytics_assets_tests.ui.conftest import Scene
-from analytics_assets_tests.ui.deployment import LOCATION
-from analytics_assets_tests.ui.runs import succeeded_run, view_launched_run
+from analytics_assets_tests.testing.deployment import LOCATION
+from analytics_assets_tests.testing.launched_runs import succeeded_run, view_launched_run
+from analytics_assets_tests.testing.scene import Scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
-from analytics_assets_tests.tables import assert_equal_tables, served_table, warehouse_table
-from analytics_assets_tests.ui.conftest import Scene
-from analytics_assets_tests.ui.deployment import LOCATION
-from analytics_assets_tests.ui.runs import succeeded_run, view_launched_run
+from analytics_assets_tests.testing.deployment import LOCATION
+from analytics_assets_tests.testing.launched_runs import succeeded_run, view_launched_run
+from analytics_assets_tests.testing.scene import Scene
+from analytics_assets_tests.testing.tables import assert_equal_tables, served_table, warehouse_table
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

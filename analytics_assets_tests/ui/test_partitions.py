@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from analytics_assets_tests.ui.conftest import Scene
+from analytics_assets_tests.testing.scene import Scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

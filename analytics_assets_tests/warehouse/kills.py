@@ -18,16 +18,17 @@ from pathlib import Path
 
 import pytest
 
-from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.orchestration.test_crashes import (
-    change_every_table,
-    condition,
-    kill_when,
-    start_sync,
+from analytics_assets_tests.testing.commands import CHECKOUT, start_sync
+from analytics_assets_tests.testing.data import change_every_table
+from analytics_assets_tests.testing.kills import condition, kill_when, killed_at
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.statements import nth
+from analytics_assets_tests.testing.tables import (
+    assert_warehouse_equals_api,
+    on_postgres,
+    served_tables,
+    warehouse_tables,
 )
-from analytics_assets_tests.tables import assert_warehouse_equals_api, on_postgres
-from analytics_assets_tests.warehouse.statements import nth
-from analytics_assets_tests.warehouse.test_atomic import killed_at, served, tables
 
 RANDOM_KILLS = 40
 _KINDS = {
@@ -83,7 +84,7 @@ def look(report: Report, moment: str, home: Path, before, after, sync, api) -> N
     warehouse = "PostgreSQL" if on_postgres() else "DuckDB"
     counts = report.found.setdefault((warehouse, moment), Counter())
     counts["kills"] += 1
-    found = tables(home)
+    found = warehouse_tables(home)
     for name, accounts in after.items():
         for account, rows in accounts.items():
             kept = found[name].get(account)
@@ -100,14 +101,14 @@ def look(report: Report, moment: str, home: Path, before, after, sync, api) -> N
 def test_before_each_statement(home, sync, api, tmp_path, report):
     assert sync().exit_code == 0
     for number in count():
-        before = served(api)
+        before = served_tables(api.data)
         change_every_table(api, number)
         statements = tmp_path / f"{number}.sql"
         if killed_at(nth(number), statements) != -signal.SIGKILL:
             break
         statement = statements.read_text().splitlines()[-1]
         kind = next(kind for kind, form in _KINDS.items() if re.fullmatch(form, statement))
-        look(report, f"before {kind}", home, before, served(api), sync, api)
+        look(report, f"before {kind}", home, before, served_tables(api.data), sync, api)
     assert number > 40
     report.found = dict(
         sorted(report.found.items(), key=lambda item: list(_KINDS).index(item[0][1][7:]))
@@ -118,9 +119,9 @@ def test_before_each_statement(home, sync, api, tmp_path, report):
 def test_at_random_moments_of_the_load(home, sync, api, report):
     assert sync().exit_code == 0
     for number in range(RANDOM_KILLS):
-        before = served(api)
+        before = served_tables(api.data)
         change_every_table(api, number)
         api.log.clear()
         point = random.uniform(0, 0.7)  # seconds since the load began
         if kill_when(start_sync(), condition(home, api, point)):
-            look(report, "at a random moment", home, before, served(api), sync, api)
+            look(report, "at a random moment", home, before, served_tables(api.data), sync, api)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,21 +16,20 @@ from analytics_assets.errors import SettingsError, WarehouseError
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
-from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.orchestration.test_crashes import by_account, change_every_table
-from analytics_assets_tests.tables import (
+from analytics_assets_tests.testing.data import change_every_table
+from analytics_assets_tests.testing.kills import killed_at
+from analytics_assets_tests.testing.loading import load
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.statements import each_statement, in_short
+from analytics_assets_tests.testing.tables import (
     assert_warehouse_equals_api,
     change_warehouse,
     on_postgres,
     query,
-    served_table,
+    served_tables,
     warehouse_table,
+    warehouse_tables,
 )
-from analytics_assets_tests.warehouse.loading import load
-from analytics_assets_tests.warehouse.statements import each_statement, in_short
-
-Tables = dict[str, dict[str, list[str]]]
-"""Rows by account by table."""
 
 _MERGE = re.compile(r'(DELETE FROM|INSERT INTO) "?analytics"?\."?([a-z]+[a-z_]*)"?')
 
@@ -46,14 +42,6 @@ _LOG_TRANSACTIONS = """
         VALUES (TG_OP, TG_TABLE_NAME, txid_current()); RETURN NULL;
     END $$;
 """
-
-
-def tables(home: Path) -> Tables:
-    return {name: by_account(warehouse_table(home, name)) for name in RESOURCES}
-
-
-def served(api) -> Tables:
-    return {name: by_account(served_table(api.data, name)) for name in RESOURCES}
 
 
 @pytest.fixture
@@ -125,14 +113,14 @@ def snapshots(home: Path, folder: Path, work: Callable[[], object]) -> dict[Path
 def test_a_kill_before_any_statement_leaves_whole_tables(home, sync, api, tmp_path):
     assert sync().exit_code == 0
     changed, *_ = api.data.account_ids
-    old = served(api)
+    old = served_tables(api.data)
     change_every_table(api, 1)
-    new = served(api)
+    new = served_tables(api.data)
     moments = snapshots(home, tmp_path, lambda: sync("--account", changed))
     assert len([moment for moment in moments.values() if _MERGE.match(moment)]) >= 14
     half_way = 0
     for copy, moment in moments.items():
-        found = tables(copy.parent)
+        found = warehouse_tables(copy.parent)
         for name, accounts in found.items():
             rest = {key: rows for key, rows in accounts.items() if key != changed}
             assert rest == {key: old[name][key] for key in rest}, moment
@@ -140,7 +128,7 @@ def test_a_kill_before_any_statement_leaves_whole_tables(home, sync, api, tmp_pa
             assert accounts[changed] in (old[name][changed], new[name][changed]), moment
         half_way += len({found[name] == old[name] for name in ACCOUNT_RESOURCES}) == 2
     assert half_way > 10  # some tables old, some new
-    assert tables(home) == {
+    assert warehouse_tables(home) == {
         name: {**accounts, changed: new[name][changed]} for name, accounts in old.items()
     }
 
@@ -199,27 +187,16 @@ BEFORE = {
 @pytest.mark.parametrize("moment", BEFORE.values(), ids=BEFORE)
 def test_killed_for_real(home, sync, api, tmp_path, moment):
     assert sync().exit_code == 0
-    old = tables(home)
+    old = warehouse_tables(home)
     change_every_table(api, 1)
-    new = served(api)
+    new = served_tables(api.data)
     assert killed_at(moment, tmp_path / "statements") == -signal.SIGKILL
-    found = tables(home)
+    found = warehouse_tables(home)
     assert found["campaign_items"] == old["campaign_items"]
     for name in found:
         assert found[name] in (old[name], new[name])
     assert sync().exit_code == 0
     assert_warehouse_equals_api(home, api.data)
-
-
-def killed_at(moment: str, statements: Path) -> int:
-    module = "analytics_assets_tests.warehouse.statements"
-    return subprocess.run(
-        [sys.executable, "-m", module, moment, str(statements), "sync"],
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    ).returncode
 
 
 @pytest.mark.parametrize("small_disk", ["24m"], indirect=True)

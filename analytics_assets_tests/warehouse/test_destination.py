@@ -14,8 +14,8 @@ from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.destination import make_destination, write
 from analytics_assets.warehouse.location import default_duckdb
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets_tests.tables import query
-from analytics_assets_tests.warehouse.loading import load
+from analytics_assets_tests.testing.loading import load
+from analytics_assets_tests.testing.tables import query
 
 
 @pytest.fixture

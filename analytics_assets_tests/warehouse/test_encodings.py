@@ -12,10 +12,10 @@ import pytest
 from analytics_assets.errors import WarehouseError
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.doctor import probe_warehouse
-from analytics_assets_tests.conftest import Commands
-from analytics_assets_tests.postgres_server import PostgresServer
-from analytics_assets_tests.tables import query, warehouse_table
-from analytics_assets_tests.warehouse.loading import load
+from analytics_assets_tests.testing.commands import Commands
+from analytics_assets_tests.testing.loading import load
+from analytics_assets_tests.testing.postgres_server import PostgresServer
+from analytics_assets_tests.testing.tables import query, warehouse_table
 
 TEXT = "Größe 日本 🏷 \\n'\"\\ ÿ"
 ROW = {

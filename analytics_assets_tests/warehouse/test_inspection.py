@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from analytics_assets.cli import main
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.warehouse.loading import load
-from analytics_assets_tests.warehouse.test_stored import change
+from analytics_assets_tests.testing.loading import load
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import change_warehouse
 
 CHANGED = {
     "nothing": ("SELECT 1", True, "1 tables, as they are declared", ""),
@@ -55,7 +55,7 @@ def test_the_doctor_names_what_is_not_as_declared(
     home: Path, statement: str, ok: bool, detail: str, advice: str
 ):
     load(home, {"a": [{"id": 1, "status": "x"}]})
-    change(home, statement)
+    change_warehouse(home, statement)
     for _ in range(2):  # it changes nothing
         check = doctor("tables")
         assert check["ok"] is ok
@@ -68,7 +68,7 @@ def test_the_doctor_names_accounts_whose_rows_are_gone(home: Path, sync):
     assert doctor("loads on record")["detail"] == "no account is on record as loaded"
     assert sync("--resource", "campaigns").exit_code == 0
     assert doctor("loads on record")["ok"] is True
-    change(home, "DROP TABLE analytics.campaigns")
+    change_warehouse(home, "DROP TABLE analytics.campaigns")
     check = doctor("loads on record")
     assert check["ok"] is False
     assert "3 accounts are on record as loaded, and it lacks rows of 3 of them" in str(

@@ -17,7 +17,7 @@ from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.location import catalog_name, default_duckdb, duckdb_file
-from analytics_assets_tests.conftest import CHECKOUT, Commands
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 
 CREDENTIALS = "DESTINATION__DUCKDB__CREDENTIALS"
 DATABASE = f"{CREDENTIALS}__DATABASE"

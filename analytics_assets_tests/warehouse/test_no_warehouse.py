@@ -12,8 +12,9 @@ from analytics_assets.definitions import defs
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.locks import turn_at
-from analytics_assets_tests.conftest import CHECKOUT, both_warehouses
-from analytics_assets_tests.tables import on_postgres, query
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import on_postgres, query
 
 
 def warehouse_files(*folders: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.tables import assert_warehouse_equals_api, query
+from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, query
 
 
 def choose(monkeypatch, home: Path) -> None:

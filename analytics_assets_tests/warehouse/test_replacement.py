@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.tables import on_postgres, query, warehouse_table
-from analytics_assets_tests.warehouse.loading import RULES, load
+from analytics_assets_tests.testing.loading import RULES, load
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import on_postgres, query, warehouse_table
 
 Row = dict[str, Any]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics_assets_tests.tables import query, warehouse_table
-from analytics_assets_tests.warehouse.loading import load
+from analytics_assets_tests.testing.loading import load
+from analytics_assets_tests.testing.tables import query, warehouse_table
 
 ROWS = 200
 ROUNDS = 4

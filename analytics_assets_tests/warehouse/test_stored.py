@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
@@ -17,9 +16,9 @@ from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import columns
 from analytics_assets.warehouse import stored
-from analytics_assets_tests.conftest import both_warehouses
-from analytics_assets_tests.tables import on_postgres, query, warehouse_table
-from analytics_assets_tests.warehouse.loading import RULES, load
+from analytics_assets_tests.testing.loading import RULES, load
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import change_warehouse, query, warehouse_table
 
 VALUES: dict[str, list[Any]] = {
     "text": ["007", "1.50", ""],
@@ -29,14 +28,6 @@ VALUES: dict[str, list[Any]] = {
     "json": [{"a": [1, 2.0]}, []],
 }
 PAIRS = [pair for pair in product(VALUES, VALUES) if pair[0] != pair[1]]
-
-
-def change(home: Path, statement: str) -> None:
-    if on_postgres():
-        query(home, statement)
-        return
-    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
-        connection.execute(statement)
 
 
 def kept(home: Path, account: str = "a") -> dict[int, dict[str, Any]]:
@@ -110,7 +101,7 @@ RETYPED = {
 @pytest.mark.parametrize(("column", "type_", "value"), RETYPED.values(), ids=RETYPED)
 def test_a_column_whose_type_someone_has_changed(home, column: str, type_: str, value: Any):
     load(home, {"a": [{"id": 1, "event_name": "x"}], "b": [{"id": 1, "event_name": "x"}]})
-    change(
+    change_warehouse(
         home,
         f"ALTER TABLE analytics.{RULES.name} ALTER COLUMN {column} TYPE {type_} USING NULL",
     )
@@ -134,7 +125,7 @@ def test_a_column_gets_its_declared_type_as_the_readme_says(home, monkeypatch):
     load(home, {"a": [{"id": 1, "score": 1.5}]})
     assert kept(home) == {1: {"score__v_double": 1.5}}
     for name in ("score", "score__v_double"):
-        change(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN {name}")
+        change_warehouse(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN {name}")
     load(home, {"a": [{"id": 1, "score": 1.5}]})
     assert kept(home) == {1: {"score": 1.5}}
     assert kept(home, "b") == {1: {}}
@@ -147,8 +138,10 @@ def test_somebodys_own_columns_are_left_to_them(home):
     load(home, {"a": [{"id": 1, "event_name": "x"}]})
     theirs = {"checked": "boolean DEFAULT true", "Note": "varchar DEFAULT 'none'"}
     for name, type_ in theirs.items():
-        change(home, f'ALTER TABLE analytics.{RULES.name} ADD COLUMN "{name}" {type_}')
-        change(home, f'ALTER TABLE analytics.{RULES.name} ALTER COLUMN "{name}" SET NOT NULL')
+        change_warehouse(home, f'ALTER TABLE analytics.{RULES.name} ADD COLUMN "{name}" {type_}')
+        change_warehouse(
+            home, f'ALTER TABLE analytics.{RULES.name} ALTER COLUMN "{name}" SET NOT NULL'
+        )
     for _ in range(2):
         load(home, {"a": [{"id": 1, "event_name": "y"}, {"id": 2}]})
         rows = kept(home)
@@ -182,7 +175,7 @@ def test_what_someone_has_dropped_is_made_anew(home, statement: str):
     rows = [{"id": 1, "event_name": "x", "not declared": 1, "Not declared": 2}]
     load(home, {"a": rows, "b": rows})
     before = kept(home, "b")
-    change(home, statement.format(rules=RULES.name))
+    change_warehouse(home, statement.format(rules=RULES.name))
     # also without a field that is new
     for fresh in ({}, {}, {"fresh": 1}):
         load(home, {"a": [{**rows[0], **fresh}]})
@@ -229,7 +222,7 @@ NOT_WITHOUT = {
 def test_what_cannot_be_made_anew_is_named_with_the_way_out(home, statement: str, said: str):
     rows = [{"id": 1, "event_name": "x"}]
     load(home, {"a": rows, "b": rows})
-    change(home, statement.format(rules=RULES.name))
+    change_warehouse(home, statement.format(rules=RULES.name))
     with pytest.raises(WarehouseError) as error:
         load(home, {"a": [{"id": 1, "event_name": "y"}]})
     message = str(error.value)
@@ -240,7 +233,7 @@ def test_what_cannot_be_made_anew_is_named_with_the_way_out(home, statement: str
     tables = [name for name in names if name in message.partition("drop ")[2]]
     assert tables
     for name in tables:
-        change(home, f"DROP TABLE IF EXISTS analytics.{name}")
+        change_warehouse(home, f"DROP TABLE IF EXISTS analytics.{name}")
     load(home, {"a": [{"id": 1, "event_name": "y"}]})
     assert kept(home) == {1: {"event_name": "y"}}
 
@@ -260,6 +253,6 @@ def test_a_destination_of_whose_types_nothing_is_known(home, monkeypatch):
     row = kept(home)[1]
     assert row.pop("event_name__v_bigint") == 7
     assert sorted(row.values()) == [1.5, 3]
-    change(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN event_name")
+    change_warehouse(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN event_name")
     load(home, {"a": [{"id": 1, "event_name": "y"}]})
     assert kept(home) == {1: {"event_name": "y"}}

@@ -17,8 +17,8 @@ from analytics_assets.errors import WarehouseError
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.destination import write
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets_tests.postgres_server import PostgresServer
-from analytics_assets_tests.tables import query
+from analytics_assets_tests.testing.postgres_server import PostgresServer
+from analytics_assets_tests.testing.tables import query
 
 pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from analytics_assets.warehouse.pipeline import working_folder
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 CRASH = """
 import os

@@ -70,3 +70,7 @@ class Client:
                 rows = self.rows(path.replace("{parent_id}", quoted))
                 read += [{"account_id": account["account_id"], **row} for row in rows]
         return read
+
+
+Start = Callable[..., Client]
+"""Starts a server and logs a client in: `start(data, **behaviour)`."""

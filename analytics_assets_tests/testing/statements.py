@@ -2,7 +2,7 @@
 
 As a program, it is `analytics-assets` in a process that is killed at one of them:
 
-    python -m analytics_assets_tests.warehouse.statements MOMENT FILE sync ...
+    python -m analytics_assets_tests.testing.statements MOMENT FILE sync ...
 
 FILE gets the statements, one a line. The process dies before a statement is executed with which
 the whole file matches the regular expression MOMENT.

@@ -15,10 +15,12 @@ import duckdb
 import psycopg2
 import psycopg2.extras
 
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import SampleData
 
 Row = dict[str, Any]
+Tables = dict[str, dict[str, list[str]]]
+"""Rows by account by table."""
 
 
 def on_postgres() -> bool:
@@ -131,3 +133,31 @@ def _sorted(rows: list[Row], key: tuple[str, ...]) -> list[str]:
     # as JSON, in which 1, 1.0, true and "1" differ
     ordered = sorted(rows, key=lambda row: tuple(str(row[name]) for name in key))
     return [json.dumps(row, sort_keys=True) for row in ordered]
+
+
+def rows_by_account(home: Path) -> dict[str, dict[str, list]]:
+    """Every row of every table by account, dlt's own columns included."""
+    accounts: dict[str, dict[str, list]] = {}
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        for name in ACCOUNT_RESOURCES:
+            result = connection.sql(f'SELECT * FROM analytics."{name}" ORDER BY account_id, id')
+            place = result.columns.index("account_id")
+            for row in result.fetchall():
+                accounts.setdefault(row[place], {}).setdefault(name, []).append(row)
+    return accounts
+
+
+def by_account(rows: list[Row]) -> dict[str, list[str]]:
+    """Each account's rows, in an order that does not depend on theirs."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["account_id"], []).append(repr(sorted(row.items())))
+    return {account: sorted(lines) for account, lines in found.items()}
+
+
+def warehouse_tables(home: Path) -> Tables:
+    return {name: by_account(warehouse_table(home, name)) for name in RESOURCES}
+
+
+def served_tables(data: SampleData) -> Tables:
+    return {name: by_account(served_table(data, name)) for name in RESOURCES}

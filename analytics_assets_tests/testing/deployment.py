@@ -18,8 +18,9 @@ import requests
 from playwright.sync_api import Browser, sync_playwright
 
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.homes import foreign_environment, sample_settings
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 LOCATION = "analytics_assets"
 
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -134,20 +135,10 @@ class Deployment:
         return bool(data["instance"]["daemonHealth"]["daemonStatus"]["healthy"])
 
     def _environment(self) -> dict[str, str]:
-        foreign = ("SOURCES__", "ANALYTICS__", "DESTINATION__", "DAGSTER_")
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(foreign)
-        }
         return {
-            **inherited,
+            **foreign_environment(),
             "PYTHONPATH": str(CHECKOUT),
-            "DAGSTER_HOME": str(self.home),
-            "SOURCES__ANALYTICS__BASE_URL": self.api.base_url,
-            "SOURCES__ANALYTICS__TOKEN_URL": self.api.token_url,
-            "SOURCES__ANALYTICS__CLIENT_ID": self.api.behaviour.client_id,
-            "SOURCES__ANALYTICS__CLIENT_SECRET": self.api.behaviour.client_secret,
-            "SOURCES__ANALYTICS__BACKOFF_FACTOR": "0",
-            "EXTRACT__WORKERS": "8",
+            **sample_settings(self.home, self.api),
             **self.settings,
         }
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dagster import DagsterInstance, DagsterRun
 
-from analytics_assets_tests.conftest import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 # a bound for what happens within seconds on a quiet machine
 DEADLINE_SECONDS = 240

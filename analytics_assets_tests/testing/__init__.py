@@ -1,0 +1,1 @@
+"""Servers and helpers for tests, benchmarks and tools."""

@@ -1,0 +1,51 @@
+"""The commands, as people run them: each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Commands:
+    """Runs commands in a folder."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def analytics_assets(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run("-m", "analytics_assets.cli", *arguments)
+
+    def materialize(self, select: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ("-m", "dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
+        return self._run(*command, "--select", select, *arguments)
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT), **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+def start_sync(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Starts `analytics-assets sync`; what it says on standard error can be read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "analytics_assets.cli", "sync", *arguments],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what started the tests may have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

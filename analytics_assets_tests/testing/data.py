@@ -1,0 +1,53 @@
+"""What the sample API serves, and changes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import SampleApi, SampleData
+from analytics_assets_tests.testing.tables import text_column
+
+
+def small_data() -> SampleData:
+    return SampleData.generate(accounts=3, campaigns=2, items=2, motion_ads=1, others=2)
+
+
+def accounts_named(names: Mapping[str, object]) -> Callable[[], SampleData]:
+    """Makes data of two unharmed accounts and of one for each name."""
+
+    def make() -> SampleData:
+        data = SampleData.generate(accounts=2, campaigns=2, items=2, motion_ads=1, others=2)
+        for name in names:
+            data.add_account(name)
+        return data
+
+    return make
+
+
+def items_path(data: SampleData, account: str) -> str:
+    campaign = data.rows("campaigns", account)[1]["id"]
+    return f"/v1/{account}/campaigns/{campaign}/items/"
+
+
+def change_everything(data: SampleData) -> None:
+    """Changes every list of every account."""
+    for account in data.account_ids:
+        first, second = data.rows("campaigns", account)
+        data.update_row("campaigns", second["id"], {"name": "changed"}, account_id=account)
+        for name in ("audiences", "audience_rules", "conversion_rules"):
+            rows = data.rows(name, account)
+            data.set_rows(name, [*rows[1:], {**rows[1], "id": 4711}], account_id=account)
+        for name in ("campaign_items", "motion_ads"):
+            rows = data.rows(name, account, first["id"])
+            new = {**rows[0], "id": "4711", "title": "changed"}
+            data.set_rows(name, [*rows[1:], new], account_id=account, parent_id=first["id"])
+
+
+def change_every_table(api: SampleApi, number: int) -> None:
+    for account in api.data.account_ids:
+        for name in ACCOUNT_RESOURCES:
+            for row in api.data.table(name, [account]):
+                api.data.update_row(
+                    name, row["id"], {text_column(name): str(number)}, account_id=account
+                )
