@@ -129,9 +129,9 @@ def _set_up_alone(home: Path) -> Iterator[None]:
         lock.acquire(timeout=SETUP_SECONDS)
     except Timeout:
         # not the lock file: to look at it is to empty it
-        who = holder.read_text() if holder.is_file() else "another process"
+        named = holder.read_text() if holder.is_file() else "another process"
         raise click.ClickException(
-            f"{who} has held {lock.lock_file} for {SETUP_SECONDS:g} s: check if it hangs, end it"
+            f"{named} has held {lock.lock_file} for {SETUP_SECONDS:g} s: check if it hangs, end it"
             " and run again"
         ) from None
     try:
@@ -159,15 +159,15 @@ def _unusable(home: Path, error: Exception) -> click.ClickException:
             f"Dagster cannot open its records, because {broken[0]} is no SQLite file: set it right,"
             " or move it away (one that is missing is made anew)"
         )
-    said = str(getattr(error, "orig", None) or error) or type(error).__name__
-    if gone := _gone(said):
+    message = str(getattr(error, "orig", None) or error) or type(error).__name__
+    if module := _module_that_is_gone(message):
         return click.ClickException(
-            f"`module: {gone}` in {home / 'dagster.yaml'} leads to nothing, as of another release:"
-            " copy dagster.yaml, or the file in deploy/ that it was made from, anew"
+            f"`module: {module}` in {home / 'dagster.yaml'} leads to nothing, as of another"
+            " release: copy dagster.yaml, or the file in deploy/ that it was made from, anew"
         )
     # Dagster goes on with all that could stand there, and with what does
     cause = " ".join(
-        re.split(r"Expected: |Stack Trace:", said.rpartition("Error 1: ")[2])[0].split()
+        re.split(r"Expected: |Stack Trace:", message.rpartition("Error 1: ")[2])[0].split()
     )
     cause = re.sub(r"of original value .* failed: [\w.]*:", "cannot be used:", cause)
     cause = re.sub(r'Value ".*" of type', "A value of type", cause).rstrip(" .:")
@@ -176,18 +176,19 @@ def _unusable(home: Path, error: Exception) -> click.ClickException:
     )
 
 
-def _gone(said: str) -> str | None:
-    """The module of this package that Dagster looked for a class in and that has none, or is none.
+def _module_that_is_gone(message: str) -> str | None:
+    """The module of this package in which Dagster found no class that dagster.yaml names.
 
-    A module that is there may lack what it needs: then the rest of what Dagster says counts.
+    None if the module is there and only lacks what it imports: then Dagster's own message counts.
     """
-    if (named := _OUR_CLASS.search(said)) is None:
+    if (named := _OUR_CLASS.search(message)) is None:
         return None
+    module = named[1]
     try:
-        is_there = find_spec(named[1]) is not None
+        is_there = find_spec(module) is not None
     except ModuleNotFoundError:  # nor is its package
         is_there = False
-    return None if is_there and "Couldn't find class" not in said else named[1]
+    return None if is_there and "Couldn't find class" not in message else module
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Checks within a run: after a load, or alone."""
+"""What the checks judge by, gathered within a run: after a load, or alone."""
 
 from __future__ import annotations
 

@@ -173,14 +173,14 @@ def _refresh_lost(
     instance: dg.DagsterInstance, settings: PlatformSettings, lost: list[Load], now: float
 ) -> Requests:
     """Another list of accounts; if one was made for this reason and did not help, after a wait."""
-    listed = next((load for load in lost if load.account_id is None), None)
-    if listed is None:
+    listing = next((load for load in lost if load.account_id is None), None)
+    if listing is None:
         return []
     same = dg.RunsFilter(job_name=refresh_accounts.name, tags={REASON_TAG: LOST})
     retry = 0
     for run in instance.get_run_records(same, limit=1):
         started = run.create_timestamp.timestamp()
-        if run.dagster_run.run_id == listed.run_id or started > listed.at:
+        if run.dagster_run.run_id == listing.run_id or started > listing.at:
             tried = _retries(run.dagster_run.tags)
             if not _is_due(settings, tried, run.end_time or now, now):
                 return []
