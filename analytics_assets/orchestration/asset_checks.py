@@ -204,12 +204,12 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
 
 
 def _summary(findings: Findings) -> str:
-    named = [f"{account}: {_said(found)}" for account, found in sorted(findings.items())]
+    named = [f"{account}: {_shown(found)}" for account, found in sorted(findings.items())]
     more = len(named) - _ACCOUNTS_NAMED
     return "; ".join(named[:_ACCOUNTS_NAMED]) + (f"; and {more} more accounts" if more > 0 else "")
 
 
-def _said(found: Any) -> str:
+def _shown(found: Any) -> str:
     if isinstance(found, dict):
         return ", ".join(f"{column} ({what})" for column, what in sorted(found.items()))
     return str(found)
