@@ -19,6 +19,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands
+from analytics_assets_tests.testing.doctor import Checks, check_all
 from analytics_assets_tests.testing.homes import sample_settings, use_settings
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer, running
 
@@ -136,6 +137,12 @@ def sync(home: Path):
         return CliRunner().invoke(main, ["sync", *arguments], catch_exceptions=False)
 
     return run
+
+
+@pytest.fixture
+def doctor(home: Path) -> Callable[..., Checks]:
+    """`analytics-assets doctor` in this process; its checks by name."""
+    return check_all
 
 
 @pytest.fixture
