@@ -12,6 +12,7 @@ import pytest
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.doctor import (
     API_CHECKS,
     ENDPOINTS,
@@ -19,7 +20,6 @@ from analytics_assets_tests.testing.doctor import (
     WAREHOUSE_CHECKS,
     failed,
     files,
-    run_doctor,
     skipped,
 )
 
@@ -39,12 +39,12 @@ def test_all_is_well_and_nothing_is_left_behind(new_home, doctor, api: SampleApi
     for package in ("python", "analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb"):
         assert f"{package} " in checks["versions"]["detail"]
     api.log.clear()
-    assert run_doctor().stdout.splitlines()[-1] == "all is well"
+    assert invoke("doctor").stdout.splitlines()[-1] == "all is well"
     assert api.log.requests == 2 + len(ACCOUNT_RESOURCES)  # the token and the list of accounts
 
 
-def test_after_a_sync(home, sync, doctor, api: SampleApi):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_after_a_sync(home, doctor, api: SampleApi):
     before = files(home)
     account = api.data.account_ids[1]
     checks = doctor("--account", account)

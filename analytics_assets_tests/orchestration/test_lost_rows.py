@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from dagster import DagsterInstance
 
 from analytics_assets.orchestration.run_records import latest_loads
@@ -46,17 +47,17 @@ def move_away(home: Path) -> None:
         (home / "warehouse.duckdb").rename(home / "elsewhere.duckdb")
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
-def test_a_warehouse_that_is_gone_is_filled_again(home, automation: Automation, sync, api):
-    assert sync().exit_code == 0
+def test_a_warehouse_that_is_gone_is_filled_again(home, automation: Automation, api):
     assert automation.tick() is None
     move_away(home)
     assert heal(automation) == EVERYTHING
     assert_warehouse_equals_api(home, api.data)
 
 
+@pytest.mark.usefixtures("synced")
 def test_accounts_that_only_the_former_warehouse_holds(home, automation, sync, api):
-    assert sync().exit_code == 0
     move_away(home)
     first, second, third = api.data.account_ids
     assert sync("--account", second).exit_code == 0
@@ -80,9 +81,9 @@ def test_a_dropped_table_and_another_dataset(home, automation: Automation, sync,
     assert {key.to_user_string() for key in request.asset_selection or ()} == {"audiences"}
 
 
+@pytest.mark.usefixtures("synced")
 def test_an_older_backup(home, automation: Automation, sync, api):
     account, *_ = api.data.account_ids
-    assert sync().exit_code == 0
     shutil.copy(home / "warehouse.duckdb", home / "backup")
     row = api.data.rows("audiences", account)[0]
     api.data.delete_row("audiences", row["id"], account_id=account)
@@ -127,8 +128,8 @@ def test_lost_rows_of_an_account_that_fails_wait_as_it_does(
     assert automation.tick() is None
 
 
-def test_a_warehouse_that_cannot_be_asked(home, automation: Automation, sync, monkeypatch):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_a_warehouse_that_cannot_be_asked(home, automation: Automation, monkeypatch):
     with taken(home / "warehouse.duckdb"):
         assert automation.tick() is None
     monkeypatch.setenv("ANALYTICS__DESTINATION", "nowhere")

@@ -93,8 +93,8 @@ def test_waits_grow(automation: Automation, sync, api, monkeypatch, instance):
         assert not automation.run(automation.tick())
 
 
+@pytest.mark.usefixtures("synced")
 def test_a_run_whose_process_was_killed_does_not_block(automation: Automation, instance, sync):
-    assert sync().exit_code == 0
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     job_def = compose(Progress()).resolve_job_def("sync")

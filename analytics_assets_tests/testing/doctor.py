@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from click.testing import CliRunner, Result
-
-from analytics_assets.cli import main
 from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets_tests.testing.commands import invoke
 
 SECRET = "a-secret-that-must-not-show"
 ENDPOINTS = [f"endpoint {name}" for name in ACCOUNT_RESOURCES]
@@ -18,13 +16,9 @@ CHILDREN = [name for name, resource in ACCOUNT_RESOURCES.items() if resource.has
 Checks = dict[str, dict]
 
 
-def run_doctor(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["doctor", *arguments], catch_exceptions=False)
-
-
 def check_all(*arguments: str) -> Checks:
     """The checks by name; text and JSON say the same, and neither holds a secret."""
-    text, as_json = run_doctor(*arguments), run_doctor(*arguments, "--json")
+    text, as_json = invoke("doctor", *arguments), invoke("doctor", *arguments, "--json")
     checks = json.loads(as_json.stdout)
     assert all(set(check) == {"name", "ok", "detail", "advice"} for check in checks)
     assert text.exit_code == as_json.exit_code == any(check["ok"] is False for check in checks)
