@@ -125,6 +125,11 @@ class ApiSettings(BaseConfiguration):
     quota_scope: Literal["client", "account"] = "client"
     max_requests_per_second: Annotated[float | None, above(0, most=1_000_000)] = None
 
+    @property
+    def workers(self) -> int:
+        """Requests in flight at once."""
+        return extract_workers()
+
 
 @configspec
 class PlatformSettings(BaseConfiguration):

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 import pytest
 import requests
 
-from analytics_assets.api.client import Client, make_client
+from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.api.doctor import ask
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.resources import RESOURCES
@@ -117,7 +117,7 @@ def settings(server: Raw, **values: float) -> ApiSettings:
     return api
 
 
-def failure(client: Client, url: str) -> str:
+def failure(client: ApiClient, url: str) -> str:
     with pytest.raises((requests.RequestException, ReadError)) as caught:
         client.session.get(f"{url}/v1/list")
     return client.describe(caught.value)
@@ -215,6 +215,6 @@ def test_the_doctor_says_so(serve):
         OK + b"Content-Length: 200000\r\n\r\n" + b" " * 200_000,
     ]
     server = serve(lambda: iter([answers.pop(0)]))
-    found = ask(make_client(settings(server)), server.url, RESOURCES["accounts"])
+    found = ask(make_client(settings(server)), RESOURCES["accounts"])
     assert found.rows is None
     assert "answers with more than 100,000 bytes" in found.line
