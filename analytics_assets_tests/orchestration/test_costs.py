@@ -45,8 +45,8 @@ def events_of_last_sync(instance: DagsterInstance) -> Counter[DagsterEventType]:
     return Counter(event.event_type for event in events if event is not None)
 
 
+@pytest.mark.usefixtures("synced")
 def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, instance):
-    assert sync().exit_code == 0
     few = events_of_last_sync(instance)
     checks = len(check_specs(list(ACCOUNT_RESOURCES)))
     assert few[DagsterEventType.ASSET_CHECK_EVALUATION] == checks
