@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -30,7 +31,7 @@ all_pages = pytest.mark.parametrize("document", PAGES.values(), ids=PAGES)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
 
-ODD_CAMPAIGNS = (
+ODD_CAMPAIGNS: tuple[dict[str, Any], ...] = (
     {"start_date": "2024-01-31 23:59:59.0", "end_date": "9999-12-31"},
     {"start_date": "soon", "end_date": ""},
     {"country_targeting": {"type": "INCLUDE", "value": ["US", "CH"]}},
