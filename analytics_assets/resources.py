@@ -1,7 +1,7 @@
 """The resource table: the one place where a resource is declared.
 
-Assets, lineage, checks, table schemas and the sample API all follow from it: a further resource is
-a further entry here.
+Assets, lineage, checks, table schemas, comments and the sample API all follow from it: a further
+resource is a further entry here. `columns` says how columns are written.
 """
 
 from __future__ import annotations

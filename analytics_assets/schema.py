@@ -50,8 +50,8 @@ def columns(declaration: str) -> tuple[Column, ...]:
     """
     parsed: dict[str, Column] = {}
     for line in filter(None, map(str.strip, declaration.splitlines())):
-        declared, _, description = line.partition(":")
-        for part in declared.removesuffix(",").split(","):
+        declared, colon, description = line.partition(":")
+        for part in [declared] if colon else declared.removesuffix(",").split(","):
             column = _column(" ".join(part.split()), description.strip())
             if column.name in parsed:
                 raise DeclarationError(f"the column {column.name!r} is declared twice")

@@ -103,6 +103,7 @@ def test_account_id_is_the_same_column_however_it_is_described():
         "id",
         "id: Its number.",
         "id text Its number.",
+        "id text, name text: Its name.",
         "id text,, name text",
         ": Its number.",
     ],
