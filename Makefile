@@ -47,7 +47,7 @@ lint: install ## Check style, types and the walls between the packages
 dev: install ## Start Dagster's web UI and daemon on 127.0.0.1:3000 (PORT=...)
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
-screenshots: install ## Make the pictures of the README anew (needs Chromium)
+screenshots: install ## Make the pictures in docs/images anew (needs Chromium)
 	@$(BIN)/python tools/screenshots.py
 
 bench: install ## Measure
