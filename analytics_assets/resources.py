@@ -6,9 +6,6 @@ resource is a further entry here. `columns` says how columns are written.
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from analytics_assets.schema import Resource, columns, resource_table
 
 _DECLARED = (
@@ -243,18 +240,3 @@ ACCOUNT_RESOURCES: dict[str, Resource] = {
     name: resource for name, resource in RESOURCES.items() if resource.parent is not None
 }
 """The resources that are read account by account."""
-
-
-_PATHS: Final = {
-    name: re.compile(".*" + re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(resource.path)).rstrip("/"))
-    for name, resource in RESOURCES.items()
-}
-
-
-def resource_of(path_url: str) -> str:
-    """The name of the resource that a request's path, with or without query, asks for.
-
-    Empty where it is none's: where a redirect led, for example.
-    """
-    path = path_url.partition("?")[0].rstrip("/")
-    return next((name for name, pattern in _PATHS.items() if pattern.fullmatch(path)), "")
