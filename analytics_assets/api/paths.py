@@ -41,14 +41,14 @@ def asked_by(path_url: str) -> Asked:
     """What a request's path, with or without query, asks for."""
     path = path_url.partition("?")[0].rstrip("/")
     for name, resource in RESOURCES.items():
-        if (found := _pattern(resource).fullmatch(path)) is not None:
+        if (found := _pattern(resource.path).fullmatch(path)) is not None:
             return Asked(name, unquote(found.groupdict().get("account") or ""))
     return Asked()
 
 
 @cache
-def _pattern(resource: Resource) -> re.Pattern[str]:
-    """Matches the resource's paths, below whatever prefix a base URL has."""
-    path = re.escape(resource.path).rstrip("/")
+def _pattern(resource_path: str) -> re.Pattern[str]:
+    """Matches a resource's paths, below whatever prefix a base URL has."""
+    path = re.escape(resource_path).rstrip("/")
     path = path.replace(r"\{account_id\}", "(?P<account>[^/]+)", 1)
     return re.compile(".*" + re.sub(r"\\\{\w+\\\}", "[^/]+", path))

@@ -8,9 +8,10 @@ iterates over a level binds it to the parents' ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import dlt
+from dlt.common.jsonpath import compile_path
 from dlt.extract import DltResource, DltSource
 from dlt.extract.pipe_iterator import ManagedPipeIterator
 from dlt.sources.rest_api import rest_api_source
@@ -22,8 +23,12 @@ from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.rows.keys import PARENT_ID, list_key
 from analytics_assets.schema import Resource
+from analytics_assets.speedups import await_any
 
 Row = dict[str, Any]
+
+# as text it would be parsed anew for each answer, which takes longer than all else
+_RESULTS: Final = compile_path("results")
 
 
 class Page(NamedTuple):
@@ -69,6 +74,7 @@ def pages(
             ids = [account_id] if name == ACCOUNTS.name else parent_ids(name)
             resource.bind([_parent_row(account_path, row_id) for row_id in ids])
     with ManagedPipeIterator.from_pipes(source.resources.selected_pipes) as items:
+        await_any(items)
         for item in items:
             yield Page(item.pipe.name, item.item)
 
@@ -94,7 +100,7 @@ def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
     parents = {_asked_for(resource) for resource in resources} - {None}
     config: RESTAPIConfig = {
         "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
-        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": "results"}},
+        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": _RESULTS}},
         "resources": [
             *(_parents(str(name)) for name in parents),
             *(_endpoint(resource) for resource in resources),

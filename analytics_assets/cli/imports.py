@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 
-from analytics_assets.speedups import frozen_imports
-
 
 @cache
 def import_platform() -> None:
     """Imports the code location."""
+    from analytics_assets.speedups import frozen_imports
+
     with frozen_imports():
         import_module("analytics_assets.definitions")

@@ -13,6 +13,7 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
+from analytics_assets.speedups import configure_once
 from analytics_assets.warehouse.credentials import refuse_unencoded_password
 from analytics_assets.warehouse.location import (
     POSTGRES_TYPE,
@@ -62,6 +63,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
                 f" one of at most {LONGEST_DATASET_NAME} characters"
             )
     replace_in_transactions(destination)
+    configure_once(destination)
     return destination
 
 
