@@ -18,6 +18,7 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
 from analytics_assets_tests.testing.data import digest
@@ -124,6 +125,7 @@ def toml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Adds what a file of settings may hold, to the settings of this process."""
 
     def add(text: str, *, secrets: bool = True) -> None:
+        configure_dlt()
         contents = tomlkit.parse(text).unwrap()
         provider = CustomLoaderDocProvider(f"{secrets=}", lambda: contents, secrets)
         environment, *others = dlt.config.config_providers

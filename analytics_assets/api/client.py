@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final
+from typing import Final
 
 import requests
 from dlt.sources.helpers import requests as dlt_requests
@@ -82,14 +82,13 @@ def make_client(settings: ApiSettings) -> ApiClient:
 
 def shared_client(settings: ApiSettings) -> ApiClient:
     """The client for the settings: all workers and runs of a process share its pace and token."""
-    key = (*settings.items(), settings.workers)
     with _clients_lock:
-        if key not in _clients:
-            _clients[key] = make_client(settings)
-        return _clients[key]
+        if settings not in _clients:
+            _clients[settings] = make_client(settings)
+        return _clients[settings]
 
 
-_clients: dict[tuple[Any, ...], ApiClient] = {}
+_clients: dict[ApiSettings, ApiClient] = {}
 _clients_lock = threading.Lock()
 
 

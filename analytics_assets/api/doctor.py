@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import requests
@@ -41,9 +41,7 @@ class Answer:
 
 def probe_client(settings: ApiSettings) -> ApiClient:
     """A client that sends each request once."""
-    once: ApiSettings = settings.copy()
-    once.max_retries = 0
-    return make_client(once)
+    return make_client(replace(settings, max_retries=0))
 
 
 def request_token(client: ApiClient) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PACKAGES: Final = ("analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb")
 # how our errors end: what happened, then what to do
-_ADVICE: Final = re.compile(r"(?P<detail>.+)[:;] (?P<advice>(check|set|close|free|run) .+)")
+_ADVICE: Final = re.compile(r"(?P<detail>.+)[:;] (?P<advice>(check|copy|set|close|free|run) .+)")
 _ENDPOINTS: Final = tuple(f"endpoint {name}" for name in ACCOUNT_RESOURCES)
 _WAREHOUSE_CHECKS: Final = ("warehouse", "tables", "loads on record")
 _API_CHECKS: Final = ("token", "account list", *_ENDPOINTS, "quota headers")

@@ -54,10 +54,11 @@ def _declared(names: list[str]) -> dict[str, Any]:
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
+    dagster_dlt_translator = translator()  # before dlt is used: its settings configure dlt
     specs = build_dlt_asset_specs(
         load_source(plan(names, [], {})),
         None,  # type: ignore[arg-type]
-        translator(),
+        dagster_dlt_translator,
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],

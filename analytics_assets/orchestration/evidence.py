@@ -1,4 +1,4 @@
-"""Checks within a run: after a load, or alone."""
+"""What the checks judge by, gathered within a run: after a load, or alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
@@ -103,16 +102,12 @@ def _left_out(
 
 
 def _latest_findings(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> Findings:
+    summary = instance.event_log_storage.get_asset_check_summary_records([key])[key]
     # the latest execution of all is that of this run, which is planned
-    ended = {
-        AssetCheckExecutionRecordStatus.SUCCEEDED,
-        AssetCheckExecutionRecordStatus.FAILED,
-    }
-    events = instance.event_log_storage
-    for record in events.get_asset_check_execution_history(key, limit=1, status=ended):
-        event = record.event.dagster_event if record.event else None
-        evaluation = event.event_specific_data if event else None
-        if isinstance(evaluation, dg.AssetCheckEvaluation) and "findings" in evaluation.metadata:
-            findings = evaluation.metadata["findings"].value
-            return findings if isinstance(findings, Mapping) else {}
+    record = summary.last_completed_check_execution_record
+    event = record.event.dagster_event if record and record.event else None
+    evaluation = event.event_specific_data if event else None
+    if isinstance(evaluation, dg.AssetCheckEvaluation) and "findings" in evaluation.metadata:
+        findings = evaluation.metadata["findings"].value
+        return findings if isinstance(findings, Mapping) else {}
     return {}

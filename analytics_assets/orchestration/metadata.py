@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
+
+from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.dagster_backend.internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
     INPUT_DATA_VERSION_TAG_PREFIX,
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
-
-from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource

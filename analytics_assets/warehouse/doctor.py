@@ -118,8 +118,8 @@ def inspect_tables(settings: PlatformSettings) -> str:
     refuse_changed_keys(stored, RESOURCES.values(), settings.dataset_name)
     if lines := stored_otherwise(known_columns(stored)):
         raise WarehouseError(
-            f"{'; '.join(lines)}; what does not fit is in columns beside them: check README.md on"
-            " how to change a column's type"
+            f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"
+            " on how to change a column's type"
         )
     if stored.lacking:
         return f"{', '.join(stored.lacking)} not there any more; the next sync makes it anew"

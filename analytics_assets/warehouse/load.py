@@ -1,4 +1,4 @@
-"""The one way into the tables: under the lock, look at them, prepare them, load, and audit them."""
+"""The one way into the tables: under the lock, look at them, prepare, load, describe and audit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
@@ -86,6 +87,7 @@ def load(
         # `stored_tables` has just restored the pipeline: dlt need not do it a second time
         pipeline.config.restore_from_destination = not stored.columns
         run(pipeline, load_source(loads))
+        write_comments(pipeline, [load.resource for load in loads])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
         audits = audit(pipeline, columns, tables)
         return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)

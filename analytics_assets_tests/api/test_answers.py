@@ -38,14 +38,14 @@ def answer(body: Any, status: int = 200, path: str = "/v1/list") -> Response:
 
 
 def client(base_url: str = "http://api") -> ApiClient:
-    settings = ApiSettings()
-    settings.update(
+    settings = ApiSettings(
         base_url=base_url,
         token_url=f"{base_url}/oauth/token",
         client_id=ID,
         client_secret=SECRET,
         backoff_factor=0.0,
         max_retries=0,
+        workers=8,
     )
     made = make_client(settings)
     made.auth.token.known.append(TOKEN)

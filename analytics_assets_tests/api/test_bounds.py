@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, repeat
+from typing import Any
 
 import pytest
 import requests
@@ -101,9 +103,8 @@ def serve() -> Iterator[Callable[[Answer], Raw]]:
         server.close()
 
 
-def settings(server: Raw, **values: float) -> ApiSettings:
-    api = ApiSettings()
-    api.update(
+def settings(server: Raw, **values: Any) -> ApiSettings:
+    needed = ApiSettings(
         base_url=server.url,
         token_url=f"{server.url}/oauth/token",
         client_id="id",
@@ -112,9 +113,9 @@ def settings(server: Raw, **values: float) -> ApiSettings:
         max_retries=1,
         attempt_timeout=0.3,
         max_answer_bytes=100_000,
+        workers=8,
     )
-    api.update(values)
-    return api
+    return replace(needed, **values)
 
 
 def failure(client: ApiClient, url: str) -> str:

@@ -1,4 +1,4 @@
-"""What lies between here and the API: proxies, certificates, cookies, netrc, and how retries wait."""
+"""What lies between here and the API: proxies, certificates, cookies, and how retries wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from analytics_assets.api import adapter
 from analytics_assets.api.client import make_client, shared_client
 from analytics_assets.settings import ApiSettings
 
@@ -96,10 +95,10 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(url: str, **values: Any) -> ApiSettings:
-    api = ApiSettings()
-    api.update({"base_url": url, "token_url": f"{url}/oauth/token"})
-    api.update({"client_id": "id", "client_secret": "secret", "max_retries": 0, **values})
-    return api
+    required = {"base_url": url, "token_url": f"{url}/oauth/token", "client_id": "id"}
+    return ApiSettings(
+        **{**required, "client_secret": "secret", "workers": 4, "max_retries": 0, **values}
+    )
 
 
 def get(url: str, **values: Any) -> requests.Response:
@@ -150,8 +149,8 @@ def test_retries_do_not_come_back_together(server: ThreadingHTTPServer, monkeypa
         ranges.append((least, most))
         return 0.125
 
-    monkeypatch.setattr(adapter.random, "uniform", uniform)
-    monkeypatch.setattr(adapter.time, "sleep", waits.append)
+    monkeypatch.setattr("analytics_assets.api.adapter.random.uniform", uniform)
+    monkeypatch.setattr("analytics_assets.api.adapter.time.sleep", waits.append)
     Handler.failures = 2
     get(f"http://127.0.0.1:{server.server_port}", max_retries=2, backoff_factor=0.01)
     assert ranges == [(0, 0.005)] * 2

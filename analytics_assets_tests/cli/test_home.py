@@ -87,6 +87,79 @@ def test_a_dagster_yaml_that_is_broken(home: Path, one_line, text: str, cause: s
     assert "a-secret" not in line
 
 
+OLD_MODULE = """
+storage:
+  custom:
+    module: analytics_assets.platform.storage
+    class: SqliteStorage
+    config: {base_dir: {env: DAGSTER_HOME}}
+"""
+OLD_CLASS = """
+event_log_storage:
+  module: analytics_assets.dagster_backend.sqlite_event_log
+  class: OldName
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        (OLD_MODULE, "analytics_assets.platform.storage"),
+        (OLD_CLASS, "analytics_assets.dagster_backend.sqlite_event_log"),
+    ],
+    ids=["module", "class"],
+)
+def test_a_dagster_yaml_of_another_release(home: Path, one_line, text: str, module: str):
+    (home / "dagster.yaml").write_text(text)
+    assert one_line() == {
+        (
+            f"`module: {module}` in {home / 'dagster.yaml'} leads to nothing, as of another"
+            " release: copy dagster.yaml, or the file in deploy/ that it was made from, anew"
+        )
+    }
+
+
+def test_a_launcher_of_another_release(home: Path, sync, one_line):
+    assert sync().exit_code == 0
+    ours = (home / "dagster.yaml").read_text()
+    module = "analytics_assets.platform.fleet"
+    launcher = f"run_launcher:\n  module: {module}\n  class: FleetRunLauncher\n"
+    (home / "dagster.yaml").write_text(ours + launcher)
+    (line,) = one_line(("doctor",))
+    assert line.startswith(f"`module: {module}` in {home / 'dagster.yaml'} leads to nothing")
+
+
+def test_what_a_module_of_ours_needs_and_does_not_find(monkeypatch):
+    """An extra that is not installed: to copy dagster.yaml anew would not help."""
+    module = "analytics_assets.dagster_backend.celery_launcher"
+    pointer = f"when attempting to load the configurable class {module}.FleetRunLauncher"
+    error = Exception(f"Couldn't import module {module} {pointer}")
+    assert "Couldn't import module" in home_module._unusable(Path("/nowhere"), error).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "storage:\n  sqlite:\n    base_dir:\n      env: DAGSTER_HOME\n",
+        (CHECKOUT / "dagster.yaml").read_text(),
+    ],
+    ids=["nothing", "sqlite", "ours"],
+)
+def test_records_in_files_are_not_made_to_see_if_there_are_any(new_home: Path, text: str):
+    (new_home / "dagster.yaml").write_text(text)
+    assert not home_module.has_records()
+    assert [path.name for path in new_home.iterdir()] == ["dagster.yaml"]
+    with home_module.dagster_instance():
+        pass
+    assert home_module.has_records()
+
+
+def test_records_on_a_server_may_always_be_there(new_home: Path):
+    shutil.copy(CHECKOUT / "deploy" / "dagster.yaml", new_home)
+    assert home_module.has_records()
+
+
 @pytest.mark.usefixtures("synced")
 def test_a_launcher_that_is_not_there(home: Path, one_line):
     (home / "dagster.yaml").write_text("run_launcher:\n  module: no.such\n  class: X\n")

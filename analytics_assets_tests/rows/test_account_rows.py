@@ -59,7 +59,13 @@ def test_the_account_that_the_api_names_is_kept_beside_the_one_asked(tmp_path: P
 
 
 def test_a_key_is_let_through_once(tmp_path: Path):
-    given = [{"id": 1, "size": 1}, {"id": "1", "size": 2}, {"id": None}, {}, {"id": 2.0}]
+    given: list[dict[str, Any]] = [
+        {"id": 1, "size": 1},
+        {"id": "1", "size": 2},
+        {"id": None},
+        {},
+        {"id": 2.0},
+    ]
     writer, rows = write(tmp_path, {AUDIENCES: given})
     assert [(row["id"], row.get("size")) for row in stored(rows, AUDIENCES)] == [(1, 1), (2, None)]
     assert rows.resources[AUDIENCES].left_out == {
@@ -73,7 +79,12 @@ def test_a_parent_that_is_read_for_its_children_alone(tmp_path: Path):
     deep: Any = []
     for _ in range(300):
         deep = [deep]
-    campaigns = [{"id": 7, "name": deep}, {"id": "7"}, {"name": "without"}, {"id": "b"}]
+    campaigns: list[dict[str, Any]] = [
+        {"id": 7, "name": deep},
+        {"id": "7"},
+        {"name": "without"},
+        {"id": "b"},
+    ]
     writer, rows = write(tmp_path, {CAMPAIGNS: campaigns, ITEMS: []}, ITEMS)
     assert writer.ids(CAMPAIGNS) == ["7", "b"]
     assert list(rows.resources) == [ITEMS]
