@@ -74,9 +74,9 @@ def merges(home, sync, api) -> Callable[[], list[tuple[str, str, int]]]:
     return on_server if on_postgres() else on_duckdb
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
-def test_each_table_is_replaced_in_one_transaction(home, sync, api, merges):
-    assert sync().exit_code == 0
+def test_each_table_is_replaced_in_one_transaction(home, api, merges):
     change_every_table(api, 1)
     by_table: dict[str, list[tuple[str, int]]] = {}
     for what, name, transaction in merges():
@@ -123,8 +123,8 @@ def snapshots(home: Path, folder: Path, work: Callable[[], object]) -> dict[Path
     return taken
 
 
+@pytest.mark.usefixtures("synced")
 def test_a_kill_before_any_statement_leaves_whole_tables(home, sync, api, tmp_path):
-    assert sync().exit_code == 0
     changed, *_ = api.data.account_ids
     old = served_tables(api.data)
     change_every_table(api, 1)
@@ -199,9 +199,9 @@ BEFORE = {
 }
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("moment", BEFORE.values(), ids=BEFORE)
 def test_killed_for_real(home, sync, api, tmp_path, moment):
-    assert sync().exit_code == 0
     old = warehouse_tables(home)
     change_every_table(api, 1)
     new = served_tables(api.data)
