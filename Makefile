@@ -3,7 +3,8 @@
 #   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-embedded-elt lint dev settings screenshots bench lock clean
+.PHONY: help install demo test test-fast test-embedded-elt kills mutants lint dev settings \
+	screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
 # Python has the same default (tools/install.sh), so `.venv/bin/dagster` finds the same state.
@@ -32,11 +33,23 @@ demo: install ## See it work: the sample API into a DuckDB file, no account need
 test: install ## Run the tests; those in a browser skip themselves without Chromium
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
+test-fast: install ## Run the tests that need no PostgreSQL, browser or process of their own
+	@$(BIN)/python -m pytest -n auto -m "not (process or postgres or browser)" $(ARGS)
+
 # What does not depend on the release of Dagster is tested by `test` alone.
 test-embedded-elt: ## Run the tests on Dagster with dagster-embedded-elt and the release it pins
 	@$(INSTALL) .venv-embedded-elt requirements-embedded-elt.lock
-	@.venv-embedded-elt/bin/python -m pytest -n auto analytics_assets_tests/orchestration analytics_assets_tests/dagster_backend \
-		analytics_assets_tests/cli -k "not (postgres or killed or model or daemon)" $(ARGS)
+	@cd analytics_assets_tests && ../.venv-embedded-elt/bin/python -m pytest -n auto orchestration \
+		dagster_backend cli/test_forget.py cli/test_status.py cli/test_sync.py -m "not postgres" \
+		$(foreach name,concurrency crashes daemon model secrets suddenly_empty values, \
+		--ignore orchestration/test_$(name).py) $(ARGS)
+
+kills: install ## Kill syncs before each statement and at random, for docs/kills.md (ten minutes)
+	@$(BIN)/python -m pytest analytics_assets_tests/warehouse/kills.py $(ARGS)
+
+mutants: ## Change the code in small ways; ARGS="analytics_assets.rows.keys*" for some
+	@$(INSTALL) .venv-mutation requirements-mutation.lock
+	@.venv-mutation/bin/mutmut run $(ARGS)
 
 lint: install ## Check style, types and the walls between the packages
 	$(BIN)/ruff check .
@@ -61,9 +74,10 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade: newest versio
 	@test -x $(BIN)/uv || $(INSTALL) .venv requirements.lock || test -x $(BIN)/uv
 	$(COMPILE) --group dev -o requirements.lock
 	$(COMPILE) --group dev --extra embedded-elt -o requirements-embedded-elt.lock
+	$(COMPILE) --group mutation -c requirements.lock -o requirements-mutation.lock
 	$(COMPILE) --group build -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove environments and caches; the warehouse and Dagster's state stay
-	rm -rf .venv .venv-embedded-elt .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	rm -rf .venv .venv-embedded-elt .venv-mutation mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 		.hypothesis test-results build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,6 +27,17 @@ from analytics_assets_tests.testing.homes import sample_settings, use_settings
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer, running
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Marks what starts servers or processes, by its fixtures."""
+    for item in items:
+        chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if "postgres" in chosen or {"postgres", "records_database"} & {*item.fixturenames}:
+            item.add_marker("postgres")
+        if "commands" in item.fixturenames:
+            item.add_marker("process")
+
+
 @pytest.fixture
 def api(request: pytest.FixtureRequest) -> Iterator[SampleApi]:
     """A small API, without limits and faults until a test sets some; its data by parameter."""

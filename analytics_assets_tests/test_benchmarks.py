@@ -10,6 +10,7 @@ from benchmarks.serving import serving
 from benchmarks.workloads import SMOKE
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "contender",
     [each for each in CONTENDERS if each.environment is None],

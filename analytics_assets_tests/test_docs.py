@@ -18,11 +18,12 @@ from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import change_warehouse, on_postgres, query
 
 README = CHECKOUT / "README.md"
+BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")
 PAGES = {
     str(page.relative_to(CHECKOUT)): page
     for page in (
         README,
-        *(CHECKOUT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")),
+        *(CHECKOUT / name for name in BESIDE),
         *sorted((CHECKOUT / "docs").glob("*.md")),
     )
 }

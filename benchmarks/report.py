@@ -258,13 +258,13 @@ _BETWEEN = """### Between the two
 What paid, by processor time of the threads that do it:
 
 - What `requests` works out anew for each request, among it a look at the certificates on disk, is
-  worked out once ([session.py](../analytics_assets/api/session.py)): a third of the reading.
+  worked out once ([adapter.py](../analytics_assets/api/adapter.py)): a third of the reading.
 - dlt's pool of futures asks every pending request for each answer, and starts threads for each
   source; ours is told ([extraction.py](../analytics_assets/api/extraction.py)): a fifth.
 - One REST source serves all accounts, instead of one each: an eighth.
 - Reading threads keep to one core: a tenth on a quiet machine, up to a third on a busy one.
 - The garbage collector looks rarely during a run
-  ([ingestion.py](../analytics_assets/orchestration/ingestion.py)): a sixth of one that Dagster
+  ([speedups.py](../analytics_assets/speedups.py)): a sixth of one that Dagster
   started.
 - JSON is read by orjson: a twentieth. Long numbers, which it would round, are found without a
   regular expression: another fifteenth of the reading.

@@ -247,8 +247,8 @@ def test_a_token_that_is_lost_for_all(home, api: SampleApi, tmp_path: Path, monk
     assert api.log.count_by_path()["/oauth/token"] == 2
 
 
-def test_nothing_at_all_was_read(home, sync, commands, api: SampleApi):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_nothing_at_all_was_read(home, commands, api: SampleApi):
     api.log.clear()
     api.behaviour.client_secret = "another"
     account = api.data.account_ids[0]

@@ -119,8 +119,8 @@ def test_a_dagster_yaml_of_another_release(home: Path, one_line, text: str, modu
     }
 
 
-def test_a_launcher_of_another_release(home: Path, sync, one_line):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_a_launcher_of_another_release(home: Path, one_line):
     ours = (home / "dagster.yaml").read_text()
     module = "analytics_assets.platform.fleet"
     launcher = f"run_launcher:\n  module: {module}\n  class: FleetRunLauncher\n"

@@ -39,6 +39,7 @@ SHARDS = 3
 QUOTA = 20
 
 pytestmark = [
+    pytest.mark.process,
     pytest.mark.parametrize("warehouse", ["postgres"], indirect=True),
     pytest.mark.parametrize(
         "api", [SampleData.generate(accounts=2 * SHARDS, campaigns=4, items=2)], indirect=True

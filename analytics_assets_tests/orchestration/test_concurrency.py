@@ -23,6 +23,8 @@ from analytics_assets_tests.testing.tables import (
     warehouse_table,
 )
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     ("warehouse", "same_accounts"),

@@ -24,6 +24,8 @@ from analytics_assets_tests.testing.tables import (
     warehouse_table,
 )
 
+pytestmark = pytest.mark.process
+
 # when to kill: requests that have arrived by then, or seconds since the load began, which takes
 # about half a second: dlt extracts, normalises, copies to staging, and merges table by table
 POINTS: dict[str, list[int] | list[float]] = {

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import duckdb
+import pytest
 from dagster import DagsterInstance
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
@@ -16,6 +17,8 @@ from analytics_assets_tests.testing.deployment import Deployment
 from analytics_assets_tests.testing.records import states
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 from analytics_assets_tests.testing.webhook import webhook
+
+pytestmark = pytest.mark.process
 
 # a bound for what happens within a minute on a quiet machine: a schedule fires on the minute
 DEADLINE_SECONDS = 240

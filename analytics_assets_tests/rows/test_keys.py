@@ -68,9 +68,9 @@ def test_all_ways_to_write_an_integer_are_one_key(number: int):
     assert key_value(TEXT, float(number)) == key_value(TEXT, number) == str(number)
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("kind", [int, float])
 def test_children_of_numbered_campaigns_have_their_parents(home, sync, api: SampleApi, kind: type):
-    assert sync().exit_code == 0
     account = api.data.account_ids[0]
     row, *_ = api.data.rows("campaigns", account)
     items = {name: api.data.table(name, [account])[0] for name in ("campaign_items", "motion_ads")}
@@ -103,9 +103,9 @@ def test_children_of_numbered_campaigns_have_their_parents(home, sync, api: Samp
         assert joined == [("1010", "101"), ("1020", "102")]
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("name", ["audiences", "campaigns", "campaign_items"])
 def test_a_list_of_rows_without_keys_is_not_an_empty_list(home, sync, api: SampleApi, name: str):
-    assert sync().exit_code == 0
     before = rows_by_account(home)
     account = api.data.account_ids[1]
     parent = api.data.rows("campaigns", account)[0]["id"] if name == "campaign_items" else None

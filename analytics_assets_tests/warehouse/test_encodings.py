@@ -148,11 +148,11 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
 def test_no_setting_of_the_database_changes_values(
-    home, tmp_path, postgres: PostgresServer, database: str, setting: str
+    home, tmp_path, postgres: PostgresServer, database: str
 ):
-    by_database(setting)(postgres, database, None)
+    for setting in SETTINGS:
+        by_database(setting)(postgres, database, None)
     for _ in range(2):
         load(tmp_path, {"a": [ROW], "b": [ROW]})
     postgres.run(f"ALTER DATABASE {database} RESET ALL")

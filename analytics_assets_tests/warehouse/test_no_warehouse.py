@@ -12,7 +12,7 @@ from analytics_assets.definitions import defs
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest, file_lock
-from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import on_postgres, query
 
@@ -44,9 +44,12 @@ def assert_no_warehouse(home: Path) -> None:
         (("doctor",), 0),
     ],
 )
-def test_commands_that_load_nothing(home, commands, warehouse, arguments, code: int):
-    result = commands.analytics_assets(*arguments)
-    assert result.returncode == code, result.stdout + result.stderr
+def test_commands_that_load_nothing(home, warehouse, monkeypatch, arguments, code: int):
+    elsewhere = home.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    result = invoke(*arguments)
+    assert result.exit_code == code, result.output
     if arguments[0] == "forget":
         assert result.stderr == "Error: the warehouse holds nothing of nobody\n"
     assert_no_warehouse(home)

@@ -55,7 +55,7 @@ def same(sent: Any, kept: Any) -> bool:
 @both_warehouses
 @given(st.lists(rows, max_size=4), st.lists(rows, max_size=4))
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_no_value_is_lost_or_changed(home, first, second):
     if on_postgres():

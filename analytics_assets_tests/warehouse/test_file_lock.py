@@ -1,0 +1,57 @@
+"""The lock at a DuckDB file, and what those who wait are told of its holder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analytics_assets.errors import WarehouseError
+from analytics_assets.warehouse.file_lock import LockRequest, file_lock
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse.duckdb"
+
+
+def ask(holder: str, timeout: float = 0.0) -> tuple[LockRequest, list[str]]:
+    reported: list[str] = []
+    return LockRequest(holder, timeout, reported.append), reported
+
+
+def test_the_holder_is_named_while_it_holds_the_lock(file: Path):
+    first, told_first = ask("the first")
+    second, told_second = ask("the second")
+    with (
+        file_lock(file, first),
+        pytest.raises(WarehouseError, match=r"the first still writes to .* after 0 s: run this"),
+        file_lock(file, second),
+    ):
+        raise AssertionError("two hold one lock")
+    assert told_first == []
+    assert told_second == [f"waiting for the first, which writes to {file}"]
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_nothing_names_a_holder_when_it_is_done(file: Path, error: type[Exception] | None):
+    request, _ = ask("the first")
+    try:
+        with file_lock(file, request):
+            assert [path.name for path in file.parent.glob("*.writer")] == [f"{file.name}.writer"]
+            if error:
+                raise error
+    except ZeroDivisionError:
+        pass
+    assert list(file.parent.glob("*.writer")) == []
+    with file_lock(file, ask("the second")[0]):
+        pass
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path):
+    request, _ = ask("the first")
+    with (
+        pytest.raises(WarehouseError, match=r"cannot write in .* \(No such file or directory\)"),
+        file_lock(tmp_path / "nowhere" / "warehouse.duckdb", request),
+    ):
+        pass

@@ -1,0 +1,34 @@
+"""Which accounts a load leaves as they are, because they look wrongly empty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analytics_assets.rows.account_rows import AccountRows, ResourceRows, no_rows
+from analytics_assets.warehouse.load import suddenly_empty
+
+NAMES = ["campaigns", "campaign_items", "motion_ads", "audiences"]
+
+
+def empty(rows: dict[str, int], *read: AccountRows) -> dict[str, int]:
+    """With so many rows of the account in the tables before."""
+    before = {name: {"a": rows[name]} if name in rows else {} for name in NAMES}
+    return suddenly_empty(before, read)
+
+
+def test_rows_in_two_tables_make_an_empty_account_suspicious():
+    assert empty({"campaigns": 3, "audiences": 4}, no_rows("a", NAMES)) == {"a": 7}
+
+
+def test_a_single_table_that_becomes_empty_is_an_ordinary_answer():
+    assert empty({"campaigns": 3}, no_rows("a", NAMES)) == {}
+    assert empty({}, no_rows("a", NAMES)) == {}
+
+
+def test_only_the_account_itself_counts():
+    assert empty({"campaigns": 3, "audiences": 4}, no_rows("b", NAMES)) == {}
+
+
+def test_an_account_with_a_row_is_not_empty():
+    resources = {**no_rows("a", NAMES).resources, "audiences": ResourceRows(Path(), rows=1)}
+    assert empty({"campaigns": 3, "audiences": 4}, AccountRows("a", resources)) == {}
