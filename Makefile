@@ -50,7 +50,7 @@ dev: install ## Start Dagster's web UI and daemon on 127.0.0.1:3000 (PORT=...)
 settings: install ## Write docs/settings.md and .env.example from what the settings declare
 	@$(BIN)/python tools/settings_docs.py
 
-screenshots: install ## Make the pictures of the README anew (needs Chromium)
+screenshots: install ## Make the pictures in docs/images anew (needs Chromium)
 	@$(BIN)/python tools/screenshots.py
 
 bench: install ## Measure

@@ -21,6 +21,7 @@ from analytics_assets.dagster_backend.celery_launcher import FleetRunLauncher
 from analytics_assets_tests.testing.commands import CHECKOUT
 
 DEPLOY = CHECKOUT / "deploy"
+STORAGES = {"run_storage", "event_log_storage", "schedule_storage"}
 
 # a value that the environment gives, and without which compose starts nothing
 REQUIRED = re.compile(r"\$\{(\w+):\?\}")
@@ -53,25 +54,27 @@ def environment_of(node: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("deploy/dagster.yaml", {"storage"}),
-        ("deploy/dagster-fleet.yaml", {"storage", "run_launcher"}),
+        ("deploy/dagster.yaml", STORAGES),
+        ("deploy/dagster-fleet.yaml", STORAGES | {"run_launcher"}),
     ],
 )
 def test_all_but_the_places_is_as_on_one_machine(name: str, own: set[str]):
     one, several = read("dagster.yaml"), read(name)
     assert {key for key in several if several[key] != one.get(key)} == own
     assert set(several) - own == set(one) - own
+    assert own <= set(several)
 
 
 def test_the_helm_chart_says_the_same_of_runs(values: Any):
     one = read("dagster.yaml")
-    ours = {key: one[key] for key in one.keys() - {"storage", "telemetry"}}
+    ours = {key: one[key] for key in one.keys() - {*STORAGES, "telemetry"}}
     assert values["additionalInstanceConfig"] == ours
     assert values["telemetry"] == one["telemetry"]
 
 
 def test_both_files_for_postgres_store_alike():
-    assert read("deploy/dagster-fleet.yaml")["storage"] == read("deploy/dagster.yaml")["storage"]
+    fleet, several = read("deploy/dagster-fleet.yaml"), read("deploy/dagster.yaml")
+    assert all(fleet[storage] == several[storage] for storage in STORAGES)
 
 
 def test_the_fleet_file_is_an_instance_of_dagster(

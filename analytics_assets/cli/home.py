@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
@@ -23,8 +24,12 @@ SETUP_SECONDS = 60.0
 # of a folder named so, Dagster would not find its dagster.yaml, or SQLite its files
 _UNFIT: Final = re.compile(r"[?*\[]|%[0-9A-Fa-f]{2}")
 _SQLITE_HEADER: Final = b"SQLite format 3\0"
-# Dagster's, and ours upon it: both make their files in the home when they are opened
-_SQLITE_STORAGES: Final = ("DagsterSqliteStorage", "SqliteStorage")
+# in what Dagster says of a class that dagster.yaml names and that it cannot load
+_OUR_CLASS: Final = re.compile(
+    rf"when attempting to load the configurable class ({analytics_assets.__name__}\.[\w.]+)\.\w+"
+)
+# Dagster's, of all its records and of its runs: they make their files when they are opened
+_SQLITE_STORAGES: Final = ("DagsterSqliteStorage", "SqliteRunStorage")
 
 
 def ensure_dagster_home() -> Path:
@@ -82,7 +87,8 @@ def probe_dagster_home() -> str:
     """
     home = ensure_dagster_home()
     from dagster import DagsterInstance
-    from dagster._core.instance.ref import InstanceRef
+
+    from analytics_assets.dagster_backend.internals import InstanceRef
 
     try:
         with TemporaryFile(dir=home) as probe:
@@ -105,10 +111,11 @@ def has_records() -> bool:
         click.ClickException: There is no home.
     """
     home = ensure_dagster_home()
-    from dagster._core.instance.ref import InstanceRef
+    from analytics_assets.dagster_backend.internals import InstanceRef
 
-    storage = InstanceRef.from_dir(str(home)).storage_data
-    in_sqlite = storage is not None and storage.class_name in _SQLITE_STORAGES
+    records = InstanceRef.from_dir(str(home))
+    classes = {data.class_name for data in (records.storage_data, records.run_storage_data) if data}
+    in_sqlite = not classes.isdisjoint(_SQLITE_STORAGES)
     return not in_sqlite or (home / "history" / "runs.db").exists()
 
 
@@ -122,9 +129,9 @@ def _set_up_alone(home: Path) -> Iterator[None]:
         lock.acquire(timeout=SETUP_SECONDS)
     except Timeout:
         # not the lock file: to look at it is to empty it
-        who = holder.read_text() if holder.is_file() else "another process"
+        named = holder.read_text() if holder.is_file() else "another process"
         raise click.ClickException(
-            f"{who} has held {lock.lock_file} for {SETUP_SECONDS:g} s: check if it hangs, end it"
+            f"{named} has held {lock.lock_file} for {SETUP_SECONDS:g} s: check if it hangs, end it"
             " and run again"
         ) from None
     try:
@@ -152,16 +159,36 @@ def _unusable(home: Path, error: Exception) -> click.ClickException:
             f"Dagster cannot open its records, because {broken[0]} is no SQLite file: set it right,"
             " or move it away (one that is missing is made anew)"
         )
-    said = str(getattr(error, "orig", None) or error) or type(error).__name__
+    message = str(getattr(error, "orig", None) or error) or type(error).__name__
+    if module := _module_that_is_gone(message):
+        return click.ClickException(
+            f"`module: {module}` in {home / 'dagster.yaml'} leads to nothing, as of another"
+            " release: copy dagster.yaml, or the file in deploy/ that it was made from, anew"
+        )
     # Dagster goes on with all that could stand there, and with what does
     cause = " ".join(
-        re.split(r"Expected: |Stack Trace:", said.rpartition("Error 1: ")[2])[0].split()
+        re.split(r"Expected: |Stack Trace:", message.rpartition("Error 1: ")[2])[0].split()
     )
     cause = re.sub(r"of original value .* failed: [\w.]*:", "cannot be used:", cause)
     cause = re.sub(r'Value ".*" of type', "A value of type", cause).rstrip(" .:")
     return click.ClickException(
         f"Dagster cannot open its records: {cause}: check dagster.yaml in {home}"
     )
+
+
+def _module_that_is_gone(message: str) -> str | None:
+    """The module of this package in which Dagster found no class that dagster.yaml names.
+
+    None if the module is there and only lacks what it imports: then Dagster's own message counts.
+    """
+    if (named := _OUR_CLASS.search(message)) is None:
+        return None
+    module = named[1]
+    try:
+        is_there = find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is its package
+        is_there = False
+    return None if is_there and "Couldn't find class" not in message else module
 
 
 def _is_sqlite(path: Path) -> bool:

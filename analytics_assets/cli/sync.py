@@ -114,8 +114,7 @@ def _run(
     tags: Mapping[str, str] | None = None,
     asset_selection: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
-
+    from analytics_assets.dagster_backend.internals import REPOSITORY_LABEL_TAG
     from analytics_assets.dagster_backend.orphans import process_tags
 
     # the run's own log stays in Dagster's records; the terminal shows the progress
@@ -148,7 +147,6 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
     from analytics_assets.orchestration.run_records import failure_text
 
     for event in result.filter_events(lambda event: event.is_step_failure):
-        data = event.step_failure_data
         details = f" (details: run {result.run_id} in the Dagster UI)"
-        return failure_text(data) + ("" if data.user_failure_data else details)
+        return failure_text(event) + ("" if event.step_failure_data.user_failure_data else details)
     return f"run {result.run_id} failed; see it in the Dagster UI"

@@ -1,37 +1,29 @@
-"""Events that are written many at a time, where Dagster's storages write one after the other.
+"""Events that are reported as one batch, where Dagster would report one after the other.
 
-A run has two events for each account and asset. Dagster collects those that are reported as one
-batch, and hands them to its storage together, where DAGSTER_EVENT_BATCH_SIZE is set.
+A run has two events for each account and asset. Dagster collects those of a batch, and hands them
+to its event log together, where it is asked to.
 """
 
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from itertools import groupby, product
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.events import (
-    ASSET_EVENTS,
-    DagsterEventBatchMetadata,
-)
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEventBatchMetadata
 
-_SIZE_SETTING = "DAGSTER_EVENT_BATCH_SIZE"
-_SIZE = 500
+_SIZE_SETTING: Final = "DAGSTER_EVENT_BATCH_SIZE"
+_SIZE: Final = 500
 
 Item = TypeVar("Item")
 
 
-def in_one_batch(items: Iterable[Item]) -> Iterator[tuple[Item, DagsterEventBatchMetadata]]:
-    """Each item, with what tells Dagster that its event is one of a batch."""
-    batch, whole = str(uuid4()), list(items)
-    for place, item in enumerate(whole, start=1):
-        yield item, DagsterEventBatchMetadata(batch, is_end=place == len(whole))
+def ask_for_batches() -> None:
+    """Has Dagster hand batches to this process's event log; it reads no other setting for that."""
+    os.environ.setdefault(_SIZE_SETTING, str(_SIZE))
 
 
 def reported(
@@ -45,33 +37,32 @@ def reported(
     step = context.op_execution_context.get_step_execution_context()
     # Dagster's own storage takes a batch for that of one asset
     for _, of_asset in groupby(materializations, key=lambda event: event.asset_key):
-        for materialization, batch_metadata in in_one_batch(of_asset):
+        for materialization, batch_metadata in _in_one_batch(of_asset):
             yield dg.DagsterEvent.asset_materialization(step, materialization, batch_metadata)
 
 
-class BatchedEventLog(SqlEventLogStorage):
-    """An event log that stores the events of a batch with a few statements."""
+def plan_partitions(context: dg.AssetExecutionContext, partition_keys: Iterable[str]) -> None:
+    """Plans partitions of the run's assets, beyond those that Dagster planned when it made the run.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        os.environ.setdefault(_SIZE_SETTING, str(_SIZE))
-        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+    It plans those of a key or a range. For a set with gaps it has no way (dagster#32335), so that a
+    partition that fails would not be shown as failed.
+    """
+    step_key = context.op_execution_context.get_step_execution_context().step.key
+    planned = product(sorted(context.selected_asset_keys), partition_keys)
+    for (asset_key, partition_key), batch_metadata in _in_one_batch(planned):
+        context.instance.report_dagster_event(
+            dg.DagsterEvent.build_asset_materialization_planned_event(
+                context.job_name,
+                step_key,
+                AssetMaterializationPlannedData(asset_key, partition=partition_key),
+            ),
+            context.run.run_id,
+            batch_metadata=batch_metadata,
+        )
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Stores events, those about assets together."""
-        about_assets = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
-        # first: if they cannot be stored so, Dagster stores all of the batch one by one
-        if about_assets:
-            ids = self._insert(about_assets)
-            self.store_asset_event_tags(about_assets, ids)
-            # an asset's own record tells only of its latest event
-            stored = zip(about_assets, ids, strict=True)
-            latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in stored}
-            for event, id_ in latest.values():
-                self.store_asset_event(event, id_)
-        for event in events:
-            if event.dagster_event_type not in ASSET_EVENTS:
-                self.store_event(event)
 
-    @abstractmethod
-    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
-        """Inserts the events themselves; their ids."""
+def _in_one_batch(items: Iterable[Item]) -> Iterator[tuple[Item, DagsterEventBatchMetadata]]:
+    """Each item, with what tells Dagster that its event is one of a batch."""
+    batch, whole = str(uuid4()), list(items)
+    for place, item in enumerate(whole, start=1):
+        yield item, DagsterEventBatchMetadata(batch, is_end=place == len(whole))

@@ -40,7 +40,8 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         description="Posts a run that failed to the webhook, with each account and its cause.",
     )
     def alert_on_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        return _post(_failed_run(context.instance, context.dagster_run))
+        current = platform_settings()
+        return _post(current, _failed_run(current, context.instance, context.dagster_run))
 
     @dg.sensor(
         name="alert_on_failed_checks",
@@ -56,7 +57,8 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         cursor = str(newest)
         if context.cursor is None or not failed:
             return dg.SensorResult(skip_reason="no check has failed since", cursor=cursor)
-        skipped = _post(_failed_checks(failed))
+        current = platform_settings()
+        skipped = _post(current, _failed_checks(current, failed))
         return skipped or dg.SensorResult(
             skip_reason=f"{len(failed)} failed checks were posted", cursor=cursor
         )
@@ -64,20 +66,22 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
     return [alert_on_failed_runs, alert_on_failed_checks]
 
 
-def _post(text: str) -> dg.SkipReason | None:
+def _post(settings: PlatformSettings, text: str) -> dg.SkipReason | None:
     """Posts the alert; where there is no webhook, says so."""
-    url = platform_settings().alert_webhook_url
-    if not url:
+    if not settings.alert_webhook_url:
         return dg.SkipReason(_NO_WEBHOOK)
-    webhook.post(url, text)
+    webhook.post(settings.alert_webhook_url, text)
     return None
 
 
-def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+def _failed_run(
+    settings: PlatformSettings, instance: dg.DagsterInstance, run: dg.DagsterRun
+) -> str:
     failure = run_failure(instance, run.run_id)
     assets = sorted(key.to_user_string() for key in run.asset_selection or ())
     lines = [f"{account}: {failure.of(account)[0]}" for account in sorted(failure.accounts)]
     return _message(
+        settings,
         f"Run of {run.job_name} failed" + (f" ({', '.join(assets)})" if assets else ""),
         lines or [failure.cause],
         f"/runs/{run.run_id}",
@@ -104,7 +108,7 @@ def _evaluated_since(
     return newest, failed
 
 
-def _failed_checks(failed: Sequence[dg.AssetCheckEvaluation]) -> str:
+def _failed_checks(settings: PlatformSettings, failed: Sequence[dg.AssetCheckEvaluation]) -> str:
     lines = [
         f"{'error' if evaluation.severity == dg.AssetCheckSeverity.ERROR else 'warning'}:"
         f" {evaluation.asset_key.to_user_string()}: {evaluation.check_name}:"
@@ -112,14 +116,14 @@ def _failed_checks(failed: Sequence[dg.AssetCheckEvaluation]) -> str:
         for evaluation in sorted(failed, key=lambda found: (found.severity.value, found.asset_key))
     ]
     link = f"/assets/{failed[0].asset_key.to_user_string()}?view=checks"
-    return _message("Checks failed", lines, link)
+    return _message(settings, "Checks failed", lines, link)
 
 
-def _message(title: str, lines: Sequence[str], path: str) -> str:
+def _message(settings: PlatformSettings, title: str, lines: Sequence[str], path: str) -> str:
     shown = [f"• {line}" for line in lines[:_LINES]]
     if len(lines) > _LINES:
         shown.append(f"• and {len(lines) - _LINES} more")
-    link = f"<{platform_settings().ui_url.rstrip('/')}{path}|Open in Dagster>"
+    link = f"<{settings.ui_url.rstrip('/')}{path}|Open in Dagster>"
     return "\n".join([f"*{_escaped(title)}*", *map(_escaped, shown), link])
 
 

@@ -135,7 +135,7 @@ CHECKS: Final[dict[str, Check]] = {
     ),
     "columns_are_as_declared": Check(
         "Every declared column is stored with its declared type. What a column of another type"
-        " cannot hold is kept in a column beside it; the README says how to change a column's"
+        " cannot hold is kept in a column beside it; docs/tables.md says how to change a column's"
         " type.",
         _stored_otherwise,
         dg.AssetCheckSeverity.WARN,
@@ -204,12 +204,12 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
 
 
 def _summary(findings: Findings) -> str:
-    named = [f"{account}: {_said(found)}" for account, found in sorted(findings.items())]
+    named = [f"{account}: {_shown(found)}" for account, found in sorted(findings.items())]
     more = len(named) - _ACCOUNTS_NAMED
     return "; ".join(named[:_ACCOUNTS_NAMED]) + (f"; and {more} more accounts" if more > 0 else "")
 
 
-def _said(found: Any) -> str:
+def _shown(found: Any) -> str:
     if isinstance(found, dict):
         return ", ".join(f"{column} ({what})" for column, what in sorted(found.items()))
     return str(found)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from pydantic import Field
 
-from analytics_assets.dagster_backend.batches import in_one_batch
+from analytics_assets.dagster_backend.batches import plan_partitions
 
 ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
 
@@ -111,7 +109,7 @@ def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig
         _refuse_unknown(context, wanted)
         if missing := [key for key in own if key not in wanted]:
             raise _failure(f"`accounts` leaves out the run's own partition {', '.join(missing)}")
-        _plan(context, [key for key in wanted if key not in own])
+        plan_partitions(context, [key for key in wanted if key not in own])
     return wanted
 
 
@@ -121,23 +119,6 @@ def _refuse_unknown(context: dg.AssetExecutionContext, account_ids: Sequence[str
     if unknown:
         raise _failure(
             f"no such account: {', '.join(unknown)}. Materialise `accounts` to list them anew"
-        )
-
-
-def _plan(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None:
-    # Dagster plans the partitions of a key or a range when it makes the run. For a set with gaps it
-    # has no way (dagster#32335), so that a partition that fails would not be shown as failed.
-    step_key = context.op_execution_context.get_step_execution_context().step.key
-    planned = product(sorted(context.selected_asset_keys), account_ids)
-    for (asset_key, account_id), batch_metadata in in_one_batch(planned):
-        context.instance.report_dagster_event(
-            DagsterEvent.build_asset_materialization_planned_event(
-                context.job_name,
-                step_key,
-                AssetMaterializationPlannedData(asset_key, partition=account_id),
-            ),
-            context.run.run_id,
-            batch_metadata=batch_metadata,
         )
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import dagster as dg
-from dagster import TableMetadataValue
-from dagster._core.execution.plan.objects import StepFailureData
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from analytics_assets.errors import is_permanent
 from analytics_assets.orchestration.jobs import sync
 from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
 from analytics_assets.orchestration.partitions import known_accounts
@@ -24,6 +22,18 @@ from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
 LOAD_ID: Final = "dlt_load_id"
 _FORGOTTEN: Final = "forgotten"
+
+UNFINISHED: Final = [
+    status
+    for status in dg.DagsterRunStatus
+    if status
+    not in (
+        dg.DagsterRunStatus.SUCCESS,
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.CANCELED,
+    )
+]
+"""The states of a run that has not ended: in the queue, under way or being cancelled."""
 
 _RECORDS_PER_QUERY: Final = 500
 
@@ -143,15 +153,15 @@ def record_forgotten(instance: dg.DagsterInstance, account_id: str) -> None:
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """The runs over accounts that have not ended, those in the queue included, newest first."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return [run for run in runs if _materializes_accounts(run)]
 
 
-def failure_text(data: StepFailureData) -> str:
+def failure_text(event: dg.DagsterEvent) -> str:
     """What a failed step says to people."""
-    told = data.user_failure_data
-    if told is not None and told.description:
-        return told.description
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
     error = data.error.cause or data.error if data.error else None
     return " ".join(error.message.split()) if error else "unknown error"
 
@@ -223,10 +233,10 @@ class RunFailure:
 
     def of(self, account_id: str) -> tuple[str, bool]:
         """The cause, and whether it is permanent."""
-        told = self.accounts.get(account_id)
-        if told is None:
+        failed = self.accounts.get(account_id)
+        if failed is None:
             return self.cause, False
-        return f"{told['resource']}: {told['cause']}", bool(told["permanent"])
+        return f"{failed['resource']}: {failed['cause']}", is_permanent(failed["error"])
 
 
 def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
@@ -236,13 +246,10 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
     for entry in instance.all_logs(run_id, of_type=types):
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
-            told = event.step_failure_data.user_failure_data
-            table = told.metadata.get(FAILED_ACCOUNTS) if told else None
-            rows = (
-                [row.data for row in table.records] if isinstance(table, TableMetadataValue) else []
-            )
-            accounts = {str(row["account"]): row for row in rows}
-            return RunFailure(_one_line(failure_text(event.step_failure_data)), accounts)
+            data = event.step_failure_data.user_failure_data
+            accounts = data.metadata.get(FAILED_ACCOUNTS) if data else None
+            by_account = accounts.value if isinstance(accounts, dg.JsonMetadataValue) else {}
+            return RunFailure(_one_line(failure_text(event)), cast(dict[str, Any], by_account))
         if event is not None:
             return RunFailure(_one_line(f"the run ended without a cause: {event.message}"), {})
     return RunFailure("the run's records do not say why it failed", {})

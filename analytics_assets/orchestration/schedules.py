@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from analytics_assets.orchestration.jobs import refresh_accounts
+from analytics_assets.orchestration.run_records import UNFINISHED
 from analytics_assets.settings import PlatformSettings
 
 THEN_TAG: Final = "analytics/then"
@@ -55,9 +55,7 @@ def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
 def _list_accounts(
     instance: dg.DagsterInstance, tags: Mapping[str, str]
 ) -> dg.RunRequest | dg.SkipReason:
-    same = dg.RunsFilter(
-        job_name=refresh_accounts.name, statuses=NOT_FINISHED_STATUSES, tags=dict(tags)
-    )
+    same = dg.RunsFilter(job_name=refresh_accounts.name, statuses=UNFINISHED, tags=dict(tags))
     if under_way := instance.get_runs(same, limit=1):
         return dg.SkipReason(f"the accounts are being listed, by run {under_way[0].run_id}")
     return dg.RunRequest(tags=dict(tags))

@@ -83,7 +83,7 @@ def _decide(
 def _due(
     context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
 ) -> Iterator[Requests | dg.SkipReason]:
-    """What there is to do, the most urgent first; each is looked for only if it is its turn."""
+    """What there is to do, the most urgent first; each is looked for if nothing before is due."""
     instance = context.instance
     yield _refresh(instance, settings, now)
     yield _all_after_refresh(instance, settings)
@@ -143,7 +143,7 @@ def _lost_loads(
     """What was loaded and the warehouse does not know: the list of accounts first.
 
     It looks again only if loads were recorded or the warehouse has changed since it found nothing,
-    or after a while if it found what cannot be asked for now: the cursor holds what was seen.
+    or after a while if it found what cannot be asked for now: the cursor holds that state.
     """
     instance = context.instance
     period = int(now // max(settings.account_retry_wait, 1))
@@ -153,8 +153,8 @@ def _lost_loads(
         # a file is not touched if it is as it was: somebody may be about to write to it
         mark = file_mark(settings)
         held = None if mark else held_loads(settings)
-        seen = f"{recorded} {mark or (held and held.mark)}"
-        if context.cursor in (seen, f"{seen} {period}"):
+        state = f"{recorded} {mark or (held and held.mark)}"
+        if context.cursor in (state, f"{state} {period}"):
             return []
         held = held or held_loads(settings)
     except AnalyticsError as error:
@@ -165,7 +165,7 @@ def _lost_loads(
         instance, settings, lost, now
     )
     if not asked_for:
-        context.update_cursor(f"{seen} {period}" if lost else seen)
+        context.update_cursor(f"{state} {period}" if lost else state)
     return asked_for
 
 
@@ -173,14 +173,14 @@ def _refresh_lost(
     instance: dg.DagsterInstance, settings: PlatformSettings, lost: list[Load], now: float
 ) -> Requests:
     """Another list of accounts; if one was made for this reason and did not help, after a wait."""
-    listed = next((load for load in lost if load.account_id is None), None)
-    if listed is None:
+    listing = next((load for load in lost if load.account_id is None), None)
+    if listing is None:
         return []
     same = dg.RunsFilter(job_name=refresh_accounts.name, tags={REASON_TAG: LOST})
     retry = 0
     for run in instance.get_run_records(same, limit=1):
         started = run.create_timestamp.timestamp()
-        if run.dagster_run.run_id == listed.run_id or started > listed.at:
+        if run.dagster_run.run_id == listing.run_id or started > listing.at:
             tried = _retries(run.dagster_run.tags)
             if not _is_due(settings, tried, run.end_time or now, now):
                 return []

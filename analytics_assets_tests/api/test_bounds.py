@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from analytics_assets.api.client import Client, make_client
+from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.api.doctor import ask
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.resources import RESOURCES
@@ -118,7 +118,7 @@ def settings(server: Raw, **values: Any) -> ApiSettings:
     return replace(needed, **values)
 
 
-def failure(client: Client, url: str) -> str:
+def failure(client: ApiClient, url: str) -> str:
     with pytest.raises((requests.RequestException, ReadError)) as caught:
         client.session.get(f"{url}/v1/list")
     return client.describe(caught.value)
@@ -216,6 +216,6 @@ def test_the_doctor_says_so(serve):
         OK + b"Content-Length: 200000\r\n\r\n" + b" " * 200_000,
     ]
     server = serve(lambda: iter([answers.pop(0)]))
-    found = ask(make_client(settings(server)), server.url, RESOURCES["accounts"])
+    found = ask(make_client(settings(server)), RESOURCES["accounts"])
     assert found.rows is None
     assert "answers with more than 100,000 bytes" in found.line

@@ -1,10 +1,11 @@
-"""Events that are stored as a batch are what Dagster's storages make of them one by one."""
+"""Dagster's records are as Dagster's own event log makes them, and where it looks for them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import dagster as dg
 import pytest
@@ -15,11 +16,9 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
-from dagster_postgres import PostgresEventLogStorage
 
-from analytics_assets.dagster_backend.postgres_storage import PostgresEventLog
-from analytics_assets.dagster_backend.sqlite_storage import EventLog
-from analytics_assets_tests.testing.postgres_server import PostgresServer
+from analytics_assets.dagster_backend.sqlite_event_log import SqliteEventLog
+from analytics_assets_tests.testing.commands import CHECKOUT
 
 RUN = "0d6e4a3e-0000-4000-8000-000000000000"
 ASSETS = [dg.AssetKey("campaigns"), dg.AssetKey("audiences")]
@@ -28,22 +27,15 @@ CHECK = dg.AssetCheckKey(ASSETS[0], "keys_are_unique")
 TAG = "dagster/data_version"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def logs(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[tuple[SqlEventLogStorage, SqlEventLogStorage]]:
+Logs = tuple[SqlEventLogStorage, SqlEventLogStorage]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Iterator[Logs]:
     """Our event log and Dagster's, both empty."""
-    if request.param == "sqlite":
-        ours, stock = EventLog(str(tmp_path / "ours")), SqliteEventLogStorage(str(tmp_path))
-        yield ours, stock
-        ours.dispose()
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    with server.database() as one, server.database() as other:
-        urls = [server.url(name).replace("://", "+psycopg2://", 1) for name in (one, other)]
-        own = PostgresEventLog(PostgresEventLogStorage(urls[0]))
-        yield own, PostgresEventLogStorage(urls[1])
-        own._engine.dispose()
+    ours, stock = SqliteEventLog(str(tmp_path / "ours")), SqliteEventLogStorage(str(tmp_path))
+    yield ours, stock
+    ours.dispose()
 
 
 def entry(event: DagsterEvent, place: int) -> EventLogEntry:
@@ -84,7 +76,7 @@ def materialized(asset_key: dg.AssetKey, account_id: str) -> DagsterEvent:
     )
 
 
-def told(log: SqlEventLogStorage) -> dict[str, object]:
+def answers(log: SqlEventLogStorage) -> dict[str, object]:
     """What Dagster asks its log about assets and runs."""
     kind = DagsterEventType.ASSET_MATERIALIZATION
     records = {
@@ -107,7 +99,7 @@ def told(log: SqlEventLogStorage) -> dict[str, object]:
 
 
 def test_a_batch_is_stored_as_its_events_one_by_one(
-    logs: tuple[SqlEventLogStorage, SqlEventLogStorage],
+    logs: Logs,
 ) -> None:
     ours, stock = logs
     attempts = [(key, account_id) for key in ASSETS for account_id in ACCOUNTS]
@@ -123,20 +115,12 @@ def test_a_batch_is_stored_as_its_events_one_by_one(
         for event in batch:
             stock.store_event(event)
 
-    assert told(ours) == told(stock)
-    assert told(ours)["partitions"] == {ASSETS[0]: set(ACCOUNTS), ASSETS[1]: set(ACCOUNTS[:-1])}
-
-
-def test_dagster_collects_batches_for_these_storages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
-    EventLog(str(tmp_path)).dispose()
-    assert int(os.environ["DAGSTER_EVENT_BATCH_SIZE"]) > 100
+    assert answers(ours) == answers(stock)
+    assert answers(ours)["partitions"] == {ASSETS[0]: set(ACCOUNTS), ASSETS[1]: set(ACCOUNTS[:-1])}
 
 
 def test_a_batch_that_cannot_be_stored_leaves_nothing_behind(
-    logs: tuple[SqlEventLogStorage, SqlEventLogStorage], monkeypatch: pytest.MonkeyPatch
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster stores its events one by one then."""
     ours, _ = logs
@@ -152,3 +136,65 @@ def test_a_batch_that_cannot_be_stored_leaves_nothing_behind(
     assert [record.event_log_entry for record in ours.get_records_for_run(RUN).records] == batch
     [check] = ours.get_asset_check_execution_history(CHECK, limit=9)
     assert check.run_id == RUN
+
+
+@dg.job
+def nothing() -> None:
+    """A run of events only."""
+
+
+def test_dagster_is_asked_for_batches_when_it_opens_the_records(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    with dg.DagsterInstance.get():
+        assert int(os.environ["DAGSTER_EVENT_BATCH_SIZE"]) > 100
+
+
+def test_records_from_before_are_kept_and_dagster_reads_ours(home: Path) -> None:
+    """A home may change from Dagster's own event log to ours, and back."""
+    run_ids: list[str] = []
+    ours = (CHECKOUT / "dagster.yaml").read_text()
+    for configuration in ("", ours, ""):
+        (home / "dagster.yaml").write_text(configuration)
+        with dg.DagsterInstance.get() as instance:
+            for run_id in run_ids:
+                assert instance.get_records_for_run(run_id).records
+            run_ids.append(nothing.execute_in_process(instance=instance).run_id)
+            assert [run.run_id for run in instance.get_runs()] == run_ids[::-1]
+    files = {str(path.relative_to(home)) for path in home.rglob("*.db")}
+    shared = {"history/runs.db", "history/runs/index.db", "schedules/schedules.db"}
+    assert files == shared | {f"history/runs/{run_id}.db" for run_id in run_ids}
+
+
+def test_another_process_reads_the_records(home: Path, instance: dg.DagsterInstance) -> None:
+    run_id = nothing.execute_in_process(instance=instance).run_id
+
+    stock = SqliteEventLogStorage(str(home / "history" / "runs"))
+
+    expected = [record.event_log_entry for record in instance.get_records_for_run(run_id).records]
+    records = stock.get_records_for_run(run_id).records
+    assert expected
+    assert [record.event_log_entry for record in records] == expected
+
+
+def test_who_watches_a_run_hears_of_its_events(instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(nothing)
+    instance.report_engine_event("before", run)
+    heard = Event()
+    instance.watch_event_logs(run.run_id, None, lambda *_: heard.set())
+
+    instance.report_engine_event("after", run)
+
+    assert heard.wait(timeout=30)
+
+
+def test_the_files_of_few_runs_stay_open(home: Path, instance: dg.DagsterInstance) -> None:
+    for _ in range(12):
+        nothing.execute_in_process(instance=instance)
+
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    files = {link.resolve() for link in links}
+    opened = {file for file in files if file.suffix == ".db" and file.parent.name == "runs"}
+    assert home.resolve() / "history" / "runs" / "index.db" in opened
+    assert len(opened) <= 8

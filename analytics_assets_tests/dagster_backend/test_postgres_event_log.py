@@ -34,12 +34,22 @@ def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: Sa
     with DagsterInstance.get() as instance:
         assert set(instance.get_dynamic_partitions("accounts")) == {failing, *others}
         for name in ACCOUNT_RESOURCES:
-            assert instance.get_materialized_partitions(AssetKey(name)) == set(others)
+            key = AssetKey(name)
+            assert instance.get_materialized_partitions(key) == set(others)
+            assert instance.get_latest_materialization_event(key) is not None
         states = {run.job_name: run.status.value for run in instance.get_runs()}
     assert states == {"refresh_accounts": "SUCCESS", "sync": "FAILURE"}
     assert not list(home_of_several.rglob("*.db"))
     written = [path.read_bytes() for path in home_of_several.rglob("*") if path.is_file()]
     assert not any(PASSWORD.encode() in content for content in written)
+
+
+def test_dagster_is_asked_for_batches_when_it_opens_the_records(
+    home_of_several: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    with DagsterInstance.get():
+        assert int(os.environ["DAGSTER_EVENT_BATCH_SIZE"]) > 100
 
 
 def test_an_instance_keeps_one_connection_and_ends_it(

@@ -1,4 +1,4 @@
-"""Dagster's records in SQLite, with connections that stay open: see `dagster.yaml`.
+"""Dagster's event log in SQLite, with connections that stay open: see `dagster.yaml`.
 
 Dagster opens its event log anew for each event: a connection whose end makes SQLite write its whole
 log back and wait for the disk, and an engine that compiles each statement anew. A run over many
@@ -11,62 +11,74 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+import dagster as dg
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
 
-from analytics_assets.dagster_backend.batches import BatchedEventLog
+from analytics_assets.dagster_backend.batches import ask_for_batches
 
 # longest wait for another process that writes to the same file
-_BUSY_SECONDS = 30.0
+_BUSY_SECONDS: Final = 30.0
 # files held open at once: the index, and the runs that were used last
-_MOST_OPEN = 8
+_MOST_OPEN: Final = 8
 
 
-class SqliteStorage(DagsterSqliteStorage):
-    """Dagster's SQLite storage, with `EventLog` for its events."""
+class SqliteEventLog(SqliteEventLogStorage):
+    """Dagster's SQLite event log, which keeps the files that it used last open.
+
+    It stores the events of a batch with a few statements.
+
+    Args:
+        base_dir: The folder of its files.
+        inst_data: What `dagster.yaml` says of it.
+    """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: dict[str, Engine] = {}
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
-        self._event_log_storage = EventLog(self._event_log_storage._base_dir)
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """What `dagster.yaml` says: where DAGSTER_HOME is, below which Dagster has its records."""
+        return {"dagster_home": dg.StringSource}
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> SqliteStorage:
-        """The storage that `dagster.yaml` configures."""
-        return cls.from_local(inst_data=inst_data, **config_value)
-
-
-class EventLog(BatchedEventLog, SqliteEventLogStorage):
-    """Dagster's SQLite event log, which keeps the files that it used last open."""
-
-    def __init__(self, base_dir: str) -> None:
-        self._engines: dict[str, Engine] = {}
-        self._tables: set[str] = set()
-        super().__init__(base_dir)
+    ) -> SqliteEventLog:
+        """The event log that `dagster.yaml` configures, in the files of Dagster's own."""
+        ask_for_batches()
+        return cls(str(Path(config_value["dagster_home"], "history", "runs")), inst_data)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Stores an event."""
         super().store_event(event)
         self._touch(event.run_id)
 
-    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
-        insert = SqlEventLogStorageTable.insert()
-        rows = [self._event_to_row(event) for event in events]
-        with self.index_connection() as connection:
-            # one by one: only newer releases of SQLite tell the ids of many
-            ids = [int(connection.execute(insert, row).lastrowid) for row in rows]
-        for run_id in {event.run_id for event in events}:
-            with self.run_connection(run_id) as connection:
-                connection.execute(insert, [row for row in rows if row["run_id"] == run_id])
-            self._touch(run_id)
-        return ids
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Stores events, those about assets together."""
+        about_assets = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
+        # first: if they cannot be stored so, Dagster stores all of the batch one by one
+        if about_assets:
+            ids = self._insert(about_assets)
+            self.store_asset_event_tags(about_assets, ids)
+            # an asset's own record tells only of its latest event
+            stored = zip(about_assets, ids, strict=True)
+            latest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in stored}
+            for event, id_ in latest.values():
+                self.store_asset_event(event, id_)
+        for event in events:
+            if event.dagster_event_type not in ASSET_EVENTS:
+                self.store_event(event)
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table; one that it has is not looked for again."""
@@ -83,6 +95,19 @@ class EventLog(BatchedEventLog, SqliteEventLogStorage):
         """Closes all files."""
         super().dispose()
         self._close()
+
+    def _insert(self, events: Sequence[EventLogEntry]) -> list[int]:
+        """Inserts the events themselves; their ids in the index."""
+        insert = SqlEventLogStorageTable.insert()
+        rows = [self._event_to_row(event) for event in events]
+        with self.index_connection() as connection:
+            # one by one: only newer releases of SQLite tell the ids of many
+            ids = [int(connection.execute(insert, row).lastrowid) for row in rows]
+        for run_id in {event.run_id for event in events}:
+            with self.run_connection(run_id) as connection:
+                connection.execute(insert, [row for row in rows if row["run_id"] == run_id])
+            self._touch(run_id)
+        return ids
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -1,0 +1,31 @@
+"""Dagster's private names that other packages need: none of them imports `dagster._...` itself.
+
+A test names what is missing, and who needs it, when a release of Dagster moves one.
+"""
+
+from __future__ import annotations
+
+# `dagster.DataVersion` sets the version of an output, and nothing public that of its inputs.
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
+    INPUT_EVENT_POINTER_TAG_PREFIX,
+    NULL_EVENT_POINTER,
+)
+
+# `dagster.DagsterInstance` opens the records that a dagster.yaml names, and so makes them.
+from dagster._core.instance.ref import InstanceRef
+
+# By this tag the UI finds the job of a run that no code location has started.
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
+__all__ = [
+    "CODE_VERSION_TAG",
+    "DATA_VERSION_TAG",
+    "INPUT_DATA_VERSION_TAG_PREFIX",
+    "INPUT_EVENT_POINTER_TAG_PREFIX",
+    "NULL_EVENT_POINTER",
+    "REPOSITORY_LABEL_TAG",
+    "InstanceRef",
+]

@@ -1,0 +1,147 @@
+"""How what a table holds is judged, without a warehouse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from analytics_assets.orchestration.asset_checks import (
+    ALL_ACCOUNTS,
+    CHECKS,
+    Evidence,
+    check_specs,
+    evaluations,
+)
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.audit import AccountAudit
+from analytics_assets.warehouse.columns import TableColumns
+
+SETTINGS = PlatformSettings()
+HOUR = 3600
+
+
+def audit(**figures: Any) -> AccountAudit:
+    """What is found of an account of ten rows with nothing wrong, but for these figures."""
+    sound = {"rows": 10, "duplicates": 0, "orphans": 0, "loaded_at": time.time()}
+    return AccountAudit(**{**sound, **figures})
+
+
+def evidence(name: str = "campaigns", **known: Any) -> Evidence:
+    """Evidence of a table of two listed accounts with nothing wrong, but for what is given."""
+    audits = known.get("audit", {"acme": audit(), "globex": audit()})
+    sound = {
+        "resource": RESOURCES[name],
+        "audit": audits,
+        "columns": TableColumns.of(RESOURCES[name], {}),
+        "before": {account: found.rows for account, found in audits.items()},
+        "left_out": {},
+        "listed": {"acme", "globex"},
+        "settings": SETTINGS,
+    }
+    return Evidence(**{**sound, **known})
+
+
+def judged(found: Evidence, check: str) -> Mapping[str, Any]:
+    return CHECKS[check].judge(found)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_nothing_is_found_where_nothing_is_wrong(check: str) -> None:
+    assert judged(evidence(), check) == {}
+
+
+@pytest.mark.parametrize(
+    ("check", "figures", "found"),
+    [
+        ("key_is_unique", {"duplicates": 2}, 2),
+        ("required_columns_are_filled", {"missing": {"id": 1}}, {"id": 1}),
+        ("parents_exist", {"orphans": 3}, 3),
+        ("types_are_as_declared", {"variants": {"cpc__v_text": 1}}, {"cpc__v_text": 1}),
+        ("fields_are_declared", {"unknown": {"novel": 4}}, {"novel": 4}),
+    ],
+)
+def test_what_an_audit_found_of_an_account(
+    check: str, figures: Mapping[str, Any], found: object
+) -> None:
+    assert judged(evidence(audit={"acme": audit(**figures), "globex": audit()}), check) == {
+        "acme": found
+    }
+
+
+def test_rows_are_old_beyond_the_age_that_is_allowed() -> None:
+    limit = SETTINGS.max_age_hours
+    now = time.time()
+    audits = {
+        "acme": audit(loaded_at=now - (limit + 1) * HOUR),
+        "globex": audit(loaded_at=now - (limit - 1) * HOUR),
+    }
+    assert judged(evidence(audit=audits), "rows_are_recent") == {"acme": f"{limit + 1:.0f} hours"}
+    # an account that is no longer listed keeps its rows as they are
+    assert judged(evidence(audit=audits, listed={"globex"}), "rows_are_recent") == {}
+
+
+def test_rows_that_do_not_say_when_they_were_loaded() -> None:
+    found = judged(evidence(audit={"acme": audit(loaded_at=None)}), "rows_are_recent")
+    assert found == {"acme": "_dlt_load_id is no time"}
+
+
+@pytest.mark.parametrize(("rows", "is_loss"), [(5, False), (4, True), (0, True)])
+def test_rows_are_lost_beyond_the_share_that_is_tolerated(rows: int, is_loss: bool) -> None:
+    audits = {"acme": audit(rows=rows)} if rows else {}
+    found = judged(evidence(audit=audits, before={"acme": 10}), "row_count_holds")
+    assert found == ({"acme": f"10 -> {rows} rows"} if is_loss else {})
+
+
+def test_accounts_are_lost_by_their_number() -> None:
+    """A row is an account here: each that left would have lost all of its rows."""
+    before = {str(number): 1 for number in range(10)}
+    audits = {str(number): audit(rows=1) for number in range(5)}
+    half = evidence(ACCOUNTS.name, audit=audits, before=before)
+    assert judged(half, "row_count_holds") == {}
+    audits.pop("0")
+    found = judged(evidence(ACCOUNTS.name, audit=audits, before=before), "row_count_holds")
+    assert found == {ALL_ACCOUNTS: "10 -> 4 rows"}
+
+
+def test_only_tables_with_a_parent_row_are_asked_for_it() -> None:
+    asked = {
+        spec.asset_key.to_user_string()
+        for spec in check_specs(RESOURCES)
+        if spec.name == "parents_exist"
+    }
+    assert asked == {name for name, resource in RESOURCES.items() if resource.parent_column}
+
+
+def test_a_check_says_how_many_and_names_a_few() -> None:
+    accounts = [f"account-{number}" for number in range(5)]
+    found = evidence(audit={account: audit(missing={"id": 1}) for account in accounts})
+    selected = {
+        dg.AssetCheckKey(dg.AssetKey(table), "required_columns_are_filled")
+        for table in ("campaigns", "audiences")
+    }
+    # of a table that there is no evidence of, nothing is said
+    [evaluation] = evaluations(selected, {"campaigns": found})
+    assert (evaluation.asset_key, evaluation.passed) == (dg.AssetKey("campaigns"), False)
+    assert evaluation.severity == dg.AssetCheckSeverity.ERROR
+    assert evaluation.description == (
+        "account-0: id (1); account-1: id (1); account-2: id (1); and 2 more accounts"
+    )
+    metadata = {name: value.value for name, value in evaluation.metadata.items()}
+    assert metadata == {
+        "rows": 50,
+        "accounts_with_findings": 5,
+        "findings": {account: {"id": 1} for account in accounts},
+    }
+
+
+def test_a_check_that_passes_says_how_many_rows_it_judged() -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "key_is_unique")
+    [evaluation] = evaluations([key], {"campaigns": evidence()})
+    assert (evaluation.passed, evaluation.description) == (True, None)
+    metadata = {name: value.value for name, value in evaluation.metadata.items()}
+    assert metadata == {"rows": 20, "accounts_with_findings": 0}
