@@ -225,11 +225,6 @@ def api_settings() -> ApiSettings:
     return ApiSettings(workers=workers, **_resolve(API_SECTION))
 
 
-def extract_workers() -> int:
-    """Requests in flight at once; `api_settings().workers` has it, too."""
-    return int(_resolve(_EXTRACT_SECTION)["workers"])
-
-
 def platform_settings() -> PlatformSettings:
     """The platform's settings, all of which have defaults.
 
