@@ -259,7 +259,7 @@ def public_url(url: str) -> str:
 
 
 def _declared(section: Section, spec: type[object]) -> Iterator[Setting]:
-    """The settings that a class declares: its annotated fields."""
+    """The settings that a class declares: its annotated fields, their text last."""
     for key, hint in get_type_hints(spec, include_extras=True).items():
         if metadata := getattr(hint, "__metadata__", ()):
             required = not hasattr(spec, key)
