@@ -185,5 +185,5 @@ def configure_dlt() -> None:
 
 def _folder() -> Path:
     """The folder that holds `.dlt`: the working directory, or else Dagster's home."""
-    working, home = Path.cwd(), dagster_home().absolute()
+    working, home = Path(), dagster_home()
     return home if (home / DOT_DLT).is_dir() and not (working / DOT_DLT).is_dir() else working

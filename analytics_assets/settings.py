@@ -225,11 +225,6 @@ def api_settings() -> ApiSettings:
     return ApiSettings(workers=workers, **_resolve(API_SECTION))
 
 
-def extract_workers() -> int:
-    """Requests in flight at once; `api_settings().workers` has it, too."""
-    return int(_resolve(_EXTRACT_SECTION)["workers"])
-
-
 def platform_settings() -> PlatformSettings:
     """The platform's settings, all of which have defaults.
 
@@ -264,7 +259,7 @@ def public_url(url: str) -> str:
 
 
 def _declared(section: Section, spec: type[object]) -> Iterator[Setting]:
-    """The settings that a class declares: its annotated fields."""
+    """The settings that a class declares: its annotated fields, their text last."""
     for key, hint in get_type_hints(spec, include_extras=True).items():
         if metadata := getattr(hint, "__metadata__", ()):
             required = not hasattr(spec, key)

@@ -98,6 +98,12 @@ def test_dlts_own_variable_goes_before(unconfigured, home, monkeypatch, tmp_path
     assert platform_settings().dataset_name == "of_project"
 
 
+def test_a_working_directory_that_is_gone(unconfigured, home):
+    write_settings(home, '[analytics]\ndataset_name = "of_home"\n')
+    unconfigured.rmdir()
+    assert platform_settings().dataset_name == "of_home"
+
+
 def test_it_is_done_once(unconfigured):
     configure_dlt()
     providers = dlt.config.config_providers

@@ -137,14 +137,13 @@ def _api(account: str | None) -> Iterator[Check]:
     from analytics_assets.api.doctor import ask, probe_client, request_token
     from analytics_assets.settings import api_settings, public_url
 
-    def get_settings() -> str:
-        return f"complete, for {public_url(api_settings().base_url)}"
-
-    yield (settings_check := _try("settings", get_settings))
-    if not settings_check.ok:
+    try:
+        settings = api_settings()
+    except AnalyticsError as error:
+        yield _failed("settings", str(error))
         yield from _skipped("settings", *_API_CHECKS)
         return
-    settings = api_settings()
+    yield Check("settings", True, f"complete, for {public_url(settings.base_url)}")
     client = probe_client(settings)
 
     def get_token() -> str:
@@ -176,8 +175,8 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     headers = {
         name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
     }
-    told = ", ".join(f"{name}: {value}" for name, value in headers.items())
-    yield Check("quota headers", True, told or "none")
+    quota = ", ".join(f"{name}: {value}" for name, value in headers.items())
+    yield Check("quota headers", True, quota or "none")
 
 
 def _endpoints(

@@ -5,35 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, chosen_accounts, complete_account
-from analytics_assets.cli.home import dagster_instance
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.cli.account_status import STATES, AccountStatus, StatusReport, status_report
+from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, complete_account
 from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
-    import dagster as dg
     from rich.console import Console
     from rich.table import Table
 
     from analytics_assets.orchestration.run_records import FailedAttempt, Load
 
-State = Literal["failed", "lost", "partly", "never", "ok"]
-
-# in the order in which they are listed
-_STYLES: Final[dict[State, str]] = {
-    "failed": "red",
-    "lost": "red",
-    "partly": "yellow",
-    "never": "yellow",
-    "ok": "",
-}
+_STYLES: Final = {"failed": "red", "lost": "red", "partly": "yellow", "never": "yellow", "ok": ""}
 _HELP_ON_STATES: Final = """\
 \b
 States:
@@ -47,64 +35,7 @@ States:
 To act on them in a script:
   analytics-assets status --json | jq -e 'all(.accounts[]; .state == "ok")'
 """
-Key = tuple[str, str | None]
-"""A resource and an account; none for the list of accounts."""
-
-_LIST: Final[Key] = (ACCOUNTS.name, None)
 _UNITS: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
-
-
-@dataclass(frozen=True, slots=True)
-class AccountStatus:
-    """One account.
-
-    Attributes:
-        account_id: The account.
-        loads: The latest load of each resource.
-        lost: The resources whose latest load the warehouse does not hold.
-        failure: Why the latest attempt failed, if it did.
-    """
-
-    account_id: str
-    loads: Mapping[str, Load | None]
-    lost: Collection[str]
-    failure: FailedAttempt | None
-
-    @property
-    def loaded(self) -> list[Load]:
-        """The loads that there are."""
-        return [
-            load for name, load in self.loads.items() if load is not None and name not in self.lost
-        ]
-
-    @property
-    def state(self) -> State:
-        """`ok` only if every resource is loaded and no latest attempt failed."""
-        if self.failure is not None:
-            return "failed"
-        if self.lost:
-            return "lost"
-        if not self.loaded:
-            return "never"
-        return "ok" if len(self.loaded) == len(self.loads) else "partly"
-
-    def state_of(self, resource_name: str) -> State:
-        """The state of one resource."""
-        if self.failure is not None and resource_name in self.failure.resources:
-            return "failed"
-        if resource_name in self.lost:
-            return "lost"
-        return "never" if self.loads[resource_name] is None else "ok"
-
-    @property
-    def rows(self) -> int:
-        """Rows over all resources."""
-        return sum(load.rows or 0 for load in self.loaded)
-
-    @property
-    def oldest_load(self) -> float | None:
-        """When the resource that is most out of date was loaded, in seconds since 1970."""
-        return min((load.at for load in self.loaded), default=None)
 
 
 @click.command(epilog=_HELP_ON_STATES)
@@ -124,68 +55,26 @@ def status(accounts: tuple[str, ...], as_json: bool) -> None:
     warehouse cannot be asked, because a run writes to it or a setting is missing, it says so and
     shows the records.
 
-    Ends with exit code 0 whenever it could tell, whatever it tells.
+    Ends with exit code 0 whenever it could tell, whatever it found.
     """
-    with dagster_instance() as instance:
-        from analytics_assets.orchestration.run_records import (
-            failed_attempts,
-            latest_loads,
-            unfinished_runs,
-        )
-
-        account_ids = chosen_accounts(instance, accounts)
-        loads, failures = latest_loads(instance), failed_attempts(instance)
-        runs = unfinished_runs(instance)
-    lost, unasked = _lost(loads)
-    statuses = [
-        AccountStatus(
-            account_id,
-            {name: loads.get((name, account_id)) for name in ACCOUNT_RESOURCES},
-            [name for name in ACCOUNT_RESOURCES if (name, account_id) in lost],
-            failures.get(account_id),
-        )
-        for account_id in account_ids
-    ]
-    statuses.sort(key=_urgency)
-    listed = loads.get(_LIST)
+    report = status_report(accounts)
     if as_json:
-        warehouse = {"compared": unasked is None, "cause": unasked}
-        document = _json(statuses, runs, compared=unasked is None)
-        in_warehouse = None if unasked or listed is None else _LIST not in lost
-        head = {"warehouse": warehouse, "accounts_list": _load_json(listed, in_warehouse)}
-        click.echo(json.dumps({**head, **document}, indent=2))
-        return
-    if unasked is not None:
-        click.echo(f"the warehouse was not asked, and these are records only: {unasked}", err=True)
-    _print(listed, statuses, runs, in_detail=bool(accounts))
-    if _LIST in lost:
-        click.echo("the warehouse does not hold the list of accounts: run `analytics-assets sync`")
+        click.echo(json.dumps(_json(report), indent=2))
+    else:
+        _print(report, in_detail=bool(accounts))
 
 
-def _lost(loads: Mapping[Key, Load]) -> tuple[set[Key], str | None]:
-    """The loads whose rows the warehouse does not hold, and why it was not asked, if so."""
-    if not loads:
-        return set(), None
-    from analytics_assets.errors import AnalyticsError
-    from analytics_assets.orchestration.presence import without_rows
-    from analytics_assets.settings import platform_settings
-    from analytics_assets.warehouse.holdings import held_rows
+def _json(report: StatusReport) -> dict[str, Any]:
+    compared = report.not_compared is None
 
-    try:
-        held = held_rows(platform_settings())
-    except AnalyticsError as error:
-        return set(), str(error)
-    return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}, None
+    def in_warehouse(load: Load | None, *, lost: bool) -> bool | None:
+        return None if load is None or not compared else not lost
 
-
-def _urgency(status: AccountStatus) -> tuple[int, float]:
-    return list(_STYLES).index(status.state), status.oldest_load or 0.0
-
-
-def _json(
-    statuses: Sequence[AccountStatus], runs: Sequence[dg.DagsterRun], *, compared: bool
-) -> dict[str, Any]:
     return {
+        "warehouse": {"compared": compared, "cause": report.not_compared},
+        "accounts_list": _load_json(
+            report.listed, in_warehouse(report.listed, lost=report.list_is_lost)
+        ),
         "accounts": [
             {
                 "account_id": status.account_id,
@@ -194,14 +83,15 @@ def _json(
                 "age_seconds": _age_seconds(status.oldest_load),
                 "failure": _failure_json(status.failure),
                 "resources": {
-                    name: _load_json(load, name not in status.lost if load and compared else None)
+                    name: _load_json(load, in_warehouse(load, lost=name in status.lost))
                     for name, load in status.loads.items()
                 },
             }
-            for status in statuses
+            for status in report.accounts
         ],
         "unfinished_runs": [
-            {"run_id": run.run_id, "job": run.job_name, "status": run.status.value} for run in runs
+            {"run_id": run.run_id, "job": run.job_name, "status": run.status.value}
+            for run in report.runs
         ],
     }
 
@@ -228,37 +118,37 @@ def _failure_json(failure: FailedAttempt | None) -> dict[str, Any] | None:
     }
 
 
-def _print(
-    listed: Load | None,
-    statuses: Sequence[AccountStatus],
-    runs: Sequence[dg.DagsterRun],
-    *,
-    in_detail: bool,
-) -> None:
+def _print(report: StatusReport, *, in_detail: bool) -> None:
     from rich.console import Console
 
+    if report.not_compared is not None:
+        cause = report.not_compared
+        click.echo(f"the warehouse was not asked, and these are records only: {cause}", err=True)
     # where it is no terminal, a line per account stays one line
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 1000
     if in_detail:
-        for status in statuses:
+        for status in report.accounts:
             _print_resources(console, status)
-    elif statuses:
-        _print_accounts(console, statuses)
-    for run in runs:
+    elif report.accounts:
+        _print_accounts(console, report.accounts)
+    for run in report.runs:
         console.print(f"run {run.run_id} ({run.job_name}) has not ended: {run.status.value}")
-    if listed is None:
+    if report.listed is None:
         console.print("no accounts yet: run `analytics-assets sync`")
     elif not in_detail:
-        counts = Counter(status.state for status in statuses)
-        told = ", ".join(f"{counts[state]} {state}" for state in _STYLES if counts[state])
-        console.print(f"{len(statuses)} accounts ({told}), listed {_ago(listed.at)}")
+        counts = Counter(status.state for status in report.accounts)
+        summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+        listed = _ago(report.listed.at)
+        console.print(f"{len(report.accounts)} accounts ({summary}), listed {listed}")
+    if report.list_is_lost:
+        click.echo("the warehouse does not hold the list of accounts: run `analytics-assets sync`")
 
 
 def _print_accounts(console: Console, statuses: Sequence[AccountStatus]) -> None:
-    amiss = [status for status in statuses if status.state != "ok"]
-    shown = statuses[: max(ACCOUNTS_SHOWN, len(amiss))]
+    not_ok = sum(status.state != "ok" for status in statuses)
+    shown = statuses[: max(ACCOUNTS_SHOWN, not_ok)]
     table = _table("state", "account", "rows", "oldest load", "cause of the failure")
     for status in shown:
         table.add_row(

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import dagster as dg
 
-    from analytics_assets.cli.terminal import TerminalProgress
 
 # where the UI looks for the runs of a job: the code location that workspace.yaml names
 _REPOSITORY = "__repository__@analytics_assets"
@@ -54,23 +53,21 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     ensure_dagster_home()
     import_platform()
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
-    from analytics_assets.errors import AnalyticsError
+    from analytics_assets.definitions import compose
     from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
-    try:
-        api_settings()
-        settings = platform_settings()
-    except AnalyticsError as error:
-        raise click.ClickException(str(error)) from None
+    api_settings()  # what is missing or unusable is said before anything is recorded
+    settings = platform_settings()
     names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     with dagster_instance() as instance, TerminalProgress() as progress:
-        listed = _list_accounts(instance, progress, allow_empty)
+        definitions = compose(progress)
+        listed = _list_accounts(instance, definitions, allow_empty)
         if not listed.success:
             raise click.ClickException(_cause(listed))
         account_ids = chosen_accounts(instance, accounts)
         results = [
-            _sync(instance, progress, shard, names, allow_empty)
+            _sync(instance, definitions, shard, names, allow_empty)
             for shard in shards(instance, account_ids if names else [], settings.accounts_per_run)
         ]
     print_summary(listed, results, account_ids)
@@ -79,18 +76,18 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
 
 
 def _list_accounts(
-    instance: dg.DagsterInstance, progress: TerminalProgress, allow_empty: bool
+    instance: dg.DagsterInstance, definitions: dg.Definitions, allow_empty: bool
 ) -> dg.ExecuteInProcessResult:
     from analytics_assets.orchestration.assets import accounts_asset
 
     config = {"allow_empty": allow_empty}
     ops = {accounts_asset.op.name: {"config": config}}
-    return _run(instance, "refresh_accounts", progress, ops)
+    return _run(instance, definitions.resolve_job_def("refresh_accounts"), ops)
 
 
 def _sync(
     instance: dg.DagsterInstance,
-    progress: TerminalProgress,
+    definitions: dg.Definitions,
     account_ids: Sequence[str],
     resource_names: Collection[str],
     allow_empty: bool,
@@ -103,8 +100,7 @@ def _sync(
     target = run_target(instance, account_ids, account_assets.op.name, allow_empty=allow_empty)
     return _run(
         instance,
-        "sync",
-        progress,
+        definitions.resolve_job_def("sync"),
         target.ops,
         target.tags,
         asset_selection=[dg.AssetKey(name) for name in resource_names],
@@ -113,20 +109,17 @@ def _sync(
 
 def _run(
     instance: dg.DagsterInstance,
-    job: str,
-    progress: TerminalProgress,
+    job: dg.JobDefinition,
     ops: Mapping[str, Any],
     tags: Mapping[str, str] | None = None,
     asset_selection: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
     from analytics_assets.dagster_backend.internals import REPOSITORY_LABEL_TAG
     from analytics_assets.dagster_backend.orphans import process_tags
-    from analytics_assets.definitions import compose
 
     # the run's own log stays in Dagster's records; the terminal shows the progress
     quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
-    job_def = compose(progress).resolve_job_def(job)
-    result = job_def.execute_in_process(
+    result = job.execute_in_process(
         instance=instance,
         run_config={"loggers": quiet, "ops": ops},
         tags={**(tags or {}), **process_tags(), REPOSITORY_LABEL_TAG: _REPOSITORY},

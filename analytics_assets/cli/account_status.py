@@ -1,0 +1,143 @@
+"""What is on record of each account and what the warehouse holds of it: what `status` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from analytics_assets.cli.accounts import chosen_accounts
+from analytics_assets.cli.home import dagster_instance
+from analytics_assets.errors import AnalyticsError
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from analytics_assets.orchestration.run_records import FailedAttempt, Load
+
+State = Literal["failed", "lost", "partly", "never", "ok"]
+
+STATES: Final[tuple[State, ...]] = get_args(State)
+"""In the order in which accounts are listed."""
+
+_Key = tuple[str, str | None]
+# the list of accounts belongs to no account
+_LIST: Final[_Key] = (ACCOUNTS.name, None)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """One account.
+
+    Attributes:
+        account_id: The account.
+        loads: The latest load of each resource.
+        lost: The resources whose latest load the warehouse does not hold.
+        failure: Why the latest attempt failed, if it did.
+    """
+
+    account_id: str
+    loads: Mapping[str, Load | None]
+    lost: Collection[str]
+    failure: FailedAttempt | None
+
+    @property
+    def loaded(self) -> list[Load]:
+        """The loads that there are."""
+        return [
+            load for name, load in self.loads.items() if load is not None and name not in self.lost
+        ]
+
+    @property
+    def state(self) -> State:
+        """`ok` only if every resource is loaded and no latest attempt failed."""
+        if self.failure is not None:
+            return "failed"
+        if self.lost:
+            return "lost"
+        if not self.loaded:
+            return "never"
+        return "ok" if len(self.loaded) == len(self.loads) else "partly"
+
+    def state_of(self, resource_name: str) -> State:
+        """The state of one resource."""
+        if self.failure is not None and resource_name in self.failure.resources:
+            return "failed"
+        if resource_name in self.lost:
+            return "lost"
+        return "never" if self.loads[resource_name] is None else "ok"
+
+    @property
+    def rows(self) -> int:
+        """Rows over all resources."""
+        return sum(load.rows or 0 for load in self.loaded)
+
+    @property
+    def oldest_load(self) -> float | None:
+        """When the resource that is most out of date was loaded, in seconds since 1970."""
+        return min((load.at for load in self.loaded), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """What there is to show.
+
+    Attributes:
+        listed: When the accounts were listed; None if they never were.
+        list_is_lost: Whether the warehouse does not hold that list.
+        accounts: The accounts that were asked for, those that need attention first.
+        runs: The runs that have not ended.
+        not_compared: Why the warehouse could not be asked, if so; these are records only then.
+    """
+
+    listed: Load | None
+    list_is_lost: bool
+    accounts: Sequence[AccountStatus]
+    runs: Sequence[dg.DagsterRun]
+    not_compared: str | None
+
+
+def status_report(accounts: Sequence[str]) -> StatusReport:
+    """Compares Dagster's records of the accounts, or of all, with what the warehouse holds.
+
+    Raises:
+        click.ClickException: The records cannot be read, or an account is not listed.
+    """
+    with dagster_instance() as instance:
+        from analytics_assets.orchestration.run_records import (
+            failed_attempts,
+            latest_loads,
+            unfinished_runs,
+        )
+
+        account_ids = chosen_accounts(instance, accounts)
+        loads, failures = latest_loads(instance), failed_attempts(instance)
+        runs = unfinished_runs(instance)
+    lost, not_compared = _lost(loads)
+    statuses = [
+        AccountStatus(
+            account_id,
+            {name: loads.get((name, account_id)) for name in ACCOUNT_RESOURCES},
+            [name for name in ACCOUNT_RESOURCES if (name, account_id) in lost],
+            failures.get(account_id),
+        )
+        for account_id in account_ids
+    ]
+    statuses.sort(key=lambda status: (STATES.index(status.state), status.oldest_load or 0.0))
+    return StatusReport(loads.get(_LIST), _LIST in lost, statuses, runs, not_compared)
+
+
+def _lost(loads: Mapping[_Key, Load]) -> tuple[set[_Key], str | None]:
+    """The loads whose rows the warehouse does not hold, and why it was not asked, if so."""
+    if not loads:
+        return set(), None
+    from analytics_assets.orchestration.presence import without_rows
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.holdings import held_rows
+
+    try:
+        held = held_rows(platform_settings())
+    except AnalyticsError as error:
+        return set(), str(error)
+    return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}, None
