@@ -3,7 +3,7 @@
 #   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-embedded-elt lint dev screenshots bench lock clean
+.PHONY: help install demo test test-embedded-elt lint dev settings screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
 # Python has the same default (tools/install.sh), so `.venv/bin/dagster` finds the same state.
@@ -47,7 +47,10 @@ lint: install ## Check style, types and the walls between the packages
 dev: install ## Start Dagster's web UI and daemon on 127.0.0.1:3000 (PORT=...)
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
-screenshots: install ## Make the pictures of the README anew (needs Chromium)
+settings: install ## Write docs/settings.md and .env.example from what the settings declare
+	@$(BIN)/python tools/settings_docs.py
+
+screenshots: install ## Make the pictures in docs/images anew (needs Chromium)
 	@$(BIN)/python tools/screenshots.py
 
 bench: install ## Measure

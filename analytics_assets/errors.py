@@ -24,8 +24,28 @@ class CredentialsError(AnalyticsError):
     """The API gives no access token: nothing can be read for any account."""
 
 
+class PermanentError(AnalyticsError):
+    """To try again soon is pointless: somebody has to do something about it first."""
+
+
 class ReadError(AnalyticsError):
-    """A resource could not be read whole."""
+    """A resource could not be read whole.
+
+    Attributes:
+        resource_name: The resource, where it is known.
+    """
+
+    def __init__(self, message: str, resource_name: str | None = None) -> None:
+        super().__init__(message)
+        self.resource_name = resource_name
+
+
+class RefusedError(ReadError, PermanentError):
+    """The API refuses for good: 403 and 404."""
+
+
+class SuddenlyEmptyError(PermanentError):
+    """Nothing was read where rows are held: somebody has to say that this is right."""
 
 
 class WarehouseError(AnalyticsError):
@@ -38,6 +58,12 @@ class AlertError(AnalyticsError):
 
 class DiskFullError(AnalyticsError):
     """There is no room for a run's temporary files, or no more of them can be open."""
+
+
+def is_permanent(error_name: str) -> bool:
+    """Whether the error of this name, as a run's records have it, is a `PermanentError`."""
+    error = globals().get(error_name)
+    return isinstance(error, type) and issubclass(error, PermanentError)
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

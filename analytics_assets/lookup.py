@@ -24,7 +24,7 @@ from dlt.common.configuration.providers.toml import (
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.known_env import DLT_PROJECT_DIR
-from dlt.common.runtime.run_context import DOT_DLT
+from dlt.common.runtime.run_context import DOT_DLT, RunContext
 
 from analytics_assets.errors import SettingsError
 
@@ -33,7 +33,7 @@ Section = tuple[str, ...]
 _DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
 
 # Set below every other source of configuration, so that each can be overridden as usual in dlt.
-_DLT_DEFAULTS: Final[dict[str, Any]] = {
+DLT_DEFAULTS: Final[dict[str, Any]] = {
     # requests in flight at once
     "extract": {"workers": 64, "max_parallel_items": 64},
     "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
@@ -130,9 +130,45 @@ class _Environment(EnvironProvider):
         return (value if value or key == "password" else None), name
 
 
-def _set_up_dlt() -> None:
+class _RunContext(RunContext):
+    """dlt's, but for where `.dlt` may lie, empty variables, and our defaults."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(None)
+        self.folder = folder
+
+    @property
+    def settings_dir(self) -> str:
+        """Where the files of settings lie, `.dlt`."""
+        return str(Path(os.environ.get(DLT_PROJECT_DIR) or self.folder) / DOT_DLT)
+
+    def initial_providers(self) -> list[ConfigProvider]:
+        """Environment and files, then our defaults; also in processes that dlt starts."""
+        providers = [
+            _Environment() if isinstance(provider, EnvironProvider) else provider
+            for provider in super().initial_providers()
+        ]
+        defaults = CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, locations=[])
+        return [*providers, defaults]
+
+
+def configure_dlt() -> None:
+    """Makes dlt look for settings where ours stand, in this process.
+
+    It does nothing where that is done, unless they stand elsewhere by now.
+
+    Raises:
+        SettingsError: A file of settings cannot be read.
+    """
+    container, folder = Container(), _folder()
+    registered: list[ConfigProvider] = []
+    if PluggableRunContext in container:
+        active = container[PluggableRunContext]
+        if isinstance(active.context, _RunContext) and active.context.folder == folder:
+            return
+        registered = active.providers.providers
     try:
-        _register_providers()
+        configured = PluggableRunContext(_RunContext(folder))
     except TomlProviderReadException as error:
         # where it is, and not what it says: that may be a secret
         place = re.search(r"line \d+", str(error))
@@ -140,19 +176,14 @@ def _set_up_dlt() -> None:
             f"{error.file_name} is not TOML{f' ({place[0]})' if place else ''}:"
             f" check {' and '.join(error.full_paths)}"
         ) from None
+    container[PluggableRunContext] = configured
+    for provider in registered:  # by others, before us
+        if provider.name not in configured.providers:
+            configured.providers.add_provider(provider)
+    configured.providers.providers.sort(key=lambda provider: provider.name == _DEFAULTS_PROVIDER)
 
 
-def _register_providers() -> None:
-    # dlt looks for `.dlt` in the working directory; daemons and services run elsewhere
-    if not Path(DOT_DLT).is_dir() and (dagster_home() / DOT_DLT).is_dir():
-        os.environ.setdefault(DLT_PROJECT_DIR, str(dagster_home()))
-        Container()[PluggableRunContext].reload_providers()
-    providers = Container()[PluggableRunContext].providers
-    environment = _Environment()
-    providers[environment.name] = environment
-    providers.add_provider(
-        CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: _DLT_DEFAULTS, locations=[])
-    )
-
-
-_set_up_dlt()
+def _folder() -> Path:
+    """The folder that holds `.dlt`: the working directory, or else Dagster's home."""
+    working, home = Path.cwd(), dagster_home().absolute()
+    return home if (home / DOT_DLT).is_dir() and not (working / DOT_DLT).is_dir() else working

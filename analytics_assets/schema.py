@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import Formatter
 from typing import Final, Literal, get_args
 
@@ -19,38 +19,56 @@ _DECLARATION: Final = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table, in dlt's own type names."""
+    """One column of a table.
+
+    Attributes:
+        name: The API's name of the field.
+        type: dlt's name of the type.
+        nullable: Whether a row may lack it.
+        description: What the values are, for people who browse the assets or the tables. Columns
+            that differ in nothing else are equal.
+    """
 
     name: str
     type: ColumnType
     nullable: bool = True
+    description: str = field(default="", compare=False)
 
 
-ACCOUNT_ID = Column("account_id", "text", nullable=False)
+ACCOUNT_ID = Column(
+    "account_id", "text", nullable=False, description="The account: accounts.account_id."
+)
 
 
 def columns(declaration: str) -> tuple[Column, ...]:
-    """Reads columns written as in the API's documentation: `id bigint !, name text`.
+    """Reads columns, one a line: `name type: description`, and `name type !` if it is never null.
 
-    Each column is `name type`, with a closing `!` where it is never null.
+    Columns without a description may share a line: `id bigint !, name text`.
 
     Raises:
         DeclarationError: A column cannot be read, has an unknown type or is declared twice.
     """
     parsed: dict[str, Column] = {}
-    for part in declaration.split(","):
-        text = " ".join(part.split())
-        match = _DECLARATION.fullmatch(text)
-        if match is None or match["type"] not in get_args(ColumnType):
-            raise DeclarationError(
-                f"cannot read the column {text!r}: write `name type` or `name type !`,"
-                f" where type is one of {', '.join(get_args(ColumnType))}"
-            )
-        if match["name"] in parsed:
-            raise DeclarationError(f"the column {match['name']!r} is declared twice")
-        column_type: ColumnType = match["type"]  # type: ignore[assignment]
-        parsed[match["name"]] = Column(match["name"], column_type, match["never_null"] is None)
+    for line in filter(None, map(str.strip, declaration.splitlines())):
+        declared, colon, description = line.partition(":")
+        for part in [declared] if colon else declared.removesuffix(",").split(","):
+            column = _column(" ".join(part.split()), description.strip())
+            if column.name in parsed:
+                raise DeclarationError(f"the column {column.name!r} is declared twice")
+            parsed[column.name] = column
     return tuple(parsed.values())
+
+
+def _column(declared: str, description: str) -> Column:
+    match = _DECLARATION.fullmatch(declared)
+    if match is None or match["type"] not in get_args(ColumnType):
+        raise DeclarationError(
+            f"cannot read the column {declared!r}: write `name type` or `name type !`, then"
+            " `: description` if you like, where type is one of"
+            f" {', '.join(get_args(ColumnType))}"
+        )
+    column_type: ColumnType = match["type"]  # type: ignore[assignment]
+    return Column(match["name"], column_type, match["never_null"] is None, description)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dlt
 import pytest
 import tomlkit
-from click.testing import CliRunner, Result
+from click.testing import Result
 from dagster import DagsterInstance
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
-from analytics_assets_tests.testing.commands import CHECKOUT, Commands
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
+from analytics_assets_tests.testing.data import digest
+from analytics_assets_tests.testing.doctor import Checks, check_all
 from analytics_assets_tests.testing.homes import sample_settings, use_settings
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer, running
 
@@ -110,6 +114,7 @@ def toml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Adds what a file of settings may hold, to the settings of this process."""
 
     def add(text: str, *, secrets: bool = True) -> None:
+        configure_dlt()
         contents = tomlkit.parse(text).unwrap()
         provider = CustomLoaderDocProvider(f"{secrets=}", lambda: contents, secrets)
         environment, *others = dlt.config.config_providers
@@ -128,19 +133,55 @@ def commands(home: Path, tmp_path: Path) -> Commands:
 
 
 @pytest.fixture
-def sync(home: Path):
-    """`analytics-assets sync` in this process, for tests that run it many times."""
-    from analytics_assets.cli import main
+def sync(home: Path) -> Callable[..., Result]:
+    """`analytics-assets sync` in this process."""
+    return partial(invoke, "sync")
 
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(main, ["sync", *arguments], catch_exceptions=False)
 
-    return run
+@pytest.fixture(scope="session")
+def synced_homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Homes to be copied, by the warehouse and by what the API served."""
+    return tmp_path_factory.mktemp("synced")
 
 
 @pytest.fixture
-def instance(home: Path) -> Iterator[DagsterInstance]:
+def synced(
+    home: Path,
+    api: SampleApi,
+    warehouse: dict[str, str],
+    sync,
+    synced_homes: Path,
+    request: pytest.FixtureRequest,
+) -> Path:
+    """The test's home, after a sync of what the API serves at first; a copy, from the second on."""
+    server: PostgresServer | None = request.getfixturevalue("postgres") if warehouse else None
+    database = warehouse.get("DESTINATION__POSTGRES__CREDENTIALS", "duckdb").rpartition("/")[2]
+    made = synced_homes / f"synced_{'postgres' if server else 'duckdb'}_{digest(api.data)[:16]}"
+    if made.exists():
+        shutil.copytree(made, home, dirs_exist_ok=True)
+        if server:
+            server.copy(made.name, database)
+        return home
+    result = sync()
+    assert result.exit_code == 0, result.output
+    shutil.copytree(home, made)
+    if server:
+        server.copy(database, made.name)
+    api.log.clear()
+    return home
+
+
+@pytest.fixture
+def doctor(home: Path) -> Callable[..., Checks]:
+    """`analytics-assets doctor` in this process; its checks by name."""
+    return check_all
+
+
+@pytest.fixture
+def instance(home: Path, request: pytest.FixtureRequest) -> Iterator[DagsterInstance]:
     """Dagster's records of the test's home."""
+    if "synced" in request.fixturenames:  # which changes them
+        request.getfixturevalue("synced")
     with DagsterInstance.get() as instance:
         yield instance
 

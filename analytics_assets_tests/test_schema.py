@@ -11,7 +11,7 @@ import pytest
 
 from analytics_assets.errors import DeclarationError
 from analytics_assets.resources import RESOURCES
-from analytics_assets.schema import columns, resource_table
+from analytics_assets.schema import Resource, columns, resource_table
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 
 ITEMS = "campaign_items"
@@ -68,17 +68,57 @@ def test_no_accounts():
         resource_table([])
 
 
-@pytest.mark.parametrize("declaration", ["id number !", "Id text", "id text, id text", "id"])
-def test_columns(declaration: str):
-    with pytest.raises(DeclarationError, match="column"):
+def test_columns_with_and_without_descriptions():
+    declared = columns("""
+        id bigint !: Its number: unique, within an account.
+        name text, tags json,
+        size bigint
+    """)
+    assert [(c.name, c.type, c.nullable, c.description) for c in declared] == [
+        ("id", "bigint", False, "Its number: unique, within an account."),
+        ("name", "text", True, ""),
+        ("tags", "json", True, ""),
+        ("size", "bigint", True, ""),
+    ]
+
+
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
+def test_every_column_is_described(resource: Resource):
+    descriptions = [column.description for column in resource.table_columns]
+    assert [text for text in descriptions if not (text[:1].isupper() and text[-1] == ".")] == []
+
+
+def test_account_id_is_the_same_column_however_it_is_described():
+    own = replace(RESOURCES["audiences"], columns=columns("id text !\naccount_id text !: Whose."))
+    assert [column.name for column in own.table_columns] == ["id", "account_id"]
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        "id number !",
+        "Id text",
+        "id text, id text",
+        "id text\nid bigint",
+        "id",
+        "id: Its number.",
+        "id text Its number.",
+        "id text, name text: Its name.",
+        "id text,, name text",
+        ": Its number.",
+    ],
+)
+def test_columns_that_cannot_be(declaration: str):
+    with pytest.raises(DeclarationError, match="column") as error:
         columns(declaration)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         ('key=("account_id",)', 'key=("account_id", "uid")'),
-        ("id bigint !, account_id text !", "id bigint !, account_id string !"),
+        ("account_id text !: ", "account_id string !: "),
     ],
     ids=["key", "column"],
 )

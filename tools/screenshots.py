@@ -1,4 +1,4 @@
-"""Makes the README's screenshots anew: the web UI after some syncs of the sample API.
+"""Makes the pictures in docs/images anew: the web UI after some syncs of the sample API.
 
 Needs Chromium. Run with the project's Python: .venv/bin/python tools/screenshots.py
 """

@@ -15,8 +15,9 @@ from dlt.common.configuration import configspec
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
 from requests import PreparedRequest, Response
 
-from analytics_assets.api import request_counts
 from analytics_assets.api.answers import said
+from analytics_assets.api.paths import asked_by
+from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.redaction import redact
 from analytics_assets.settings import API_SECTION, ApiSettings, public_url, setting_name
@@ -44,6 +45,7 @@ class Token:
     """
 
     def __init__(self) -> None:
+        self.requests = RequestsByAccount()
         self.lock = threading.RLock()
         self.value: str | None = None
         self.expires_at = 0.0
@@ -167,31 +169,31 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         return f". It says{told}" if told.startswith(": ") else ""
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
-        reading = request_counts.current()
-        if not _is_refused(response) or reading.given_up:
+        if not _is_refused(response):
+            return response
+        account = self.token.requests.of(asked_by(response.request.path_url).account_id)
+        if account.given_up:
             return response
         time.sleep(random.uniform(*_RENEWAL_WAIT))
-        response = self._repeat(response, reading, **kwargs)
+        response = self._repeat(response, account, **kwargs)
         if _is_refused(response):
             with self.token.lock:  # alone: no other request gets a token meanwhile
-                while _is_refused(response) and not reading.given_up:
-                    response = self._repeat(response, reading, **kwargs)
+                while _is_refused(response) and not account.given_up:
+                    response = self._repeat(response, account, **kwargs)
         else:
-            reading.tokens = 0
+            account.tokens = 0
         return response
 
-    def _repeat(
-        self, response: Response, reading: request_counts.RequestStatistics, **kwargs: Any
-    ) -> Response:
+    def _repeat(self, response: Response, account: AccountRequests, **kwargs: Any) -> Response:
         """The answer to the same request with another token: a fresh one, if there is no other."""
         refused = _token_of(response)
         with self.token.lock:
             before = self.token.value
-            if reading.tokens >= _TOKENS_PER_ACCOUNT and before == refused:
-                reading.given_up = True
+            if account.tokens >= _TOKENS_PER_ACCOUNT and before == refused:
+                account.given_up = True
                 return response
             value = self._valid_token(refused)
-            reading.tokens += value != before
+            account.tokens += value != before
         request = response.request.copy()
         request.headers["Authorization"] = f"Bearer {value}"
         # as `requests` itself repeats a request in HTTPDigestAuth
@@ -200,14 +202,18 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         return repeated
 
 
-def client_credentials(settings: ApiSettings, session: requests.Session) -> SharedClientCredentials:
+def client_credentials(
+    settings: ApiSettings, session: requests.Session, by_account: RequestsByAccount
+) -> SharedClientCredentials:
     """The credentials of the settings; `session` is used to ask for tokens."""
-    return SharedClientCredentials(
+    credentials = SharedClientCredentials(
         access_token_url=settings.token_url,
         client_id=settings.client_id,
         client_secret=settings.client_secret,
         session=session,
     )
+    credentials.token.requests = by_account
+    return credentials
 
 
 def _is_refused(response: Response) -> bool:

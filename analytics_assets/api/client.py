@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-import random
+import os
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import urlsplit
+from http.cookiejar import DefaultCookiePolicy
+from typing import Final
 
 import requests
-from requests import PreparedRequest, Response
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers
-from urllib3.connectionpool import ConnectionPool
+from dlt.sources.helpers import requests as dlt_requests
+from requests.adapters import BaseAdapter
+from requests.cookies import RequestsCookieJar
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ContentDecodingError,
+    RequestException,
+    Timeout,
+)
 
-from analytics_assets.api import request_counts
-from analytics_assets.api.answers import InvalidAnswer, described, keep_answer
+from analytics_assets.api.adapter import ApiAdapter, FollowingAdapter
+from analytics_assets.api.answers import InvalidAnswer, described
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
-from analytics_assets.api.pace import Pace, Paces
-from analytics_assets.api.session import RETRIED_ERRORS, ApiSession
+from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
-from analytics_assets.resources import resource_of
-from analytics_assets.settings import ApiSettings, extract_workers
+from analytics_assets.settings import ApiSettings
 
-# a refusal that names no time
-_DEFAULT_RETRY_AFTER: Final = 1.0
-# up to this share of the backoff factor is added to the wait before a retry
-_JITTER: Final = 0.5
+RETRIED_STATUSES: Final = (429, 500, 502, 503, 504)
+_RETRIED_ERRORS: Final[tuple[type[RequestException], ...]] = (
+    ConnectionError,
+    Timeout,
+    ChunkedEncodingError,
+    ContentDecodingError,
+)
 
 
 @dataclass(frozen=True)
-class Client:
-    """What dlt's REST source needs to reach the API."""
+class ApiClient:
+    """What dlt's REST source needs to reach the API.
 
+    Attributes:
+        base_url: Where the API's paths start.
+        session: Sends requests, and tries them again as the settings say.
+        auth: Signs them.
+        requests: Counts them, by the account that they are for.
+        workers: Requests in flight at once, over all accounts.
+    """
+
+    base_url: str
     session: requests.Session
     auth: SharedClientCredentials
+    requests: RequestsByAccount
+    workers: int
 
     def describe(self, error: BaseException) -> str:
         """One line, free of secrets, that names the request and what the API said."""
@@ -48,118 +64,65 @@ class Client:
         return self.auth.redact(text)
 
 
-def make_client(settings: ApiSettings) -> Client:
+def make_client(settings: ApiSettings) -> ApiClient:
     """A client with a pace and a token of its own."""
-    token_session = ApiSession(settings, BoundedAdapter(settings), RETRIED_ERRORS)
-    api_session = ApiSession(settings, ApiAdapter(settings), (*RETRIED_ERRORS, InvalidAnswer))
-    return Client(api_session, client_credentials(settings, token_session))
+    by_account = RequestsByAccount()
+    token_session = _session(
+        settings, settings.token_url, BoundedAdapter(settings), _RETRIED_ERRORS
+    )
+    session = _session(
+        settings,
+        settings.base_url,
+        FollowingAdapter(ApiAdapter(settings, by_account)),
+        (*_RETRIED_ERRORS, InvalidAnswer),
+    )
+    auth = client_credentials(settings, token_session, by_account)
+    return ApiClient(settings.base_url, session, auth, by_account, settings.workers)
 
 
-def shared_client(settings: ApiSettings) -> Client:
+def shared_client(settings: ApiSettings) -> ApiClient:
     """The client for the settings: all workers and runs of a process share its pace and token."""
-    key = (*settings.items(), extract_workers())
     with _clients_lock:
-        if key not in _clients:
-            _clients[key] = make_client(settings)
-        return _clients[key]
+        if settings not in _clients:
+            _clients[settings] = make_client(settings)
+        return _clients[settings]
 
 
-_clients: dict[tuple[Any, ...], Client] = {}
+_clients: dict[ApiSettings, ApiClient] = {}
 _clients_lock = threading.Lock()
 
 
-class ApiAdapter(BoundedAdapter):
-    """Sends a request when the pace allows, and lets only whole answers through."""
+def _session(
+    settings: ApiSettings,
+    url: str,
+    adapter: BaseAdapter,
+    retried: Sequence[type[RequestException]],
+) -> requests.Session:
+    """A session that tries again, and asks the environment once, for what lies on the way to `url`.
 
-    def __init__(self, settings: ApiSettings) -> None:
-        workers = extract_workers()
-        super().__init__(settings, workers)
-        self._in_flight = threading.BoundedSemaphore(workers)
-        self._paces = Paces(settings.quota_scope == "account", settings.max_requests_per_second)
-        self._backoff_factor = settings.backoff_factor
-        self._pools: dict[tuple[Any, ...], ConnectionPool] = {}
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """Sends one attempt.
-
-        Raises:
-            InvalidAnswer: The answer has a status of success but is not a list of results.
-            ReadError: The answer is too long.
-            requests.RequestException: The request failed on its way, or took too long.
-        """
-        reading = request_counts.current()
-        attempt = _next_attempt(request)
-        if attempt > 1:
-            # workers that failed together do not come back together
-            time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
-        pace = self._paces.of(reading.account_id)
-        resource_name = resource_of(request.path_url)
-        with self._place(pace) as waited:
-            reading.sent(resource_name, time.monotonic(), retry=attempt > 1, throttled=waited)
-            try:
-                response = self._send(pace, request, *args, **kwargs)
-            finally:
-                reading.answered(resource_name, time.monotonic())
-        if 200 <= response.status_code < 300:
-            keep_answer(response)
-        return response
-
-    def get_connection_with_tls_context(
-        self, request: PreparedRequest, *args: Any, **kwargs: Any
-    ) -> ConnectionPool:
-        """The host's connections; `requests` would look at the certificates on disk each time."""
-        host = urlsplit(request.url)[:2]
-        if host not in self._pools:
-            self._pools[host] = super().get_connection_with_tls_context(request, *args, **kwargs)
-        return self._pools[host]
-
-    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
-        """What the request line names: without a proxy the path, which asks for no parsing."""
-        return super().request_url(request, proxies) if proxies else request.path_url
-
-    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
-        """The response without cookies, which this API does not use."""
-        response = Response()
-        response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
-        response.encoding = get_encoding_from_headers(response.headers)
-        response.raw, response.reason = resp, resp.reason
-        response.url = str(req.url)
-        response.request, response.connection = req, self
-        return response
-
-    @contextmanager
-    def _place(self, pace: Pace) -> Iterator[float]:
-        """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = pace.wait()
-        self._in_flight.acquire()
-        while pace.closed:  # since it queued for the place, which others may use meanwhile
-            self._in_flight.release()
-            waited += pace.wait()
-            self._in_flight.acquire()
-        try:
-            yield waited
-        finally:
-            self._in_flight.release()
-
-    def _send(self, pace: Pace, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        sent_at = time.monotonic()
-        try:
-            response, delay = self.attempt(request, *args, **kwargs)
-        except requests.RequestException as error:
-            error.request = error.request or request
-            raise
-        if response.status_code == 429:
-            pace.refused(
-                sent_at, min(_DEFAULT_RETRY_AFTER, self._max_delay) if delay is None else delay
-            )
-        else:
-            pace.accepted()
-        return response
-
-
-def _next_attempt(request: PreparedRequest) -> int:
-    # dlt's client repeats a request by sending the same object again
-    attempt: int = getattr(request, "attempt", 0) + 1
-    request.attempt = attempt  # type: ignore[attr-defined]
-    return attempt
+    The netrc file, which could replace our Authorization header, is not read, and no cookie is
+    kept: an answer about one account must not change what the next one gets.
+    """
+    environment = requests.Session().merge_environment_settings(url, {}, None, None, None)
+    verify = environment["verify"]
+    if verify is True:  # OpenSSL's own name for a file of certificates, which `requests` ignores
+        verify = os.environ.get("SSL_CERT_FILE") or True
+    client = dlt_requests.Client(
+        request_timeout=settings.timeout,
+        raise_for_status=False,
+        status_codes=RETRIED_STATUSES,
+        exceptions=retried,
+        request_max_attempts=settings.max_retries + 1,
+        request_backoff_factor=settings.backoff_factor,
+        request_max_retry_delay=settings.max_retry_delay,
+        session_attrs={
+            "trust_env": False,
+            "proxies": environment["proxies"],
+            "verify": verify,
+            "cookies": RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+        },
+    )
+    session = client.session
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import requests
 from dlt.sources.helpers.rest_client.client import RESTClient
 
 from analytics_assets.api.answers import InvalidAnswer, request_line
-from analytics_assets.api.client import Client, make_client
-from analytics_assets.api.source import Row, path_part, request_path
+from analytics_assets.api.client import ApiClient, make_client
+from analytics_assets.api.paths import path_part, request_path
+from analytics_assets.api.source import Row
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.schema import Resource
 from analytics_assets.settings import ApiSettings
@@ -38,31 +39,28 @@ class Answer:
     quota: Mapping[str, str]
 
 
-def probe_client(settings: ApiSettings) -> Client:
+def probe_client(settings: ApiSettings) -> ApiClient:
     """A client that sends each request once."""
-    once: ApiSettings = settings.copy()
-    once.max_retries = 0
-    return make_client(once)
+    return make_client(replace(settings, max_retries=0))
 
 
-def request_token(client: Client, base_url: str) -> None:
+def request_token(client: ApiClient) -> None:
     """Gets an access token.
 
     Raises:
         CredentialsError: The API gives none.
     """
-    requests.Request("GET", base_url, auth=client.auth).prepare()
+    requests.Request("GET", client.base_url, auth=client.auth).prepare()
 
 
 def ask(
-    client: Client,
-    base_url: str,
+    client: ApiClient,
     resource: Resource,
     account_id: str | None = None,
     parent_id: str = "",
 ) -> Answer:
     """Asks for a resource: its first page, and for a child, that of one parent's row."""
-    api = RESTClient(base_url, auth=client.auth, session=client.session)
+    api = RESTClient(client.base_url, auth=client.auth, session=client.session)
     try:
         response = api.get(request_path(resource, path_part(account_id), path_part(parent_id)))
         response.raise_for_status()
@@ -78,7 +76,7 @@ def ask(
     return Answer(line, response.status_code, rows, _quota(client, response))
 
 
-def _quota(client: Client, response: requests.Response) -> dict[str, str]:
+def _quota(client: ApiClient, response: requests.Response) -> dict[str, str]:
     return {
         one_line(name): one_line(client.redact(value))
         for name, value in response.headers.items()

@@ -5,10 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-
-_current: ContextVar[RequestStatistics | None] = ContextVar("request_statistics", default=None)
 
 
 @dataclass(slots=True)
@@ -36,18 +33,16 @@ class RequestCounts:
 
 
 @dataclass(slots=True)
-class RequestStatistics:
-    """Requests of one account's reading; safe to add to from many threads.
+class AccountRequests:
+    """The requests for one account, while it is read; safe to add to from many threads.
 
     Attributes:
-        account_id: The account; None for requests of no account.
         by_resource: The counts by the name of the resource that was asked for.
         tokens: Access tokens that were asked for because its requests were refused, since one was
             accepted.
         given_up: Whether it is refused whatever the token.
     """
 
-    account_id: str | None = None
     by_resource: dict[str, RequestCounts] = field(default_factory=dict)
     tokens: int = 0
     given_up: bool = False
@@ -73,16 +68,26 @@ class RequestStatistics:
             self.by_resource[resource_name].ended = now
 
 
-@contextmanager
-def collecting(statistics: RequestStatistics) -> Iterator[None]:
-    """Counts the requests of this context, and of the threads that copy it, in `statistics`."""
-    token = _current.set(statistics)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class RequestsByAccount:
+    """The requests for the accounts that are being read."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accounts: dict[str, AccountRequests] = {}
 
-def current() -> RequestStatistics:
-    """The statistics to count in; a throw-away where nobody collects."""
-    return _current.get() or RequestStatistics()
+    @contextmanager
+    def counting(self, account_id: str) -> Iterator[AccountRequests]:
+        """Counts an account's requests anew until the end; an empty text stands for the listing."""
+        requests = AccountRequests()
+        with self._lock:
+            self._accounts[account_id] = requests
+        try:
+            yield requests
+        finally:
+            with self._lock:
+                self._accounts.pop(account_id, None)
+
+    def of(self, account_id: str) -> AccountRequests:
+        """An account's requests; a throw-away where nobody counts them."""
+        with self._lock:
+            return self._accounts.get(account_id) or AccountRequests()

@@ -1,77 +1,76 @@
-"""The configuration of dlt's REST API source, made from the resource table."""
+"""dlt's REST API source, made from the resource table: one for each level of lists.
+
+The first level are the lists of an account, the second those below the rows of one of them, and so
+on. What a level is asked for stands in it as a resource of dlt's own, named as the parent: whoever
+iterates over a level binds it to the parents' ids.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, Protocol
-from urllib.parse import quote
-from uuid import uuid4
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import dlt
 from dlt.extract import DltResource, DltSource
+from dlt.extract.pipe_iterator import ManagedPipeIterator
 from dlt.sources.rest_api import rest_api_source
-from dlt.sources.rest_api.typing import ClientConfig, EndpointResource, RESTAPIConfig
-from jsonpath_ng.jsonpath import DatumInContext, Fields
+from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 
-from analytics_assets.api.client import Client
+from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
+from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.resources import ACCOUNTS, RESOURCES
-from analytics_assets.rows.keys import list_key
+from analytics_assets.rows.keys import PARENT_ID, list_key
 from analytics_assets.schema import Resource
-
-
-class _Results(Fields):
-    """The JSON path `results`, found at once: the client lets no answer without it through."""
-
-    def __init__(self) -> None:
-        super().__init__("results")
-
-    def find(self, answer: dict[str, Any]) -> list[DatumInContext]:
-        return [DatumInContext(answer["results"], path=self)]
-
 
 Row = dict[str, Any]
 
-# dlt writes what a row takes from its parent into the row: under a name that no API can send
-_PARENT_ID: Final = f"id_{uuid4().hex}"
 
+class Page(NamedTuple):
+    """Rows of one list, as they came.
 
-class Reading(Protocol):
-    """What is being read in a context: of which account, and where its rows go."""
-
-    @property
-    def account_path(self) -> str:
-        """The account's id, fit for a path."""
-
-    def collect(self, name: str, row: Row) -> Row | None:
-        """Takes a resource's name and a row; gives the row to ask its children for, if any."""
-
-
-def analytics_source(
-    client: Client,
-    base_url: str,
-    resource_names: Collection[str],
-    current: Callable[[], Reading],
-) -> DltSource:
-    """A source that reads the named resources, parents included, of the account that is current.
-
-    Whoever iterates over it reads one account: `current` is asked there, so that one source serves
-    any number of accounts side by side. Every row goes to `collect` of what is being read; children
-    take their parent's `id` as `parent_id_field(resource)`.
+    Attributes:
+        resource_name: The resource that they are of.
+        rows: The rows; where they have a parent, each has its id as `parent_id_field(resource)`.
     """
-    needed = with_parents(resource_names)
-    parents = {resource.parent for resource in needed}
-    config: RESTAPIConfig = {
-        "client": _client(client, base_url),
-        "resource_defaults": {
-            "parallelized": True,
-            "endpoint": {"data_selector": _Results()},
-        },
-        "resources": [_endpoint(resource, parents, current) for resource in needed],
-    }
-    if ACCOUNTS.name in parents:
-        config["resources"].append(_account(current))
-    return rest_api_source(config, name="analytics")
+
+    resource_name: str
+    rows: list[Row]
+
+
+def levels(client: ApiClient, resource_names: Collection[str]) -> list[DltSource]:
+    """A source for each level of the named resources, parents included, the accounts' own first.
+
+    To make one takes many times as long as to clone it: one for all accounts, and a clone for each.
+    """
+    found: dict[int, list[Resource]] = {}
+    for resource in with_parents(resource_names):
+        found.setdefault(_depth(resource), []).append(resource)
+    return [_source(client, found[depth]) for depth in sorted(found)]
+
+
+def pages(
+    level: DltSource, account_id: str | None, parent_ids: Callable[[str], Iterable[Any]]
+) -> Iterator[Page]:
+    """Asks for the lists of a level, side by side, and yields them as they come.
+
+    Args:
+        level: The level.
+        account_id: The account; None for the list of accounts.
+        parent_ids: Gives the ids of the rows of a resource, below which lists are asked for.
+
+    Raises:
+        ResourceExtractionError: The first error of a resource; its cause is what happened. Requests
+            that were under way have ended by then, and none follows.
+    """
+    source, account_path = level.clone(), path_part(account_id)
+    for name, resource in source.resources.items():
+        if not resource.selected:
+            ids = [account_id] if name == ACCOUNTS.name else parent_ids(name)
+            resource.bind([_parent_row(account_path, row_id) for row_id in ids])
+    with ManagedPipeIterator.from_pipes(source.resources.selected_pipes) as items:
+        for item in items:
+            yield Page(item.pipe.name, item.item)
 
 
 def with_parents(resource_names: Collection[str]) -> list[Resource]:
@@ -83,67 +82,50 @@ def with_parents(resource_names: Collection[str]) -> list[Resource]:
     return [resource for name, resource in RESOURCES.items() if name in needed]
 
 
-def parent_id_field(resource: Resource) -> str:
-    """The field that holds the parent's `id`; dlt names what a row takes from its parent so."""
-    return f"_{resource.parent}_{_PARENT_ID}"
+def _parent_row(account_path: str, row_id: Any) -> Row:
+    return {"account_path": account_path, "path": path_part(row_id), PARENT_ID: row_id}
 
 
-def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
-    """The path below the base URL; the account's and the parent's id must be fit for a path."""
-    return resource.path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
+def _depth(resource: Resource) -> int:
+    return 1 + _depth(RESOURCES[str(resource.parent)]) if resource.has_parent_rows else 0
 
 
-def path_part(value: object) -> str:
-    """An id, fit for a path."""
-    # nothing is safe: dlt takes braces in a path for placeholders
-    return quote(str(value), safe="")
-
-
-def _client(client: Client, base_url: str) -> ClientConfig:
-    return {
-        "base_url": base_url,
-        "session": client.session,
-        "auth": client.auth,
+def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
+    parents = {_asked_for(resource) for resource in resources} - {None}
+    config: RESTAPIConfig = {
+        "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
+        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": "results"}},
+        "resources": [
+            *(_parents(str(name)) for name in parents),
+            *(_endpoint(resource) for resource in resources),
+        ],
     }
+    return rest_api_source(config, name="analytics")
 
 
-def _account(current: Callable[[], Reading]) -> DltResource:
-    """Stands for the list of accounts: the one account that the others are asked for."""
-
-    def account() -> Iterator[list[Row]]:
-        yield [{"account_path": current().account_path}]
-
-    return dlt.resource(account, name=ACCOUNTS.name, selected=False)
+def _asked_for(resource: Resource) -> str | None:
+    """The parent whose rows a list is asked for, if any."""
+    if resource is ACCOUNTS:
+        return None
+    return resource.parent if resource.has_parent_rows else ACCOUNTS.name
 
 
-def _endpoint(
-    resource: Resource, parents: Collection[str | None], current: Callable[[], Reading]
-) -> EndpointResource:
-    def collect(row: Any) -> bool:
-        current().collect(resource.name, row)
-        return False  # nobody waits for it further down the pipe
+def _parents(name: str) -> DltResource:
+    def parents(rows: list[Row]) -> Iterator[list[Row]]:
+        yield rows
 
-    def collect_parent(row: Any) -> Row | None:
-        reading = current()
-        kept = reading.collect(resource.name, row)
-        if kept is None:
-            return None
-        row_id = kept.get("id")
-        path = path_part(row_id)
-        return {_PARENT_ID: row_id, "path": path, "account_path": reading.account_path}
+    return dlt.resource(parents, name=name, selected=False)
 
-    endpoint: EndpointResource = {"name": resource.name}
-    if resource.name in parents:
-        endpoint["processing_steps"] = [{"map": collect_parent}, {"filter": _is_kept}]
-    else:
-        endpoint["processing_steps"] = [{"filter": collect}]
-    of_parent = f"{{resources.{resource.parent}.%s}}"
+
+def _endpoint(resource: Resource) -> EndpointResource:
+    of_parent = f"{{resources.{_asked_for(resource)}.%s}}"
+    endpoint: EndpointResource = {
+        "name": resource.name,
+        "endpoint": {
+            "path": request_path(resource, of_parent % "account_path", of_parent % "path"),
+            "paginator": NumberedPages(list_key(resource)),
+        },
+    }
     if resource.has_parent_rows:
-        endpoint["include_from_parent"] = [_PARENT_ID]
-    path = request_path(resource, of_parent % "account_path", of_parent % "path")
-    endpoint["endpoint"] = {"path": path, "paginator": NumberedPages(list_key(resource))}
+        endpoint["include_from_parent"] = [PARENT_ID]
     return endpoint
-
-
-def _is_kept(row: Any) -> bool:
-    return row is not None

@@ -8,7 +8,7 @@ import math
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final
@@ -21,7 +21,6 @@ from analytics_assets.api.answers import request_line
 from analytics_assets.errors import ReadError
 from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
 
-_CHUNK: Final = 2**16
 _LONGEST_RETRY_AFTER: Final = 1e9
 # a number of seconds, once or, where a proxy adds its own, more than once
 _SECONDS: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:s|secs?|seconds?)?\s*", re.IGNORECASE)
@@ -37,9 +36,9 @@ class BoundedAdapter(HTTPAdapter):
 
     def __init__(self, settings: ApiSettings, connections: int = 10) -> None:
         super().__init__(pool_maxsize=connections)
+        self.max_delay = settings.max_retry_delay
         self._attempt_timeout = settings.attempt_timeout
         self._max_bytes = int(settings.max_answer_bytes)
-        self._max_delay = settings.max_retry_delay
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Sends one attempt, and reads the answer.
@@ -65,7 +64,7 @@ class BoundedAdapter(HTTPAdapter):
             # dlt's client then waits as it does where there is none
             del response.headers["Retry-After"]
             return response, None
-        delay = min(delay, self._max_delay)
+        delay = min(delay, self.max_delay)
         # in the one form that dlt's client reads without fail
         response.headers["Retry-After"] = str(math.ceil(delay))
         return response, delay
@@ -96,18 +95,23 @@ def retry_after(header: str) -> float | None:
 
 
 def _read(response: Response, max_bytes: int) -> None:
-    chunks, size = [], 0
-    for chunk in response.iter_content(_CHUNK):
-        size += len(chunk)
-        if size > max_bytes:
-            response.close()
-            raise ReadError(
-                f"{request_line(response)} answers with more than {max_bytes:,} bytes: set"
-                f" {setting_name(API_SECTION, 'max_answer_bytes')} higher if that is right"
-            )
-        chunks.append(chunk)
-    # as `requests` itself keeps it where it reads an answer
-    response._content = b"".join(chunks)
+    """Reads the answer, as `requests` does itself, up to a number of bytes."""
+    stream = response.raw.stream
+
+    def bounded(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in stream(*args, **kwargs):
+            size += len(chunk)
+            if size > max_bytes:
+                response.close()
+                raise ReadError(
+                    f"{request_line(response)} answers with more than {max_bytes:,} bytes: set"
+                    f" {setting_name(API_SECTION, 'max_answer_bytes')} higher if that is right"
+                )
+            yield chunk
+
+    response.raw.stream = bounded  # type: ignore[method-assign]
+    _ = response.content
 
 
 def _bound(pool: Any, attempt_timeout: float) -> None:

@@ -148,12 +148,12 @@ def _api(account: str | None) -> Iterator[Check]:
     client = probe_client(settings)
 
     def get_token() -> str:
-        request_token(client, settings.base_url)
+        request_token(client)
         return f"{public_url(settings.token_url)} gives one"
 
     yield (token_check := _try("token", get_token))
     if token_check.ok:
-        yield from _questions(partial(ask, client, settings.base_url), account)
+        yield from _questions(partial(ask, client), account)
     else:
         yield from _skipped("token", *_API_CHECKS[1:])
 
@@ -220,8 +220,7 @@ def _skipped(reason: str, *names: str) -> Iterator[Check]:
 
 def _warehouse(home: Check) -> Iterator[Check]:
     from analytics_assets.settings import platform_settings
-    from analytics_assets.warehouse.doctor import probe_warehouse
-    from analytics_assets.warehouse.inspection import inspect_tables
+    from analytics_assets.warehouse.doctor import inspect_tables, probe_warehouse
 
     try:
         settings = platform_settings()

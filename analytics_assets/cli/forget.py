@@ -7,6 +7,7 @@ import os
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
+from analytics_assets.resources import ACCOUNT_RESOURCES
 
 
 @click.command()
@@ -18,41 +19,8 @@ def forget(account: str, yes: bool) -> None:
     Without --yes nothing is removed: it says what would be.
     """
     ensure_dagster_home()
-    from analytics_assets.orchestration.run_records import record_forgotten
-    from analytics_assets.resources import ACCOUNT_RESOURCES
-    from analytics_assets.settings import platform_settings
-    from analytics_assets.warehouse.accounts import forget_account
-    from analytics_assets.warehouse.audit import row_counts
-    from analytics_assets.warehouse.destination import write
-    from analytics_assets.warehouse.location import is_missing
-    from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
-    from analytics_assets.warehouse.stored import stored_tables
-
     _refuse_listed(account)
-    settings = platform_settings()
-
-    def count_and_remove() -> dict[str, int]:
-        stored = stored_tables(pipeline).columns
-        tables = row_counts(pipeline, [name for name in ACCOUNT_RESOURCES if name in stored])
-        counts = {name: rows.get(account, 0) for name, rows in tables.items()}
-        if yes and any(counts.values()):
-            with dagster_instance() as instance:
-                record_forgotten(instance, account)
-            forget_account(settings, pipeline, account)
-        return counts
-
-    counts: dict[str, int] = {}
-    if not is_missing(settings):
-        with working_folder() as folder:
-            pipeline = make_pipeline(settings, folder)
-            counts = write(
-                settings,
-                pipeline,
-                count_and_remove,
-                who=f"analytics-assets forget (process {os.getpid()})",
-                tell=lambda line: click.echo(line, err=True),
-                account_ids=[account],
-            )
+    counts = _rows_of(account, remove=yes)
     if not any(counts.values()):
         raise click.ClickException(f"the warehouse holds nothing of {account}")
     for name, rows in counts.items():
@@ -62,6 +30,32 @@ def forget(account: str, yes: bool) -> None:
         if yes
         else f"These rows of {account} would be removed: run again with --yes."
     )
+
+
+def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
+    """The account's rows by table, which are removed if that is asked for."""
+    from analytics_assets.orchestration.run_records import record_forgotten
+    from analytics_assets.rows.account_rows import no_rows
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.file_lock import LockRequest
+    from analytics_assets.warehouse.load import audit_tables, load
+    from analytics_assets.warehouse.pipeline import working_folder
+
+    settings = platform_settings()
+    request = LockRequest(
+        holder=f"analytics-assets forget (process {os.getpid()})",
+        timeout=settings.lock_timeout,
+        report=lambda line: click.echo(line, err=True),
+    )
+    with working_folder() as folder:
+        audits, _ = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request)
+        counts = {name: held[account].rows for name, held in audits.items() if account in held}
+        if remove and counts:
+            with dagster_instance() as instance:
+                record_forgotten(instance, account)
+            nothing = no_rows(account, audits)
+            load(settings, folder, list(audits), [nothing], request, allow_empty=True)
+    return {name: counts.get(name, 0) for name in audits}
 
 
 def _refuse_listed(account: str) -> None:

@@ -135,7 +135,7 @@ CHECKS: Final[dict[str, Check]] = {
     ),
     "columns_are_as_declared": Check(
         "Every declared column is stored with its declared type. What a column of another type"
-        " cannot hold is kept in a column beside it; the README says how to change a column's"
+        " cannot hold is kept in a column beside it; docs/tables.md says how to change a column's"
         " type.",
         _stored_otherwise,
         dg.AssetCheckSeverity.WARN,

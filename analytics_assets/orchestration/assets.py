@@ -10,7 +10,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.dagster_backend.batches import reported
-from analytics_assets.errors import ReadError
+from analytics_assets.errors import ReadError, SuddenlyEmptyError
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.evidence import check_only, check_tables
 from analytics_assets.orchestration.ingestion import ingestion, selected_resources
@@ -33,6 +33,7 @@ from analytics_assets.orchestration.partitions import (
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.translator import translator, without_dlt_objects
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.text import one_line
 from analytics_assets.warehouse.replacement import load_source, plan
 
@@ -53,10 +54,11 @@ def _declared(names: list[str]) -> dict[str, Any]:
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
+    dagster_dlt_translator = translator()  # before dlt is used: its settings configure dlt
     specs = build_dlt_asset_specs(
         load_source(plan(names, [], {})),
         None,  # type: ignore[arg-type]
-        translator(),
+        dagster_dlt_translator,
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],
@@ -77,25 +79,25 @@ def accounts_asset(
     if not context.selected_asset_keys:
         yield from check_only(context, progress, [ACCOUNTS.name])
         return
-    with ingestion(progress) as run:
-        read = run.reader.read_accounts_list()
-        account_ids = _account_ids(read)
+    with ingestion(context, progress) as run:
+        listing = run.reader.read_listing()
+        account_ids = _account_ids(listing.rows)
         if not config.allow_empty:
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
-        loaded = run.load(context, dlt, [ACCOUNTS.name], [read], allow_empty=True)
+        outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
         keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
         asset_key=dg.AssetKey(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
         metadata={
-            "dagster/row_count": read.resources[ACCOUNTS.name].rows,
-            **read_metadata(read, ACCOUNTS.name),
-            **drift_metadata(loaded.audits[ACCOUNTS.name], account_ids),
-            **load_metadata(loaded, ACCOUNTS.name),
+            "dagster/row_count": listing.rows.count,
+            **read_metadata(listing, ACCOUNTS.name),
+            **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
+            **load_metadata(outcome, run.settings, ACCOUNTS.name),
         },
     )
-    yield from check_tables(context, run.settings, loaded)
+    yield from check_tables(context, run.settings, outcome)
 
 
 @dg.multi_asset(
@@ -118,7 +120,7 @@ def account_assets(
     names = selected_resources(context, ACCOUNT_RESOURCES)
     reads: list[AccountRead] = []
     failures: list[AccountFailure] = []
-    with ingestion(progress) as run:
+    with ingestion(context, progress) as run:
         progress.reading(context, len(account_ids))
         for outcome in run.reader.read_accounts(account_ids, names):
             progress.read(context, outcome)
@@ -129,7 +131,7 @@ def account_assets(
         if reads:
             progress.loading(context, len(reads))
             loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
-            yield from reported(context, materializations(loaded))
+            yield from reported(context, materializations(loaded, run.settings, reads))
             yield from check_tables(context, run.settings, loaded)
             failures += [
                 _suddenly_empty(account_id, rows)
@@ -161,11 +163,11 @@ def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -
 
 
 def _suddenly_empty(account_id: str, rows: int) -> AccountFailure:
-    message = f"the API has no row of it, where the tables hold {rows}. {ALLOW_EMPTY_HINT}"
-    return AccountFailure(account_id, resource=None, message=message, permanent=True)
+    error = f"the API has no row of it, where the tables hold {rows}. {ALLOW_EMPTY_HINT}"
+    return AccountFailure(account_id, None, SuddenlyEmptyError(error))
 
 
-def _account_ids(read: AccountRead) -> list[str]:
-    with pa.memory_map(str(read.resources[ACCOUNTS.name].path)) as file:
+def _account_ids(listing: AccountRows) -> list[str]:
+    with pa.memory_map(str(listing.resources[ACCOUNTS.name].path)) as file:
         table = pa.ipc.open_stream(file).read_all()
         return [str(account_id) for account_id in table["account_id"].to_pylist()]

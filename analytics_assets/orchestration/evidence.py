@@ -7,46 +7,49 @@ from typing import Final
 
 import dagster as dg
 
-from analytics_assets.api.reader import AccountRead
-from analytics_assets.errors import AnalyticsError
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
     Evidence,
     Findings,
     evaluations,
 )
-from analytics_assets.orchestration.ingestion import Loaded, audit_tables
+from analytics_assets.orchestration.ingestion import lock_request, users_errors_as_failures
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import latest_loads
 from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit
 from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.load import LoadOutcome, audit_tables
+from analytics_assets.warehouse.pipeline import working_folder
 
 _LEFT_OUT: Final = "every_row_is_loaded"
 
 
 def check_tables(
-    context: dg.AssetExecutionContext, settings: PlatformSettings, loaded: Loaded
+    context: dg.AssetExecutionContext, settings: PlatformSettings, outcome: LoadOutcome
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges the tables of a load by what they hold now and held before.
 
     It is part of the step that loads: a step of its own would be skipped where some accounts fail.
     """
-    reads = {load.resource.name: load.reads for load in loaded.tables}
-    yield from _evaluations(context, settings, loaded.audits, loaded.columns, loaded.before, reads)
+    loaded = {load.resource.name: load.accounts for load in outcome.tables}
+    yield from _evaluations(
+        context, settings, outcome.audits, outcome.columns, outcome.before, loaded
+    )
 
 
 def check_only(
     context: dg.AssetExecutionContext, progress: Progress, resource_names: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges tables as they are; row counts by what was recorded when they were last loaded."""
-    try:
+    with users_errors_as_failures():
         settings = platform_settings()
-        audits, columns = audit_tables(context, progress, resource_names)
-    except AnalyticsError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        with working_folder() as folder:
+            request = lock_request(context, progress, settings)
+            audits, columns = audit_tables(settings, folder, resource_names, request)
     recorded: dict[str, dict[str, int]] = {}
     for (name, account_id), load in latest_loads(context.instance).items():
         if account_id is not None and load.rows is not None:
@@ -60,7 +63,7 @@ def _evaluations(
     audits: Mapping[str, TableAudit],
     columns: Mapping[str, TableColumns],
     before: RowCounts,
-    reads: Mapping[str, Sequence[AccountRead]],
+    loaded: Mapping[str, Sequence[AccountRows]],
 ) -> Iterator[dg.AssetCheckEvaluation]:
     listed = set(known_accounts(context.instance))
     evidence = {
@@ -69,7 +72,7 @@ def _evaluations(
             audit,
             columns[name],
             before.get(name, {}),
-            _left_out(context.instance, name, reads.get(name, []), listed),
+            _left_out(context.instance, name, loaded.get(name, []), listed),
             listed,
             settings,
         )
@@ -81,15 +84,16 @@ def _evaluations(
 def _left_out(
     instance: dg.DagsterInstance,
     resource_name: str,
-    reads: Sequence[AccountRead],
+    loaded: Sequence[AccountRows],
     listed: Collection[str],
 ) -> Findings:
-    """The rows that were left out: by these reads, and of other accounts when last they were read.
+    """The rows that were left out: of these accounts, and of others when last they were read.
 
-    Only a read can tell, so that the findings on accounts that were not read stay as they were.
+    Only who reads can tell, so that the findings on accounts that were not read stay as they were.
     """
     now = {
-        read.account_id or ALL_ACCOUNTS: read.resources[resource_name].left_out for read in reads
+        account.account_id or ALL_ACCOUNTS: account.resources[resource_name].left_out
+        for account in loaded
     }
     not_read = {*listed, ALL_ACCOUNTS}.difference(now)
     before = _latest_findings(instance, dg.AssetCheckKey(dg.AssetKey(resource_name), _LEFT_OUT))

@@ -16,45 +16,50 @@ from analytics_assets.dagster_backend.internals import (
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
-from analytics_assets.orchestration.ingestion import Loaded
 from analytics_assets.orchestration.translator import column_lineage
-from analytics_assets.resources import ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
+from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit
+from analytics_assets.warehouse.load import LoadOutcome
 
 FAILED_ACCOUNTS = "failed_accounts"
-"""Metadata of a failed step: a table of account, resource, cause and whether it is permanent."""
+"""Metadata of a failed step: by account, the resource that failed, the cause and its type."""
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 
 
-def materializations(loaded: Loaded) -> Iterator[dg.AssetMaterialization]:
-    """One event per table and account, each with the account's own figures."""
-    for load in loaded.tables:
+def materializations(
+    outcome: LoadOutcome, settings: PlatformSettings, reads: Iterable[AccountRead]
+) -> Iterator[dg.AssetMaterialization]:
+    """One event per table and account of a load, each with the account's own figures."""
+    by_account = {read.rows.account_id: read for read in reads}
+    for load in outcome.tables:
         name = load.resource.name
-        shared = load_metadata(loaded, name)
-        for read in load.reads:
+        shared = load_metadata(outcome, settings, name)
+        for account_id in (account.account_id for account in load.accounts):
+            read = by_account[account_id]
             yield dg.AssetMaterialization(
                 dg.AssetKey(name),
-                partition=read.account_id,
+                partition=account_id,
                 tags=_provenance(load.resource),
                 metadata={
-                    "dagster/partition_row_count": read.resources[name].rows,
+                    "dagster/partition_row_count": read.rows.resources[name].rows,
                     **read_metadata(read, name),
-                    **drift_metadata(loaded.audits[name], [str(read.account_id)]),
+                    **drift_metadata(outcome.audits[name], [str(account_id)]),
                     **shared,
                 },
             )
 
 
 def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
-    """The figures of one resource of one reading."""
-    resource = read.resources[resource_name]
-    counts = read.statistics.of(resource_name)
+    """The figures of one resource of one account that was read."""
+    rows = read.rows.resources[resource_name]
+    counts = read.requests.of(resource_name)
     return {
-        "duplicate_rows": resource.duplicates,
-        "rows_without_key": resource.keyless,
+        "duplicate_rows": rows.duplicates,
+        "rows_without_key": rows.keyless,
         "requests": counts.requests,
         "retries": counts.retries,
         # of requests that waited at the same time, each counts
@@ -63,20 +68,18 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
     }
 
 
-def load_metadata(loaded: Loaded, resource_name: str) -> dict[str, Any]:
+def load_metadata(
+    outcome: LoadOutcome, settings: PlatformSettings, resource_name: str
+) -> dict[str, Any]:
     """What all accounts of a load share: where it went."""
-    load = next(load for load in loaded.tables if load.resource.name == resource_name)
-    told = next(
-        result.metadata or {}
-        for result in loaded.results
-        if result.asset_key == dg.AssetKey(resource_name)
-    )
+    audit = outcome.audits[resource_name]
     return {
-        "dagster/row_count": sum(audit.rows for audit in loaded.audits[resource_name].values()),
+        "dagster/row_count": sum(account.rows for account in audit.values()),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(load.resource),
-        "dlt_load_id": loaded.load_id,
-        **{key: told[key] for key in ("destination_name", "dataset_name") if key in told},
+        "dagster/column_lineage": column_lineage(RESOURCES[resource_name]),
+        "dlt_load_id": outcome.load_id,
+        "destination_name": settings.destination.rpartition(".")[2],
+        "dataset_name": settings.dataset_name,
     }
 
 
@@ -96,27 +99,21 @@ def drift_metadata(audit: TableAudit, account_ids: Iterable[str]) -> dict[str, A
 
 def failure(failures: Sequence[AccountFailure], accounts: int) -> dg.Failure:
     """The end of a run in which some accounts failed: names each with its cause."""
-    lines = [str(failed) for failed in sorted(failures, key=lambda failed: failed.account_id)]
+    failures = sorted(failures, key=lambda failed: failed.account_id)
     return dg.Failure(
         f"{len(failures)} of {accounts} accounts failed, and nothing of them was changed:\n"
-        + "\n".join(lines),
-        metadata={
-            FAILED_ACCOUNTS: dg.MetadataValue.table(
-                [
-                    dg.TableRecord(
-                        {
-                            "account": failed.account_id,
-                            "resource": failed.resource or "account",
-                            "cause": failed.message,
-                            "permanent": failed.permanent,
-                        }
-                    )
-                    for failed in failures
-                ]
-            )
-        },
+        + "\n".join(map(str, failures)),
+        metadata={FAILED_ACCOUNTS: {f.account_id: _failure_metadata(f) for f in failures}},
         allow_retries=False,
     )
+
+
+def _failure_metadata(failed: AccountFailure) -> dict[str, Any]:
+    return {
+        "resource": failed.resource_name or "account",
+        "cause": str(failed.error),
+        "error": type(failed.error).__name__,
+    }
 
 
 def _provenance(resource: Resource) -> dict[str, str]:

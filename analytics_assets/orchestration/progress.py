@@ -22,9 +22,8 @@ class Progress:
         if isinstance(outcome, AccountFailure):
             context.log.warning(f"{outcome}: nothing of this account will be changed")
             return
-        rows = sum(resource.rows for resource in outcome.resources.values())
-        account = one_line(str(outcome.account_id))
-        context.log.info(f"{account}: {rows} rows in {outcome.seconds:.1f} s")
+        account = one_line(str(outcome.rows.account_id))
+        context.log.info(f"{account}: {outcome.rows.count} rows in {outcome.seconds:.1f} s")
 
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """The run waits for another that has the warehouse; `line` says for whom."""

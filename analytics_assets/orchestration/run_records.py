@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import dagster as dg
-from dagster import TableMetadataValue
 
+from analytics_assets.errors import is_permanent
 from analytics_assets.orchestration.jobs import sync
 from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
 from analytics_assets.orchestration.partitions import known_accounts
@@ -233,10 +233,10 @@ class RunFailure:
 
     def of(self, account_id: str) -> tuple[str, bool]:
         """The cause, and whether it is permanent."""
-        told = self.accounts.get(account_id)
-        if told is None:
+        failed = self.accounts.get(account_id)
+        if failed is None:
             return self.cause, False
-        return f"{told['resource']}: {told['cause']}", bool(told["permanent"])
+        return f"{failed['resource']}: {failed['cause']}", is_permanent(failed["error"])
 
 
 def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
@@ -246,13 +246,10 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
     for entry in instance.all_logs(run_id, of_type=types):
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
-            told = event.step_failure_data.user_failure_data
-            table = told.metadata.get(FAILED_ACCOUNTS) if told else None
-            rows = (
-                [row.data for row in table.records] if isinstance(table, TableMetadataValue) else []
-            )
-            accounts = {str(row["account"]): row for row in rows}
-            return RunFailure(_one_line(failure_text(event)), accounts)
+            data = event.step_failure_data.user_failure_data
+            accounts = data.metadata.get(FAILED_ACCOUNTS) if data else None
+            by_account = accounts.value if isinstance(accounts, dg.JsonMetadataValue) else {}
+            return RunFailure(_one_line(failure_text(event)), cast(dict[str, Any], by_account))
         if event is not None:
             return RunFailure(_one_line(f"the run ended without a cause: {event.message}"), {})
     return RunFailure("the run's records do not say why it failed", {})

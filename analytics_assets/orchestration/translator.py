@@ -77,6 +77,7 @@ def column_schema(resource: Resource) -> dg.TableSchema:
             dg.TableColumn(
                 column.name,
                 column.type,
+                description=column.description or None,
                 constraints=dg.TableColumnConstraints(
                     nullable=column.nullable,
                     unique=resource.key == (column.name,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 from analytics_assets.rows.arrow import holds
 from analytics_assets.schema import ACCOUNT_ID, Column, Resource
@@ -12,6 +13,14 @@ from analytics_assets.schema import ACCOUNT_ID, Column, Resource
 _FIRST_INEXACT: Final = 2**53
 # the digits and the sign of the longest bigint
 _LONGEST_BIGINT: Final = 20
+
+PARENT_ID: Final = f"id_{uuid4().hex}"
+"""Under this name, which no API can send, a parent's row has its id, for its children to take."""
+
+
+def parent_id_field(resource: Resource) -> str:
+    """The field of a row with its parent's id; dlt names what a row takes from its parent so."""
+    return f"_{resource.parent}_{PARENT_ID}"
 
 
 def key_value(column: Column, value: Any) -> Any:

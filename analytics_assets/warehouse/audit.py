@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from importlib.resources import files
+from typing import Any, Final
 
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
@@ -14,7 +15,7 @@ from analytics_assets.warehouse.columns import TableColumns
 RowCounts = Mapping[str, Mapping[str, int]]
 """Rows by account by table."""
 
-_ACCOUNT, _ROWS, _DUPLICATES, _LOAD_ID, _ORPHANS = range(5)
+_AUDIT: Final = files(__package__).joinpath("audit.sql").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +73,22 @@ def _audit_table(
     known = columns[name]
     required = [column.name for column in known.resource.table_columns if not column.nullable]
     variants, unknown = sorted(known.variants), known.unknown
-    sql = _statement(client, columns, name, required, [*variants, *unknown])
-    found = {}
-    for row in client.execute_sql(sql) or []:
-        counts = [int(number) for number in row[_ORPHANS + 1 :]]
-        missing, rest = counts[: len(required)], counts[len(required) :]
-        found[str(row[_ACCOUNT])] = AccountAudit(
-            rows=int(row[_ROWS]),
-            duplicates=int(row[_DUPLICATES]),
-            orphans=int(row[_ORPHANS]),
-            loaded_at=_moment(row[_LOAD_ID]),
-            missing=_counted(required, missing),
-            variants=_counted(variants, rest[: len(variants)]),
-            unknown=_counted(unknown, rest[len(variants) :]),
+    counts = {column: _nulls(client, known, column) for column in required}
+    counts |= {column: f"COUNT({_column(client, column)})" for column in (*variants, *unknown)}
+    audits = {}
+    for row in client.execute_sql(_statement(client, columns, name, counts.values())) or []:
+        account, rows, duplicates, load_id, orphans, *numbers = row
+        counted = dict(zip(counts, map(int, numbers), strict=True))
+        audits[str(account)] = AccountAudit(
+            rows=int(rows),
+            duplicates=int(duplicates),
+            orphans=int(orphans),
+            loaded_at=_moment(load_id),
+            missing=_found(counted, required),
+            variants=_found(counted, variants),
+            unknown=_found(counted, unknown),
         )
-    return found
+    return audits
 
 
 def _moment(load_id: Any) -> float | None:
@@ -97,61 +99,56 @@ def _moment(load_id: Any) -> float | None:
         return None
 
 
-def _counted(columns: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
-    return {name: count for name, count in zip(columns, counts, strict=True) if count}
+def _found(counted: Mapping[str, int], columns: Iterable[str]) -> dict[str, int]:
+    return {name: counted[name] for name in columns if counted[name]}
 
 
 def _statement(
     client: SqlClientBase[object],
     columns: Mapping[str, TableColumns],
     name: str,
-    required: Iterable[str],
-    counted: Iterable[str],
+    counts: Collection[str],
 ) -> str:
-    """One pass over the table: grouped by key, to find duplicates, and these by account."""
-
-    def column(name: str) -> str:
-        return f"t.{client.escape_column_name(name)}"
-
-    def is_null(name: str) -> str:
-        places = [name, *known.variants_of(name)]
-        return " AND ".join(f"{column(place)} IS NULL" for place in places)
-
-    known = columns[name]
-    resource = known.resource
-    table = client.make_qualified_table_name(name)
-    join, orphan = "", "0"
-    if resource.parent_column and _can_be_joined(known, columns):
-        parent = client.make_qualified_table_name(str(resource.parent))
-        account_id, row_id = map(client.escape_column_name, ("account_id", "id"))
-        join = (
-            f" LEFT JOIN (SELECT DISTINCT {account_id}, {row_id} FROM {parent}) p"
-            f" ON p.{account_id} = {column('account_id')}"
-            f" AND p.{row_id} = {column(resource.parent_column)}"
-        )
-        orphan = f"SUM(CASE WHEN p.{row_id} IS NULL THEN 1 ELSE 0 END)"
-    measures = [
-        f"MAX({column('_dlt_load_id')})",
-        orphan,
-        *(f"SUM(CASE WHEN {is_null(name)} THEN 1 ELSE 0 END)" for name in required),
-        *(f"COUNT({column(name)})" for name in counted),
-    ]
-    by_key = (
-        f"SELECT {column('account_id')} AS account, COUNT(*) AS n, "
-        + ", ".join(f"{measure} AS m{place}" for place, measure in enumerate(measures))
-        + f" FROM {table} t{join} GROUP BY "
-        + ", ".join(column(name) for name in resource.key)
-    )
-    sums = ["MAX(m0)", *(f"SUM(m{place})" for place in range(1, len(measures)))]
-    return (
-        f"SELECT account, SUM(n), SUM(n) - COUNT(*), {', '.join(sums)}"
-        f" FROM ({by_key}) by_key GROUP BY account"
+    """The statement that audits a table; `counts` are further numbers of each key's rows."""
+    escape, known = client.escape_column_name, columns[name]
+    parents, orphans = _parents(client, known, columns)
+    return _AUDIT.format(
+        table=client.make_qualified_table_name(name),
+        account_id=escape("account_id"),
+        load_id=escape("_dlt_load_id"),
+        key=", ".join(_column(client, column) for column in known.resource.key),
+        parents=parents,
+        orphans=orphans,
+        counts="".join(f",\n{count} AS count_{place}" for place, count in enumerate(counts)),
+        sums="".join(f", SUM(count_{place})" for place in range(len(counts))),
     )
 
 
-def _can_be_joined(known: TableColumns, columns: Mapping[str, TableColumns]) -> bool:
-    """Whether the parent's table is there, and its rows' ids are stored as the children's."""
-    parent = columns.get(str(known.resource.parent))
-    return (
-        parent is not None and parent.types["id"] == known.types[str(known.resource.parent_column)]
+def _parents(
+    client: SqlClientBase[object], known: TableColumns, columns: Mapping[str, TableColumns]
+) -> tuple[str, str]:
+    """A join with the parents' ids, and how many of a key's rows have none there."""
+    child, parent = known.resource.parent_column, columns.get(str(known.resource.parent))
+    # ids that are stored as another type cannot be compared
+    if child is None or parent is None or parent.types["id"] != known.types[child]:
+        return "", "0"
+    account_id, row_id = map(client.escape_column_name, ("account_id", "id"))
+    join = (
+        f"\nLEFT JOIN (SELECT DISTINCT {account_id}, {row_id}"
+        f" FROM {client.make_qualified_table_name(parent.resource.name)}) p"
+        f" ON p.{account_id} = {_column(client, 'account_id')}"
+        f" AND p.{row_id} = {_column(client, child)}"
     )
+    return join, f"COUNT(*) - COUNT(p.{row_id})"
+
+
+def _nulls(client: SqlClientBase[object], known: TableColumns, name: str) -> str:
+    """How many rows have no value: neither in the column nor in those beside it."""
+    places = (_column(client, place) for place in (name, *known.variants_of(name)))
+    is_null = " AND ".join(f"{place} IS NULL" for place in places)
+    return f"SUM(CASE WHEN {is_null} THEN 1 ELSE 0 END)"
+
+
+def _column(client: SqlClientBase[object], name: str) -> str:
+    """A column of the table that is audited."""
+    return f"t.{client.escape_column_name(name)}"

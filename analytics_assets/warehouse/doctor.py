@@ -1,4 +1,4 @@
-"""Whether a load could write to the warehouse now. Leaves nothing behind."""
+"""Whether a load could write to the warehouse, and its tables are as declared. Changes nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
-from analytics_assets.warehouse.destination import holder_of, is_postgres, make_destination
-from analytics_assets.warehouse.location import duckdb_file
-from analytics_assets.warehouse.locks import no_writing
+from analytics_assets.warehouse.destination import is_postgres, make_destination
+from analytics_assets.warehouse.failures import explain
+from analytics_assets.warehouse.file_lock import no_writing
+from analytics_assets.warehouse.location import duckdb_file, is_duckdb, is_missing
+from analytics_assets.warehouse.locks import holder_of
 from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
 from analytics_assets.warehouse.postgres_locks import refuse_other_encodings
+from analytics_assets.warehouse.stored import (
+    StoredTables,
+    known_columns,
+    refuse_changed_keys,
+    stored_tables,
+)
 
 # databases that take back a new table when its transaction is rolled back
 _ROLL_BACK_TABLES: Final = ("postgres", "redshift", "mssql")
@@ -95,3 +105,40 @@ def _probe_dataset(settings: PlatformSettings, client: SqlClientBase[Any]) -> st
 
 def _first_line(text: str) -> str:
     return next(iter(text.strip().splitlines()), "")
+
+
+def inspect_tables(settings: PlatformSettings) -> str:
+    """Says which tables there are, if rows can be loaded into them as they are declared.
+
+    Raises:
+        WarehouseError: A column is not stored as it is declared, or is not there and cannot be made
+            anew; the message says what to do.
+    """
+    stored = _look(settings)
+    refuse_changed_keys(stored, RESOURCES.values(), settings.dataset_name)
+    if lines := stored_otherwise(known_columns(stored)):
+        raise WarehouseError(
+            f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"
+            " on how to change a column's type"
+        )
+    if stored.lacking:
+        return f"{', '.join(stored.lacking)} not there any more; the next sync makes it anew"
+    return f"{len(stored.columns)} tables, as they are declared" if stored.columns else "none yet"
+
+
+def _look(settings: PlatformSettings) -> StoredTables:
+    if is_missing(settings):
+        return StoredTables({})
+    with working_folder() as folder:
+        try:
+            pipeline = make_pipeline(settings, folder)
+            with pipeline.sql_client() as client:
+                stored = stored_tables(pipeline)
+                if is_duckdb(settings):
+                    # what a killed load left is for the next one to tidy up
+                    client.execute_sql("PRAGMA disable_checkpoint_on_shutdown")
+                return stored
+        except AnalyticsError:
+            raise
+        except Exception as error:
+            raise WarehouseError(explain(error, settings)) from error

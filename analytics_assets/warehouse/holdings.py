@@ -19,12 +19,12 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 from analytics_assets.errors import AnalyticsError, WarehouseError
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.destination import holder_of, make_destination
+from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.failures import explain, first_cause
-from analytics_assets.warehouse.location import duckdb_file
+from analytics_assets.warehouse.location import POSTGRES_TYPE, duckdb_file
+from analytics_assets.warehouse.locks import holder_of
 from analytics_assets.warehouse.replacement import SOURCE_NAME
 
-_POSTGRES: Final = "dlt.destinations.postgres"
 # who alters a table locks it, but not for long
 _WAIT_BRIEFLY: Final = "SET lock_timeout = '2s'"
 
@@ -81,7 +81,7 @@ def held_loads(settings: PlatformSettings) -> HeldLoads:
         SettingsError: The settings lead to no warehouse.
         WarehouseError: It cannot be asked now.
     """
-    with _reading(settings) as client:
+    with _read_only(settings) as client:
         return _loads(client) if client else HeldLoads()
 
 
@@ -92,7 +92,7 @@ def held_rows(settings: PlatformSettings) -> HeldRows:
         SettingsError: The settings lead to no warehouse.
         WarehouseError: It cannot be asked now.
     """
-    with _reading(settings) as client:
+    with _read_only(settings) as client:
         if client is None:
             return HeldRows()
         loads = _loads(client)
@@ -152,7 +152,7 @@ def _counts(client: Any, name: str) -> Iterator[tuple[str | None, tuple[int, str
 
 
 @contextmanager
-def _reading(settings: PlatformSettings) -> Iterator[SqlJobClientBase | None]:
+def _read_only(settings: PlatformSettings) -> Iterator[SqlJobClientBase | None]:
     """A client that reads; None where there is no file or no dataset yet."""
     destination = make_destination(settings)
     file = duckdb_file(settings)
@@ -166,7 +166,7 @@ def _reading(settings: PlatformSettings) -> Iterator[SqlJobClientBase | None]:
     try:
         with dataset.destination_client as client:
             assert isinstance(client, SqlJobClientBase)
-            if destination.destination_type == _POSTGRES:
+            if destination.destination_type == POSTGRES_TYPE:
                 client.sql_client.execute_sql(_WAIT_BRIEFLY)
             yield client if client.is_storage_initialized() else None
     except AnalyticsError:

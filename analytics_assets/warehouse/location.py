@@ -16,6 +16,7 @@ from analytics_assets.lookup import dagster_home, look_up, setting_name
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings
 
 DUCKDB_TYPE: Final = "dlt.destinations.duckdb"
+POSTGRES_TYPE: Final = "dlt.destinations.postgres"
 
 _SECTION: Final = ("destination", "duckdb")
 _CREDENTIALS: Final = setting_name(_SECTION, "credentials")

@@ -1,75 +1,144 @@
-"""A turn at a file, for runs of one machine that must not write at the same time."""
+"""Who may write to the warehouse: one run after the other, or side by side where that is safe.
+
+DuckDB admits one process at a time: our own runs queue for a lock file, and a reader that holds the
+DuckDB file is waited for, too. In PostgreSQL, loads of different accounts go on side by side. Of
+other destinations nothing is known: loads of one machine queue.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from filelock import FileLock, Timeout
+from dlt import Pipeline
 
-from analytics_assets.errors import WarehouseError
-from analytics_assets.settings import PLATFORM_SECTION, setting_name
+from analytics_assets.errors import AnalyticsError, WarehouseError, raise_if_disk_full
+from analytics_assets.lookup import dagster_home
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.destination import is_postgres
+from analytics_assets.warehouse.failures import explain, first_cause
+from analytics_assets.warehouse.file_lock import LOCK_TIMEOUT, LockRequest, file_lock
+from analytics_assets.warehouse.location import DUCKDB_TYPE, duckdb_file
+from analytics_assets.warehouse.postgres_locks import account_locks, tables_lock
+from analytics_assets.warehouse.staging import drop
 
-LOCK_TIMEOUT: Final = setting_name(PLATFORM_SECTION, "lock_timeout")
+_POLL_SECONDS: Final = 0.2
+# DuckDB's words for a file that another process has open
+_HOLDER: Final = re.compile(r"Conflicting lock is held in (.*?\(PID \d+\))")
+
+Result = TypeVar("Result")
+
+
+def run_locked(
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    work: Callable[[], Result],
+    request: LockRequest,
+    account_ids: Iterable[str | None] | None = None,
+) -> Result:
+    """Runs `work` when no other run is in its way.
+
+    Args:
+        settings: Where the warehouse is.
+        pipeline: What `work` uses.
+        work: What reads or writes. It is called again after it found the DuckDB file taken.
+        request: Who asks, and how long it waits.
+        account_ids: The accounts that it replaces, where None stands for the list of accounts; None
+            if it only reads.
+
+    Raises:
+        WarehouseError: The warehouse was not free in time, or the work failed.
+    """
+    try:
+        with _locked(settings, pipeline, account_ids, request):
+            return _while_readers_leave(pipeline, work, request)
+    except AnalyticsError:
+        raise
+    except Exception as error:
+        raise_if_disk_full(error)
+        raise WarehouseError(explain(error, settings)) from error
+
+
+def holder_of(message: str) -> str | None:
+    """The process that, by DuckDB's error message, has the file open: `python3.11 (PID 42)`."""
+    found = _HOLDER.search(message)
+    return found[1] if found else None
 
 
 @contextmanager
-def turn_at(
-    file: Path, *, timeout: float, who: str, tell: Callable[[str], object]
-) -> Iterator[None]:
-    """Waits until no other run has its turn at `file`, which need not exist.
-
-    Args:
-        file: What the runs write to; the lock lies beside it.
-        timeout: Longest wait in seconds.
-        who: What waiting runs are told about this one.
-        tell: Takes a line that says for whom this one waits.
+def making_tables(settings: PlatformSettings, pipeline: Pipeline) -> Iterator[None]:
+    """Waits until no other run makes tables or columns, where runs write side by side.
 
     Raises:
-        WarehouseError: The other run was not done in time, or the folder cannot be written to.
+        WarehouseError: The other run was not done within the setting `lock_timeout`.
     """
-    lock = FileLock(f"{file}.lock")
-    # beside the lock, because to look at the lock file is to empty it
-    holder = Path(f"{file}.writer")
-    try:
-        Path(lock.lock_file).touch()  # the lock itself would wait for a folder that is not there
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            tell(f"waiting for {_read_text(holder)}, which writes to {file}")
-            lock.acquire(timeout=timeout)
-        holder.write_text(who)
-    except Timeout:
-        raise still_writes(_read_text(holder), str(file), timeout) from None
-    except OSError as error:
-        raise no_writing(file, error) from None
-    try:
+    if not is_postgres(pipeline):
         yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        return
+    with tables_lock(pipeline, settings.lock_timeout):
+        yield
 
 
-def no_writing(file: Path, error: OSError) -> WarehouseError:
-    """The error for a folder in which the DuckDB file cannot be written."""
-    return WarehouseError(
-        f"cannot write in {file.parent} ({error.strerror}): check DESTINATION__DUCKDB__CREDENTIALS"
-        " or DAGSTER_HOME"
-    )
+@contextmanager
+def _locked(
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    account_ids: Iterable[str | None] | None,
+    request: LockRequest,
+) -> Iterator[None]:
+    file = duckdb_file(settings)
+    if file is not None:
+        with file_lock(file, request):
+            yield
+    elif account_ids is None:
+        yield
+    elif is_postgres(pipeline):
+        with account_locks(pipeline, account_ids, request):
+            yield
+    else:
+        with file_lock(dagster_home() / "warehouse", request):
+            try:
+                yield
+            finally:
+                with pipeline.sql_client() as client:
+                    drop(client, client.staging_dataset_name)
 
 
-def still_writes(holder: str, what: str, timeout: float) -> WarehouseError:
-    """The error of a run that waited in vain."""
-    return WarehouseError(
-        f"{holder} still writes to {what} after {timeout:g} s: run this one again later, or raise"
-        f" {LOCK_TIMEOUT}"
-    )
+def _while_readers_leave(
+    pipeline: Pipeline, work: Callable[[], Result], request: LockRequest
+) -> Result:
+    deadline = time.monotonic() + request.timeout
+    reported = False
+    while True:
+        try:
+            with _kept_open(pipeline):
+                return work()
+        except Exception as error:
+            holder = holder_of(first_cause(error))
+            if holder is None:
+                raise
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"the warehouse is still held by {holder} after {request.timeout:g} s: close it"
+                    f" there and run again, or raise {LOCK_TIMEOUT}"
+                ) from None
+            if not reported:
+                request.report(f"waiting for {holder}, which has the warehouse open")
+                reported = True
+        time.sleep(_POLL_SECONDS)
 
 
-def _read_text(holder: Path) -> str:
-    try:
-        return holder.read_text() or "another run"
-    except OSError:
-        return "another run"
+@contextmanager
+def _kept_open(pipeline: Pipeline) -> Iterator[None]:
+    """Keeps a DuckDB file open, which dlt would open and close for each step of a load.
+
+    That takes from a twentieth to a tenth of a second each time, and lets readers in between.
+    """
+    if pipeline.destination.destination_type != DUCKDB_TYPE:
+        yield
+        return
+    with pipeline.sql_client():
+        yield

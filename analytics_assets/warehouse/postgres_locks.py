@@ -1,4 +1,4 @@
-"""Loads into one PostgreSQL database at once: side by side where they may, in turn where not.
+"""Loads into one PostgreSQL database at once: side by side where they may, one by one where not.
 
 Advisory locks, which the server drops with the session that holds them, say who may do what:
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -22,10 +22,10 @@ from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.warehouse.locks import still_writes
+from analytics_assets.warehouse.file_lock import LockRequest, still_writes
 from analytics_assets.warehouse.staging import any_layout, drop
 
-Client = SqlClientBase[Any]
+SqlClient = SqlClientBase[Any]
 Locks = Sequence[tuple[str, Sequence[int]]]
 
 _MOST_ACCOUNTS: Final = 500
@@ -51,22 +51,15 @@ _STAY_CONNECTED: Final = """
 
 
 @contextmanager
-def turn_of_accounts(
-    pipeline: Pipeline,
-    account_ids: Iterable[str | None],
-    *,
-    timeout: float,
-    who: str,
-    tell: Callable[[str], object],
+def account_locks(
+    pipeline: Pipeline, account_ids: Iterable[str | None], request: LockRequest
 ) -> Iterator[None]:
     """Waits until no other load has one of the accounts; afterwards drops the staging schema.
 
     Args:
         pipeline: Where the load goes.
         account_ids: Accounts of the load; None stands for the list of accounts.
-        timeout: Longest wait in seconds.
-        who: What waiting runs are told about this one.
-        tell: Takes a line that says for whom this one waits.
+        request: Who asks, and how long it waits.
 
     Raises:
         WarehouseError: The other load was not done in time, or text would not arrive as it is.
@@ -79,7 +72,7 @@ def turn_of_accounts(
         every = _key(dataset)
         keys = [_key(dataset, name) for name in names] if few else []
         take = ("pg_advisory_lock_shared" if few else "pg_advisory_lock", [every])
-        _wait(client, [take, ("pg_advisory_lock", keys)], dataset, timeout, who, tell)
+        _wait(client, [take, ("pg_advisory_lock", keys)], dataset, request)
         client.execute_sql(_STAY_CONNECTED)
         client.execute_sql("SELECT pg_advisory_lock(%s)", _key(client.staging_dataset_name))
         _drop_stale_schemas(client)
@@ -90,20 +83,20 @@ def turn_of_accounts(
 
 
 @contextmanager
-def turn_of_tables(pipeline: Pipeline, *, timeout: float) -> Iterator[None]:
-    """Waits until no other run makes tables or columns.
+def tables_lock(pipeline: Pipeline, timeout: float) -> Iterator[None]:
+    """Waits, for at most `timeout` seconds, until no other run makes tables or columns.
 
     Raises:
         WarehouseError: The other run was not done in time.
     """
     with pipeline.sql_client() as client:
         locks = [("pg_advisory_lock", [_key(client.dataset_name, "tables")])]
-        if not _lock(client, locks, timeout, who="a run that makes tables"):
+        if not _lock(client, locks, timeout, "a run that makes tables"):
             raise still_writes(_holders(client, locks), client.dataset_name, timeout)
         yield
 
 
-def refuse_other_encodings(client: Client, destination: str) -> None:
+def refuse_other_encodings(client: SqlClient, destination: str) -> None:
     """Checks that the database stores and takes text as UTF-8, in which rows are loaded.
 
     Rows and statements go over different connections, with different drivers. The one for rows
@@ -130,27 +123,20 @@ def refuse_other_encodings(client: Client, destination: str) -> None:
         )
 
 
-def _wait(
-    client: Client,
-    locks: Locks,
-    what: str,
-    timeout: float,
-    who: str,
-    tell: Callable[[str], object],
-) -> None:
+def _wait(client: SqlClient, locks: Locks, what: str, request: LockRequest) -> None:
     started = time.monotonic()
-    if _lock(client, locks, min(_BRIEFLY, timeout), who):
+    if _lock(client, locks, min(_BRIEFLY, request.timeout), request.holder):
         return
-    tell(f"waiting for {_holders(client, locks)}, which writes to {what}")
-    left = max(timeout - (time.monotonic() - started), 0.001)
-    if not _lock(client, locks, left, who):
-        raise still_writes(_holders(client, locks), what, timeout)
+    request.report(f"waiting for {_holders(client, locks)}, which writes to {what}")
+    left = max(request.timeout - (time.monotonic() - started), 0.001)
+    if not _lock(client, locks, left, request.holder):
+        raise still_writes(_holders(client, locks), what, request.timeout)
 
 
-def _lock(client: Client, locks: Locks, seconds: float, who: str) -> bool:
+def _lock(client: SqlClient, locks: Locks, seconds: float, holder: str) -> bool:
     # In the order of the keys, as in every other run: none waits for one that waits for it.
     deadline = time.monotonic() + seconds
-    client.execute_sql("SELECT set_config('application_name', %s, false)", who)
+    client.execute_sql("SELECT set_config('application_name', %s, false)", holder)
     try:
         for function, keys in locks:
             milliseconds = str(max(round((deadline - time.monotonic()) * 1000), 1))
@@ -166,15 +152,15 @@ def _lock(client: Client, locks: Locks, seconds: float, who: str) -> bool:
     return True
 
 
-def _holders(client: Client, locks: Locks) -> str:
+def _holders(client: SqlClient, locks: Locks) -> str:
     rows = client.execute_sql(_HOLDERS, [key for _, keys in locks for key in keys])
     return str(rows[0][0]) if rows and rows[0][0] else "another run"
 
 
-def _drop_stale_schemas(client: Client) -> None:
-    # all runs in turn, so that each goes on only when the dropping of a schema is over
-    turn = _key(client.dataset_name, "staging")
-    client.execute_sql("SELECT pg_advisory_lock(%s)", turn)
+def _drop_stale_schemas(client: SqlClient) -> None:
+    # one run after the other, so that each goes on only when the dropping of a schema is over
+    one_by_one = _key(client.dataset_name, "staging")
+    client.execute_sql("SELECT pg_advisory_lock(%s)", one_by_one)
     schemas = client.execute_sql(
         "SELECT nspname FROM pg_namespace WHERE nspname ~ %s AND pg_has_role(nspowner, 'USAGE')",
         any_layout(client.staging_dataset_name),
@@ -184,7 +170,7 @@ def _drop_stale_schemas(client: Client) -> None:
         if taken and taken[0][0]:
             drop(client, schema)
             client.execute_sql("SELECT pg_advisory_unlock(%s)", _key(schema))
-    client.execute_sql("SELECT pg_advisory_unlock(%s)", turn)
+    client.execute_sql("SELECT pg_advisory_unlock(%s)", one_by_one)
 
 
 def _key(*parts: str) -> int:

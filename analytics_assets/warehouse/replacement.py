@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
-from analytics_assets.api.reader import AccountRead
 from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.rows.arrow import ARROW_TYPES, arrow_schema
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
@@ -42,20 +42,20 @@ class TableLoad:
 
     Attributes:
         resource: The resource, whose name is the table's.
-        reads: Accounts whose rows are replaced; without any, the load only makes the table.
+        accounts: Those whose rows are replaced; without any, the load only makes the table.
         columns: The table's columns.
         stored: Makes of rows what the destination can hold.
     """
 
     resource: Resource
-    reads: Sequence[AccountRead]
+    accounts: Sequence[AccountRows]
     columns: TableColumns
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
 
 
 def plan(
     resource_names: Sequence[str],
-    reads: Sequence[AccountRead],
+    accounts: Sequence[AccountRows],
     stored: Mapping[str, Mapping[str, StoredColumn]],
 ) -> list[TableLoad]:
     """What to load into each table; `stored` holds the warehouse's columns by table."""
@@ -63,9 +63,9 @@ def plan(
     for name in resource_names:
         resource = RESOURCES[name]
         columns = TableColumns.of(resource, stored.get(name, {}))
-        extended = [read for read in reads if read.resources[name].extras or columns.misfits]
-        columns.extend(table for read in extended for table in _tables(read, name))
-        loads.append(TableLoad(resource, reads, columns))
+        extending = [a for a in accounts if a.resources[name].extras or columns.misfits]
+        columns.extend(table for account in extending for table in _tables(account, name))
+        loads.append(TableLoad(resource, accounts, columns))
     return loads
 
 
@@ -119,26 +119,27 @@ def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
 
 def _rows(load: TableLoad) -> Iterator[pa.Table]:
     pending: list[pa.Table] = []
-    for read in load.reads:
-        if read.resources[load.resource.name].rows == 0:
-            pending.append(_marker(load.resource, read))
-        for table in _tables(read, load.resource.name):
+    for account in load.accounts:
+        if account.resources[load.resource.name].rows == 0:
+            pending.append(_marker(load.resource, account))
+        for table in _tables(account, load.resource.name):
             pending.append(_with_row_id(load.resource, load.columns.spread(table)))
         if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
             yield load.stored(pa.concat_tables(pending, promote_options="default"))
             pending.clear()
     if pending:
         yield load.stored(pa.concat_tables(pending, promote_options="default"))
-    if not load.reads:
+    if not load.accounts:
         types = {**load.columns.types, ROW_ID: "text"}
         fields = [(name, ARROW_TYPES[types[name]]) for name in _column_hints(load)]
         yield pa.schema(fields).empty_table()
 
 
-def _tables(read: AccountRead, resource_name: str) -> Iterator[pa.Table]:
-    if read.resources[resource_name].rows == 0:
+def _tables(account: AccountRows, resource_name: str) -> Iterator[pa.Table]:
+    rows = account.resources[resource_name]
+    if rows.rows == 0:
         return
-    with pa.memory_map(str(read.resources[resource_name].path)) as file:
+    with pa.memory_map(str(rows.path)) as file:
         for batch in pa.ipc.open_stream(file):
             if batch.num_rows:
                 yield pa.Table.from_batches([batch])
@@ -149,11 +150,11 @@ def _with_row_id(resource: Resource, table: pa.Table) -> pa.Table:
     return table.append_column(ROW_ID, pc.binary_join_element_wise(*parts, "/"))
 
 
-def _marker(resource: Resource, read: AccountRead) -> pa.Table:
+def _marker(resource: Resource, account: AccountRows) -> pa.Table:
     """A row that says: this account was read, and has no rows."""
     types = {column.name: column.type for column in resource.table_columns}
     row = {name: ("" if types[name] == "text" else 0) for name in resource.key}
-    row["account_id"] = read.account_id or ""
+    row["account_id"] = account.account_id or ""
     names = [field.name for field in arrow_schema(resource) if field.name in types]
     schema = pa.schema([(name, ARROW_TYPES[types[name]]) for name in names])
     return pa.Table.from_pylist([row], schema=schema).append_column(

@@ -25,6 +25,7 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
+from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, SOURCE_NAME
 
 # By destination, the types of the database that hold the values of ours as they are. Others, such
@@ -45,9 +46,9 @@ _POSTGRES: Final = {
     "json": "json",
 }
 _EXACT: Final[Mapping[str, Mapping[str, str]]] = {
-    "dlt.destinations.duckdb": _DUCKDB,
+    DUCKDB_TYPE: _DUCKDB,
     "dlt.destinations.motherduck": _DUCKDB,
-    "dlt.destinations.postgres": _POSTGRES,
+    POSTGRES_TYPE: _POSTGRES,
 }
 _COLUMNS_SQL: Final = """
     SELECT table_name, column_name,
@@ -222,8 +223,3 @@ def _lacking(remembered: Mapping[str, TTableSchemaColumns], there: Columns) -> I
             yield table
         elif columns:
             yield from (f"{table}.{name}" for name in columns if name not in there[table])
-
-
-def _forget_versions(client: SqlJobClientBase) -> None:
-    table = client.sql_client.make_qualified_table_name(client.schema.version_table_name)
-    client.sql_client.execute_sql(f"DELETE FROM {table} WHERE schema_name = %s", SOURCE_NAME)

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from dlt import Pipeline
 
-from analytics_assets.api.reader import AccountRead
 from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.destination import is_postgres, making_tables, storable
+from analytics_assets.warehouse.destination import is_postgres, storable
+from analytics_assets.warehouse.locks import making_tables
 from analytics_assets.warehouse.replacement import SOURCE_NAME, TableLoad, load_source, plan
 from analytics_assets.warehouse.staging import drop
 from analytics_assets.warehouse.stored import (
@@ -26,7 +27,7 @@ def prepare(
     settings: PlatformSettings,
     pipeline: Pipeline,
     resource_names: Sequence[str],
-    reads: Sequence[AccountRead],
+    accounts: Sequence[AccountRows],
     stored: StoredTables,
 ) -> list[TableLoad]:
     """What to load into each table; afterwards the tables have all columns that it takes.
@@ -39,7 +40,7 @@ def prepare(
         settings: How long to wait for another run.
         pipeline: Where the tables are.
         resource_names: The tables.
-        reads: What was read of the accounts.
+        accounts: The accounts with their rows.
         stored: The tables as they are.
 
     Raises:
@@ -47,12 +48,12 @@ def prepare(
             what a load cannot do without.
     """
     refuse_changed_keys(stored, [RESOURCES[name] for name in resource_names], settings.dataset_name)
-    loads = _plan(pipeline, resource_names, reads, stored)
+    loads = _plan(pipeline, resource_names, accounts, stored)
     if stored.lacking or (is_postgres(pipeline) and _change_columns(loads, stored)):
         with making_tables(settings, pipeline):
             pipeline.drop()  # so that dlt looks again at what the warehouse has
             stored = stored_tables(pipeline)
-            loads = _plan(pipeline, resource_names, reads, stored)
+            loads = _plan(pipeline, resource_names, accounts, stored)
             if stored.lacking or _change_columns(loads, stored):
                 _make_tables(pipeline, loads, stored)
     if not is_postgres(pipeline):
@@ -66,10 +67,10 @@ def prepare(
 def _plan(
     pipeline: Pipeline,
     resource_names: Sequence[str],
-    reads: Sequence[AccountRead],
+    accounts: Sequence[AccountRows],
     stored: StoredTables,
 ) -> list[TableLoad]:
-    loads = plan(resource_names, reads, stored.columns)
+    loads = plan(resource_names, accounts, stored.columns)
     _leave_out_unfilled(pipeline, loads)
     return loads
 
@@ -100,7 +101,7 @@ def _make_tables(pipeline: Pipeline, loads: Sequence[TableLoad], stored: StoredT
     if SOURCE_NAME not in pipeline.schemas:
         # the pipeline's state, without which later runs do not look for its schema
         pipeline.run(load_source([]))
-    without_rows = [replace(load, reads=[]) for load in loads]
+    without_rows = [replace(load, accounts=[]) for load in loads]
     pipeline.extract(load_source(without_rows), loader_file_format="parquet")
     pipeline.normalize()
     make_stored(pipeline)

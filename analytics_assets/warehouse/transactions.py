@@ -8,11 +8,12 @@ from dlt.common.destination import AnyDestination
 
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PLATFORM_SECTION, setting_name
+from analytics_assets.warehouse.location import POSTGRES_TYPE
 
 _REPLACEMENT: Final = "delete-insert"
 # Statements that are sent together, as dlt sends a replacement, are one transaction there. One that
 # was begun would keep its locks for hours if the machine that began it were lost.
-_TRANSACTION_OF_ITSELF: Final = ("dlt.destinations.postgres", "dlt.destinations.redshift")
+_TRANSACTION_OF_ITSELF: Final = (POSTGRES_TYPE, "dlt.destinations.redshift")
 
 
 def replace_in_transactions(destination: AnyDestination) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from requests import PreparedRequest, Response
 
 from analytics_assets.api.answers import InvalidAnswer, described, keep_answer
-from analytics_assets.api.client import Client, make_client
+from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.errors import AnalyticsError, ReadError
 from analytics_assets.redaction import redact
 from analytics_assets.settings import ApiSettings
@@ -37,15 +37,15 @@ def answer(body: Any, status: int = 200, path: str = "/v1/list") -> Response:
     return response
 
 
-def client(base_url: str = "http://api") -> Client:
-    settings = ApiSettings()
-    settings.update(
+def client(base_url: str = "http://api") -> ApiClient:
+    settings = ApiSettings(
         base_url=base_url,
         token_url=f"{base_url}/oauth/token",
         client_id=ID,
         client_secret=SECRET,
         backoff_factor=0.0,
         max_retries=0,
+        workers=8,
     )
     made = make_client(settings)
     made.auth.token.known.append(TOKEN)

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, repeat
+from typing import Any
 
 import pytest
 import requests
 
-from analytics_assets.api.client import Client, make_client
+from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.api.doctor import ask
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.resources import RESOURCES
@@ -101,9 +103,8 @@ def serve() -> Iterator[Callable[[Answer], Raw]]:
         server.close()
 
 
-def settings(server: Raw, **values: float) -> ApiSettings:
-    api = ApiSettings()
-    api.update(
+def settings(server: Raw, **values: Any) -> ApiSettings:
+    needed = ApiSettings(
         base_url=server.url,
         token_url=f"{server.url}/oauth/token",
         client_id="id",
@@ -112,12 +113,12 @@ def settings(server: Raw, **values: float) -> ApiSettings:
         max_retries=1,
         attempt_timeout=0.3,
         max_answer_bytes=100_000,
+        workers=8,
     )
-    api.update(values)
-    return api
+    return replace(needed, **values)
 
 
-def failure(client: Client, url: str) -> str:
+def failure(client: ApiClient, url: str) -> str:
     with pytest.raises((requests.RequestException, ReadError)) as caught:
         client.session.get(f"{url}/v1/list")
     return client.describe(caught.value)
@@ -215,6 +216,6 @@ def test_the_doctor_says_so(serve):
         OK + b"Content-Length: 200000\r\n\r\n" + b" " * 200_000,
     ]
     server = serve(lambda: iter([answers.pop(0)]))
-    found = ask(make_client(settings(server)), server.url, RESOURCES["accounts"])
+    found = ask(make_client(settings(server)), RESOURCES["accounts"])
     assert found.rows is None
     assert "answers with more than 100,000 bytes" in found.line

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
-def test_forget(home, sync, commands, api: SampleApi, instance):
+def test_forget(home, sync, api: SampleApi, instance):
     account, *others = api.data.account_ids
-    assert sync().exit_code == 0
-    listed = commands.analytics_assets("forget", account)
-    assert (listed.returncode, listed.stderr.count("\n")) == (1, 1)
+    listed = invoke("forget", account)
+    assert (listed.exit_code, listed.stderr.count("\n")) == (1, 1)
     assert f"the API still lists {account}" in listed.stderr
 
     rows = {name: warehouse_table(home, name) for name in ACCOUNT_RESOURCES}
@@ -24,14 +27,14 @@ def test_forget(home, sync, commands, api: SampleApi, instance):
         name: len(before) for name, before in rows.items()
     }
 
-    dry = commands.analytics_assets("forget", account)
-    assert dry.returncode == 0, dry.stderr
+    dry = invoke("forget", account)
+    assert dry.exit_code == 0, dry.stderr
     assert "would be removed: run again with --yes" in dry.stdout
     assert len(warehouse_table(home, "campaigns")) == len(rows["campaigns"])
 
-    done = commands.analytics_assets("forget", account, "--yes")
-    assert done.returncode == 0, done.stderr
+    done = invoke("forget", account, "--yes")
+    assert done.exit_code == 0, done.stderr
     assert_warehouse_equals_api(home, api.data)
-    again = commands.analytics_assets("forget", account, "--yes")
-    assert again.returncode == 1
+    again = invoke("forget", account, "--yes")
+    assert again.exit_code == 1
     assert f"holds nothing of {account}" in again.stderr

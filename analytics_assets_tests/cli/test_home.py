@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import duckdb
 import pytest
-from click.testing import CliRunner
 from filelock import FileLock
 
 from analytics_assets.cli import home as home_module
-from analytics_assets.cli import main
-from analytics_assets_tests.testing.commands import CHECKOUT, Commands
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
 from analytics_assets_tests.testing.tables import query
 
 COMMANDS = [("doctor",), ("status",), ("sync",), ("forget", "nobody")]
@@ -27,7 +26,7 @@ def one_line(home, monkeypatch):
     def told(*commands: tuple[str, ...]) -> set[str]:
         lines = set()
         for arguments in commands or COMMANDS:
-            result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+            result = invoke(*arguments)
             assert result.exit_code == 1, result.output
             if arguments == ("doctor",):
                 *_, failed, advice, _, _ = ["", "", *result.stdout.splitlines()]
@@ -41,11 +40,11 @@ def one_line(home, monkeypatch):
     return told
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize(
     "file", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"]
 )
 def test_records_that_are_no_database(home: Path, sync, one_line, file: str):
-    assert sync().exit_code == 0
     (home / file).write_bytes(b"no database at all" * 1000)
     assert one_line() == {
         (
@@ -161,8 +160,8 @@ def test_records_on_a_server_may_always_be_there(new_home: Path):
     assert home_module.has_records()
 
 
-def test_a_launcher_that_is_not_there(home: Path, sync, one_line):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_a_launcher_that_is_not_there(home: Path, one_line):
     (home / "dagster.yaml").write_text("run_launcher:\n  module: no.such\n  class: X\n")
     (line,) = one_line(("doctor",))
     assert "Couldn't import module no.such" in line
@@ -191,7 +190,7 @@ def test_a_process_that_sets_up_for_ever(home: Path, one_line, monkeypatch):
                 f"{holder} has held {lock} for 0.1 s: check if it hangs, end it and run again"
             }
             (home / ".setup.writer").unlink(missing_ok=True)
-    assert CliRunner().invoke(main, ["status"]).exit_code == 0
+    assert invoke("status").exit_code == 0
     assert not (home / ".setup.writer").exists()
 
 
@@ -214,9 +213,8 @@ def test_a_home_whose_name_will_not_do(tmp_path: Path, home, one_line, monkeypat
     assert [path.name for path in (tmp_path / name).iterdir()] == ["dagster.yaml"]
 
 
-@pytest.mark.parametrize("name", ['it\'s "a" b#c', "50% {x}"])
-def test_a_home_with_an_unusual_name(tmp_path: Path, commands: Commands, name: str):
-    folder = tmp_path / name
+def test_a_home_with_an_unusual_name(tmp_path: Path, commands: Commands):
+    folder = tmp_path / 'it\'s "a" b#c 50% {x}'
     folder.mkdir()
     shutil.copy(CHECKOUT / "dagster.yaml", folder)
     commands.environment = {"DAGSTER_HOME": str(folder)}
@@ -228,23 +226,22 @@ def test_a_home_with_an_unusual_name(tmp_path: Path, commands: Commands, name: s
 
 
 @pytest.mark.parametrize("name", ["it's", "50%", "a%20b"])
-def test_a_folder_for_temporary_files_that_will_not_do(tmp_path, commands: Commands, name: str):
+def test_a_folder_for_temporary_files_that_will_not_do(tmp_path, sync, monkeypatch, name: str):
     folder = tmp_path / name
     folder.mkdir()
-    commands.environment = {"TMPDIR": str(folder)}
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     line = f"dlt cannot load from {folder}, whose path holds a ' or a %: set TMPDIR to a folder wit"
-    result = commands.analytics_assets("sync")
-    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    result = sync()
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert line in result.stderr
-    doctor = commands.analytics_assets("doctor")
-    assert doctor.returncode == 1
+    doctor = invoke("doctor")
+    assert doctor.exit_code == 1
     assert "-> set TMPDIR to a folder without" in doctor.stdout
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ['a "b" c', "a?b#c", "a[b]*{c}"])
-def test_a_folder_for_temporary_files_with_an_unusual_name(tmp_path, commands, name: str):
-    folder = tmp_path / name
+def test_a_folder_for_temporary_files_with_an_unusual_name(tmp_path, commands):
+    folder = tmp_path / 'a "b" c?d#e[f]*{g}'
     folder.mkdir()
     commands.environment = {"TMPDIR": str(folder)}
     result = commands.analytics_assets("sync")

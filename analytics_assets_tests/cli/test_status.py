@@ -106,9 +106,9 @@ def test_every_state(home, sync, status, api: SampleApi, instance):
     assert lines[-1].startswith("4 accounts (1 failed, 1 partly, 1 never, 1 ok), listed ")
 
 
+@pytest.mark.usefixtures("synced")
 def test_one_account_resource_by_resource(home, sync, status, api: SampleApi):
     first, *_ = api.data.account_ids
-    assert sync().exit_code == 0
     api.behaviour.faults.append(Fault("status", f"/v1/{first}/*", value=403))
     assert sync("--account", first, "--resource", "audiences").exit_code == 1
     lines = status("--account", first).stdout.splitlines()
@@ -133,8 +133,8 @@ def test_an_unknown_account(home, sync, status, api: SampleApi):
     assert result.stderr == "Error: no such account: acme-0001-sx (did you mean acme-0001-sc?)\n"
 
 
+@pytest.mark.usefixtures("synced")
 def test_a_run_that_has_not_ended(home, sync, status, api: SampleApi, instance):
-    assert sync().exit_code == 0
     run = next(run for run in instance.get_runs() if run.job_name == "sync")
     instance.add_run(run._replace(run_id="4711", status=DagsterRunStatus.STARTED))
     assert "run 4711 (sync) has not ended: STARTED" in status().stdout.splitlines()
@@ -175,9 +175,9 @@ def move_away(home: Path) -> None:
         (home / "warehouse.duckdb").rename(home / "elsewhere.duckdb")
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
 def test_a_warehouse_that_is_gone(home, sync, status, api: SampleApi):
-    assert sync().exit_code == 0
     assert {account["state"] for account in accounts_of(status("--json")).values()} == {"ok"}
     move_away(home)
     document = json.loads(status("--json").stdout)
@@ -235,9 +235,9 @@ def test_rows_and_tables_that_are_gone(home, sync, status, api: SampleApi):
     }
 
 
+@pytest.mark.usefixtures("synced")
 def test_a_warehouse_of_before(home, sync, status, api: SampleApi):
     account, other, *_ = api.data.account_ids
-    assert sync().exit_code == 0
     shutil.copy(home / "warehouse.duckdb", home / "backup")
     assert sync("--account", account).exit_code == 0
     shutil.move(home / "backup", home / "warehouse.duckdb")
@@ -245,21 +245,21 @@ def test_a_warehouse_of_before(home, sync, status, api: SampleApi):
     assert (states[account], states[other]) == ("lost", "ok")
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
-def test_another_dataset(home, sync, status, monkeypatch):
-    assert sync().exit_code == 0
+def test_another_dataset(home, status, monkeypatch):
     monkeypatch.setenv("ANALYTICS__DATASET_NAME", "other")
     assert {account["state"] for account in accounts_of(status("--json")).values()} == {"lost"}
 
 
-def test_rows_that_a_killed_run_loaded_without_a_record_are_there(home, sync, status, instance):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_rows_that_a_killed_run_loaded_without_a_record_are_there(home, status, instance):
     change_warehouse(home, "UPDATE analytics.campaigns SET _dlt_load_id = '9' || _dlt_load_id")
     assert {account["state"] for account in accounts_of(status("--json")).values()} == {"ok"}
 
 
-def test_a_warehouse_that_cannot_be_asked(home, sync, status, monkeypatch):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_a_warehouse_that_cannot_be_asked(home, status, monkeypatch):
     with taken(home / "warehouse.duckdb") as pid:
         result = status("--json")
         document = json.loads(result.stdout)
@@ -277,8 +277,8 @@ def test_a_warehouse_that_cannot_be_asked(home, sync, status, monkeypatch):
     assert "cannot be read: " in status().stderr
 
 
-def test_a_postgres_that_is_gone(home, sync, status, monkeypatch):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_a_postgres_that_is_gone(home, status, monkeypatch):
     monkeypatch.setenv("ANALYTICS__DESTINATION", "postgres")
     url = "postgresql://loader:s3cret-word@127.0.0.1:1/nowhere"
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
@@ -289,8 +289,8 @@ def test_a_postgres_that_is_gone(home, sync, status, monkeypatch):
     assert len(account_lines(result)) == 3
 
 
-def test_needs_neither_api_nor_settings(commands, home, sync, api: SampleApi):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_needs_neither_api_nor_settings(commands, home, api: SampleApi):
     (home / "warehouse.duckdb").unlink()
     files = {path.name for path in home.iterdir()}
     api.log.clear()

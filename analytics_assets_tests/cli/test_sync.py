@@ -33,8 +33,8 @@ def test_only_the_accounts_and_resources_asked_for(home, sync, api: SampleApi):
 
 
 @pytest.mark.parametrize("unknown", ["acme-0001-sx", "nothing-like-it"])
-def test_unknown_account(commands, unknown: str):
-    result = commands.analytics_assets("sync", "--account", unknown)
-    assert result.returncode == 1
+def test_unknown_account(sync, unknown: str):
+    result = sync("--account", unknown)
+    assert result.exit_code == 1
     assert len(result.stderr.strip().splitlines()) == 1
     assert f"no such account: {unknown}" in result.stderr

@@ -46,7 +46,7 @@ def test_two_processes_where_only_the_newest_token_is_valid(api: SampleApi, home
 
     def read(name: str) -> list:
         (tmp_path / name).mkdir()
-        reader = Reader(make_client(api_settings()), api.base_url, tmp_path / name)
+        reader = Reader(make_client(api_settings()), tmp_path / name)
         return list(reader.read_accounts(api.data.account_ids, list(ACCOUNT_RESOURCES)))
 
     with ThreadPoolExecutor(2) as pool:

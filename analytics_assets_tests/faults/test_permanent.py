@@ -93,13 +93,13 @@ BEYOND_DOUBLES = {
 }
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize(
     ("api", "faults"),
     [pytest.param(accounts_named(faults), faults, id=group) for group, faults in FAULTS.items()],
     indirect=["api"],
 )
 def test_faults(home, sync, api: SampleApi, instance, monkeypatch, faults: dict[str, Expected]):
-    assert sync().exit_code == 0
     before = rows_by_account(home)
     change_everything(api.data)
     paths = {account: items_path(api.data, account) for account in faults}
@@ -119,9 +119,9 @@ def test_faults(home, sync, api: SampleApi, instance, monkeypatch, faults: dict[
     assert_unchanged_and_loaded(home, api.data, instance, set(faults), before)
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("api", [accounts_named(NOT_ROWS)], indirect=True)
 def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkeypatch):
-    assert sync().exit_code == 0
     before = rows_by_account(home)
     change_everything(api.data)
     serve(
@@ -137,9 +137,9 @@ def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkey
     assert_unchanged_and_loaded(home, api.data, instance, set(NOT_ROWS), before)
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("api", [accounts_named(BEYOND_DOUBLES)], indirect=True)
 def test_numbers_beyond_doubles(home, sync, api: SampleApi, instance, monkeypatch):
-    assert sync().exit_code == 0
     before = rows_by_account(home)
     change_everything(api.data)
     campaign = api.data.rows("campaigns", "in-double")[0]["id"]

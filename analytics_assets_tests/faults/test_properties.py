@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -154,18 +155,17 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     assert slept == waits
 
 
-def offline_settings(**values: float) -> ApiSettings:
-    api = ApiSettings()
-    api.update(
+def offline_settings(**values: Any) -> ApiSettings:
+    needed = ApiSettings(
         base_url="http://api",
         token_url="http://api/oauth/token",
         client_id="id",
         client_secret="secret",
         backoff_factor=0.0,
         max_retry_delay=0.0,
+        workers=8,
     )
-    api.update(values)
-    return api
+    return replace(needed, **values)
 
 
 def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:

@@ -21,7 +21,7 @@ def read(home, api: SampleApi, tmp_path_factory: pytest.TempPathFactory):
 
     def read_all() -> list[AccountRead]:
         folder = tmp_path_factory.mktemp("read")
-        reader = Reader(make_client(api_settings()), api.base_url, folder)
+        reader = Reader(make_client(api_settings()), folder)
         outcomes = list(reader.read_accounts(api.data.account_ids, list(ACCOUNT_RESOURCES)))
         assert [str(each) for each in outcomes if not isinstance(each, AccountRead)] == []
         return [each for each in outcomes if isinstance(each, AccountRead)]

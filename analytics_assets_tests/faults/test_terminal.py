@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analytics_assets.sample_api import SampleApi, SampleData
+from analytics_assets_tests.testing.commands import invoke
 
 ODD = "odd\x1b[31m\x9b2J\u202e-sc"
 SHOWN = "odd[31m2J-sc"
@@ -18,7 +19,7 @@ def odd_account() -> SampleData:
 
 @pytest.mark.parametrize("api", [odd_account], indirect=True)
 @pytest.mark.parametrize("fails", [True, False])
-def test_an_account_of_odd_name(commands, api: SampleApi, fails: bool):
+def test_an_account_of_odd_name(home, api: SampleApi, fails: bool):
     if fails:
         api.behaviour.forbidden_accounts.add(ODD)
     outputs = []
@@ -30,8 +31,7 @@ def test_an_account_of_odd_name(commands, api: SampleApi, fails: bool):
         ("doctor", "--account", ODD),
         ("doctor", "--account", f"{ODD}x"),
     ):
-        result = commands.analytics_assets(*command)
-        outputs.append(result.stdout + result.stderr)
+        outputs.append(invoke(*command).output)
         assert not set("\x1b\x9b\u202e") & set(outputs[-1]), command
     for output in (*outputs[:4], outputs[5]):
         assert SHOWN in output

@@ -51,8 +51,8 @@ def change(home: Path, *statements: str) -> None:
             connection.execute(sql)
 
 
-def test_all_pass_after_a_sync(home, sync, api: SampleApi, instance: DagsterInstance):
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_all_pass_after_a_sync(home, api: SampleApi, instance: DagsterInstance):
     records = latest(instance)
     assert set(records) == {spec.key for spec in check_specs(RESOURCES)}
     assert {record.status for record in records.values()} == {SUCCEEDED}
@@ -114,11 +114,11 @@ TAMPERING = {
 }
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize(("sql", "check", "found"), TAMPERING.values(), ids=TAMPERING)
 def test_what_happens_to_a_table_behind_our_back(
     home, sync, api: SampleApi, instance, sql: str, check: tuple[str, str], found: object
 ):
-    assert sync().exit_code == 0
     account = api.data.account_ids[1]
     change(home, sql.format(account=account))
     check_again(instance)
@@ -132,11 +132,11 @@ def test_what_happens_to_a_table_behind_our_back(
     assert failing(instance) == {}
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("column", ["campaigns.id", "campaign_items.campaign_id"])
 def test_a_table_that_cannot_be_judged_holds_up_no_other(
     home, sync, api: SampleApi, instance, column: str
 ):
-    assert sync().exit_code == 0
     table, _, name = column.partition(".")
     change(home, f"ALTER TABLE analytics.{table} DROP COLUMN {name}")
     change(home, "UPDATE analytics.audiences SET _dlt_load_id = '1000000000.5'")
@@ -148,8 +148,8 @@ def test_a_table_that_cannot_be_judged_holds_up_no_other(
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.usefixtures("synced")
 def test_a_column_that_is_stored_otherwise(home, sync, api: SampleApi, instance):
-    assert sync().exit_code == 0
     change(home, "ALTER TABLE analytics.campaigns ALTER COLUMN cpc TYPE float")
     for run in (sync, lambda: check_again(instance)):
         run()
@@ -193,12 +193,12 @@ DRIFT: dict[str, tuple[Callable[[SampleApi, str], None], tuple[str, str], object
 }
 
 
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize(("upstream", "check", "found"), DRIFT.values(), ids=DRIFT)
 def test_what_a_sync_finds(
     home, sync, api: SampleApi, instance, upstream, check: tuple[str, str], found: object
 ):
     account, other = api.data.account_ids[:2]
-    assert sync().exit_code == 0
     before = len(api.data.table(check[0], [account]))
     upstream(api, account)
     after = len(api.data.table(check[0], [account]))
@@ -210,8 +210,8 @@ def test_what_a_sync_finds(
     assert failing(instance) == {check: {account: found}}
 
 
+@pytest.mark.usefixtures("synced")
 def test_what_counts_as_old_and_as_a_loss_is_set(home, sync, api, instance, monkeypatch):
-    assert sync().exit_code == 0
     lose_rows(api, api.data.account_ids[0])
     monkeypatch.setenv("ANALYTICS__MAX_ROW_LOSS", "0.9")
     monkeypatch.setenv("ANALYTICS__MAX_AGE_HOURS", "0")
@@ -223,8 +223,8 @@ def test_what_counts_as_old_and_as_a_loss_is_set(home, sync, api, instance, monk
     assert set(failing(instance)["audiences", "rows_are_recent"]) == set(api.data.account_ids)
 
 
+@pytest.mark.usefixtures("synced")
 def test_an_account_that_left_is_neither_old_nor_lost(home, sync, api, instance):
-    assert sync().exit_code == 0
     gone = api.data.account_ids[0]
     api.data.remove_account(gone)
     assert sync("--resource", "accounts").exit_code == 0

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from dagster import DagsterEventType, DagsterInstance, Failure
+from dagster import DagsterEventType, DagsterInstance
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from sqlalchemy import Engine
 from sqlalchemy.event import listen, remove
 from sqlalchemy.pool import Pool
 
-from analytics_assets.errors import ReadError
 from analytics_assets.orchestration.asset_checks import check_specs
-from analytics_assets.orchestration.ingestion import ingestion
-from analytics_assets.orchestration.progress import Progress
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT
@@ -49,8 +45,8 @@ def events_of_last_sync(instance: DagsterInstance) -> Counter[DagsterEventType]:
     return Counter(event.event_type for event in events if event is not None)
 
 
+@pytest.mark.usefixtures("synced")
 def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, instance):
-    assert sync().exit_code == 0
     few = events_of_last_sync(instance)
     checks = len(check_specs(list(ACCOUNT_RESOURCES)))
     assert few[DagsterEventType.ASSET_CHECK_EVALUATION] == checks
@@ -114,13 +110,3 @@ def test_as_many_connections_to_postgres_for_many_accounts_as_for_few(
     with listening(Pool, "connect") as connections:
         few, many = few_and_many(sync, api, connections)
     assert many == few
-
-
-def test_the_garbage_collector_looks_rarely_during_a_run_alone(home):
-    usual = gc.get_threshold()
-    with ingestion(Progress()):
-        assert gc.get_threshold()[0] > 100 * usual[0]
-    assert gc.get_threshold() == usual
-    with pytest.raises(Failure), ingestion(Progress()):
-        raise ReadError("the API fails")
-    assert gc.get_threshold() == usual

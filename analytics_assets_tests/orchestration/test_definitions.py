@@ -55,7 +55,9 @@ def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
     schema, lineage = metadata["dagster/column_schema"], metadata["dagster/column_lineage"]
     references = metadata["dagster/code_references"].code_references
     metadata["dagster/column_schema"] = [
-        f"{column.name} {column.type}" + ("" if column.constraints.nullable else " not null")
+        f"{column.name} {column.type}"
+        + ("" if column.constraints.nullable else " not null")
+        + f": {column.description}"
         for column in schema.columns
     ]
     metadata["dagster/column_lineage"] = {

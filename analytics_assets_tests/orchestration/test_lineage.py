@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from dagster import AssetKey, DagsterInstance
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
@@ -18,18 +19,18 @@ def statuses(instance: DagsterInstance, account: str) -> set[StaleStatus]:
     return {resolver.get_status(AssetKey(name), account) for name in ACCOUNT_RESOURCES}
 
 
+@pytest.mark.usefixtures("synced")
 def test_to_list_the_accounts_anew_makes_no_partition_stale(
     home, sync, api: SampleApi, instance: DagsterInstance
 ):
     account = api.data.account_ids[0]
-    assert sync().exit_code == 0
     assert statuses(instance, account) == {StaleStatus.FRESH}
     api.data.add_account()
     assert sync("--resource", "accounts").exit_code == 0
     assert statuses(instance, account) == {StaleStatus.FRESH}
 
 
+@pytest.mark.usefixtures("synced")
 def test_runs_of_the_command_line_are_found_on_the_page_of_their_job(home, sync, instance):
-    assert sync().exit_code == 0
     labels = {run.job_name: run.tags.get(REPOSITORY_LABEL_TAG) for run in instance.get_runs()}
     assert labels == dict.fromkeys(("refresh_accounts", "sync"), "__repository__@analytics_assets")

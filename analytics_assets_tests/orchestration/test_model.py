@@ -125,14 +125,14 @@ courses = st.lists(steps(), min_size=3, max_size=4)
 
 
 @given(courses)
-@some(4)
+@some(3)
 def test_tables_equal_the_model_after_every_sync(fresh_home, sync, monkeypatch, course):
     follow(course, fresh_home, sync, monkeypatch)
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 @given(courses)
-@some(2)
+@some(1)
 def test_the_same_in_postgres(fresh_home, sync, monkeypatch, course):
     follow(course, fresh_home, sync, monkeypatch)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from subprocess import CompletedProcess
 from urllib.parse import quote, urlsplit
 
 import pytest
 
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer
 
 SECRET = "k3y-that-must-stay-in-memory"
@@ -42,7 +43,7 @@ def test_no_secret_leaves_the_process(
 
     headers = [str(entry.headers.get("Authorization", "")) for entry in api.log.entries]
     tokens = {header.removeprefix("Bearer ") for header in headers if header}
-    assert_nowhere((SECRET, *tokens), result, home, temporary)
+    assert_nowhere((SECRET, *tokens), result.stdout + result.stderr, home, temporary)
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
@@ -63,7 +64,7 @@ def test_the_password_of_the_warehouse(
         postgres.run("ALTER TABLE analytics.campaigns DROP COLUMN id", database=database)
     result = commands.analytics_assets("sync")
     assert result.returncode == (breakage != "none"), result.stderr
-    assert_nowhere((PASSWORD, password, SECRET), result, home, temporary)
+    assert_nowhere((PASSWORD, password, SECRET), result.stdout + result.stderr, home, temporary)
 
 
 POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
@@ -107,8 +108,30 @@ MISCONFIGURATIONS: dict[str, tuple[str, str, dict[str, str]]] = {
     ("secrets", "config", "environment"), MISCONFIGURATIONS.values(), ids=MISCONFIGURATIONS
 )
 def test_settings_that_are_wrong(
-    home: Path, commands, tmp_path: Path, secrets: str, config: str, environment: dict[str, str]
+    home: Path,
+    toml,
+    capfd,
+    tmp_path: Path,
+    monkeypatch,
+    secrets: str,
+    config: str,
+    environment: dict[str, str],
 ):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    toml(config, secrets=False)
+    toml(secrets)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    output = invoke("doctor", "--json").output + invoke("sync").output
+    output += "".join(capfd.readouterr())
+    assert_nowhere((SECRET, SECRET[:9], SECRET[9:]), output, home, temporary)
+
+
+@pytest.mark.parametrize("case", ["a URL for the dataset", "nobody answers", "in config.toml"])
+def test_files_of_settings_that_are_wrong(home: Path, commands, tmp_path: Path, case: str):
+    secrets, config, environment = MISCONFIGURATIONS[case]
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     dlt = commands.folder / ".dlt"
@@ -116,21 +139,17 @@ def test_settings_that_are_wrong(
     (dlt / "secrets.toml").write_text(secrets)
     (dlt / "config.toml").write_text(config)
     commands.environment = {**environment, "TMPDIR": str(temporary)}
-    for result in (
-        commands.analytics_assets("doctor", "--json"),
-        commands.analytics_assets("sync"),
-        commands.materialize("accounts"),
-    ):
-        assert_nowhere((SECRET, SECRET[:9], SECRET[9:]), result, home, temporary)
+    for result in (commands.analytics_assets("sync"), commands.materialize("accounts")):
+        assert result.returncode == 1
+        output = result.stdout + result.stderr
+        assert_nowhere((SECRET, SECRET[:9], SECRET[9:]), output, home, temporary)
 
 
-def assert_nowhere(
-    secrets: Iterable[str], result: CompletedProcess[str], home: Path, temporary: Path
-) -> None:
+def assert_nowhere(secrets: Iterable[str], output: str, home: Path, temporary: Path) -> None:
     written = [path for path in (*home.rglob("*"), *temporary.rglob("*")) if path.is_file()]
     assert any(path.suffix == ".db" for path in written)  # Dagster's records are among them
     contents = {str(path): path.read_bytes() for path in written}
-    contents["output"] = (result.stdout + result.stderr).encode()
+    contents["output"] = output.encode()
     for name, content in contents.items():
         for secret in secrets:
             assert secret.encode() not in content, name

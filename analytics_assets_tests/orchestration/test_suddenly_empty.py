@@ -15,9 +15,9 @@ from analytics_assets_tests.testing.tables import (
 )
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
 def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
-    assert sync().exit_code == 0
     before = instance.get_dynamic_partitions("accounts")
     api.behaviour.faults.append(Fault("empty_results", "*/allowed-accounts"))
     result = sync()
@@ -33,10 +33,10 @@ def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
     assert len(warehouse_table(home, "campaigns")) == len(api.data.table("campaigns"))
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
 def test_an_account_that_is_empty_all_at_once(home, sync, api: SampleApi, instance):
     account, *others = api.data.account_ids
-    assert sync().exit_code == 0
     tables = {name: warehouse_table(home, name) for name in ACCOUNT_RESOURCES}
     held = sum(row["account_id"] == account for rows in tables.values() for row in rows)
     api.data.empty_account(account)
@@ -56,9 +56,9 @@ def test_an_account_that_is_empty_all_at_once(home, sync, api: SampleApi, instan
     assert sync().exit_code == 0  # empty as before: no news
 
 
+@pytest.mark.usefixtures("synced")
 def test_one_resource_that_falls_to_zero_is_an_ordinary_answer(home, sync, api: SampleApi):
     account = api.data.account_ids[0]
-    assert sync().exit_code == 0
     api.data.set_rows("audiences", [], account_id=account)
     assert sync("--resource", "audiences").exit_code == 0
     assert_warehouse_equals_api(home, api.data)

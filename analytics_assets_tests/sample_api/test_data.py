@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -14,22 +13,19 @@ from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import SampleData
 from analytics_assets.sample_api.values import AWKWARD
 from analytics_assets.schema import Resource, columns
+from analytics_assets_tests.testing.data import digest
 
 FIRST, SECOND = "acme-0001-sc", "globex-0002-sc"
 
 PRINT_DIGEST = """
-from analytics_assets_tests.sample_api.test_data import digest, small
+from analytics_assets_tests.sample_api.test_data import small
+from analytics_assets_tests.testing.data import digest
 print(digest(small()))
 """
 
 
 def small() -> SampleData:
     return SampleData.generate(accounts=2, campaigns=4, items=3)
-
-
-def digest(data: SampleData) -> str:
-    tables = {name: data.table(name) for name in data.resources}
-    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()
 
 
 def values_of_type(data: SampleData, column_type: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The commands, as people run them: each in a process of its own."""
+"""The commands, in this process or, as people run them, in one of their own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+from analytics_assets.cli import main
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def invoke(*arguments: str) -> Result:
+    """Runs `analytics-assets` in this process; what it does not expect, it raises."""
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
 @dataclass
 class Commands:
-    """Runs commands in a folder."""
+    """Runs commands in a folder, each in a process of its own."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.tables import text_column
+
+
+def digest(data: SampleData) -> str:
+    """The same for the same rows."""
+    tables = {name: data.table(name) for name in data.resources}
+    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()
 
 
 def small_data() -> SampleData:

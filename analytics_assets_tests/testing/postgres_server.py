@@ -56,6 +56,11 @@ class PostgresServer:
         finally:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def copy(self, source: str, target: str) -> None:
+        """Makes a database anew, as a copy of one that nobody uses."""
+        self.run(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
+        self.run(f"CREATE DATABASE {target} TEMPLATE {source}")
+
 
 @contextmanager
 def running(folder: Path) -> Iterator[PostgresServer]:

@@ -11,8 +11,10 @@ import pytest
 from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.destination import make_destination, write
+from analytics_assets.warehouse.destination import make_destination
+from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.location import default_duckdb
+from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets_tests.testing.loading import load
 from analytics_assets_tests.testing.tables import query
@@ -48,7 +50,7 @@ def test_no_reader_takes_the_file_between_the_steps_of_a_load(home: Path) -> Non
     load(home, {"a": [{"id": 1}]})
     settings = platform_settings()
     pipeline = make_pipeline(settings, home)
-    assert write(settings, pipeline, is_taken, who="a test", tell=print)
+    assert run_locked(settings, pipeline, is_taken, LockRequest("a test", 1, print))
     assert not is_taken()
 
 

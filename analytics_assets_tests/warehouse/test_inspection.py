@@ -20,7 +20,7 @@ CHANGED = {
         "ALTER TABLE analytics.audience_rules ALTER COLUMN audience_size TYPE numeric(20, 3)",
         False,
         "audience_rules.audience_size is declared bigint and stored as ",
-        "check README.md on how to change a column's type",
+        "check docs/tables.md on how to change a column's type",
     ),
     "a type of a key": (
         "ALTER TABLE analytics.audience_rules ALTER COLUMN id TYPE varchar",

@@ -162,9 +162,7 @@ def test_every_command_means_the_same_file(home, commands: Commands):
 
 def choose(file: str, dataset: str, monkeypatch: pytest.MonkeyPatch) -> PlatformSettings:
     monkeypatch.setenv(CREDENTIALS, file)
-    settings = PlatformSettings()
-    settings.dataset_name = dataset
-    return settings
+    return PlatformSettings(dataset_name=dataset)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +205,8 @@ def test_names_that_can_be_told_apart(home, sync, monkeypatch, file: str, datase
 
 @pytest.mark.parametrize("dataset", ["temp", "System", "information_schema", "pg-catalog"])
 def test_names_of_duckdbs_own(home, monkeypatch, dataset: str):
-    settings = PlatformSettings()
-    settings.dataset_name = dataset
     with pytest.raises(SettingsError, match="of its own: set ANALYTICS__DATASET_NAME to one"):
-        make_destination(settings)
+        make_destination(PlatformSettings(dataset_name=dataset))
 
 
 STEMS = st.text("aBé9_-.? '\"#%", min_size=1, max_size=6)

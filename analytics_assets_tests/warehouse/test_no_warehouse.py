@@ -11,7 +11,7 @@ import pytest
 from analytics_assets.definitions import defs
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.locks import turn_at
+from analytics_assets.warehouse.file_lock import LockRequest, file_lock
 from analytics_assets_tests.testing.commands import CHECKOUT
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import on_postgres, query
@@ -90,7 +90,7 @@ def test_git_sees_no_lock(home, tmp_path: Path, name: str):
     git = ["git", "-C", str(repository)]
     subprocess.run([*git, "init", "-q"], check=True)
     wait = platform_settings().lock_timeout
-    with turn_at(repository / name, timeout=wait, who="a test", tell=print):
+    with file_lock(repository / name, LockRequest("a test", wait, print)):
         (repository / f"{name}.wal").touch()
         seen = subprocess.run(
             [*git, "ls-files", "--others", "--exclude-standard"],

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.usefixtures("home")
 
 
 def destination(name: str) -> PlatformSettings:
-    chosen = PlatformSettings()
-    chosen.destination = name
-    return chosen
+    return PlatformSettings(destination=name)
 
 
 @pytest.mark.parametrize("form", [str, quote, quote_plus, json.dumps, repr, str.upper])

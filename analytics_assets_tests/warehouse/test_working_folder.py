@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from analytics_assets.warehouse import pipeline
 from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets_tests.testing.commands import CHECKOUT
 
@@ -99,6 +102,22 @@ def test_a_folder_in_use_is_not_removed(temporary: Path):
         make_old(folder.parent)
         sweep()
         assert (folder / "file").read_text() == "x"
+
+
+def test_a_folder_that_is_being_made_is_not_removed(monkeypatch: pytest.MonkeyPatch):
+    others: list[bool] = []
+
+    def lock(*arguments: Any, **options: Any) -> FileLock:
+        if not others:  # another run starts just before this one has its lock
+            others.append(True)
+            sweep()
+        return FileLock(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "FileLock", lock)
+    with working_folder() as folder:
+        assert others
+        assert folder.is_dir()
+        assert (folder.parent / "analytics-assets.mark").is_file()
 
 
 def checkout(folder: Path) -> None:

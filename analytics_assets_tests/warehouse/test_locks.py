@@ -15,7 +15,8 @@ from dlt import Pipeline
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.destination import write
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets_tests.testing.postgres_server import PostgresServer
 from analytics_assets_tests.testing.tables import query
@@ -32,15 +33,10 @@ class Run:
     pipeline: Pipeline
     told: list[str] = field(default_factory=list)
 
-    def take_turn(self, account_ids: list, work: Callable[[], object] = lambda: None) -> None:
-        write(
-            platform_settings(),
-            self.pipeline,
-            work,
-            who=f"run of {account_ids[0]}",
-            tell=self.told.append,
-            account_ids=account_ids,
-        )
+    def hold(self, account_ids: list, work: Callable[[], object] = lambda: None) -> None:
+        settings = platform_settings()
+        request = LockRequest(f"run of {account_ids[0]}", settings.lock_timeout, self.told.append)
+        run_locked(settings, self.pipeline, work, request, account_ids)
 
 
 @pytest.fixture
@@ -56,7 +52,7 @@ def runs(home: Path) -> tuple[Run, Run]:
 def test_side_by_side(runs: tuple[Run, Run], held: list, asked: list):
     first, second = runs
     done: list[bool] = []
-    first.take_turn(held, lambda: second.take_turn(asked, lambda: done.append(True)))
+    first.hold(held, lambda: second.hold(asked, lambda: done.append(True)))
     assert done == [True]
     assert first.told + second.told == []
 
@@ -73,11 +69,11 @@ def test_one_after_the_other(runs: tuple[Run, Run], monkeypatch, held: list, ask
     def ask() -> None:
         line = f"run of {held[0]} still writes to analytics after 0.5 s: run this one again later"
         with pytest.raises(WarehouseError, match=line):
-            second.take_turn(asked)
+            second.hold(asked)
         assert second.told == [f"waiting for run of {held[0]}, which writes to analytics"]
 
-    first.take_turn(held, ask)
-    second.take_turn(asked)
+    first.hold(held, ask)
+    second.hold(asked)
     assert len(second.told) == 1
 
 
@@ -99,10 +95,10 @@ def test_staging_schemas_are_dropped_when_nobody_uses_them(
 
     def load() -> None:
         postgres.run(f"CREATE SCHEMA {own}", database=database)
-        second.take_turn(["b"], lambda: seen.append(staging_schemas(home)))
+        second.hold(["b"], lambda: seen.append(staging_schemas(home)))
 
     seen: list[set[str]] = []
-    first.take_turn(["a"], load)
+    first.hold(["a"], load)
     assert seen == [{own, "analytics_staging_by_hand"}]
     assert staging_schemas(home) == {"analytics_staging_by_hand"}
 
@@ -121,4 +117,4 @@ def test_the_session_with_the_locks_outlives_an_idle_timeout(
                 idle.cursor().execute("SELECT 1")
 
     first, _ = runs
-    first.take_turn(["a"], load)
+    first.hold(["a"], load)

@@ -1,0 +1,151 @@
+"""Sends a request when the pace allows, and lets nothing but whole answers through."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import requests
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
+from requests.exceptions import TooManyRedirects
+
+from analytics_assets.api.answers import keep_answer, request_line
+from analytics_assets.api.pace import Pace, Paces
+from analytics_assets.api.paths import asked_by
+from analytics_assets.api.request_counts import RequestsByAccount
+from analytics_assets.api.transport import BoundedAdapter
+from analytics_assets.errors import ReadError
+from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
+
+# a refusal that names no time
+_DEFAULT_RETRY_AFTER: Final = 1.0
+# up to this share of the backoff factor is added to the wait before a retry
+_JITTER: Final = 0.5
+_MOST_REDIRECTS: Final = 10
+
+
+class ApiAdapter(BoundedAdapter):
+    """Sends one attempt when the pace allows, and counts it.
+
+    Args:
+        settings: The API's settings.
+        by_account: Where requests are counted.
+    """
+
+    def __init__(self, settings: ApiSettings, by_account: RequestsByAccount) -> None:
+        super().__init__(settings, settings.workers)
+        self._by_account = by_account
+        self._in_flight = threading.BoundedSemaphore(settings.workers)
+        self._paces = Paces(settings.quota_scope == "account", settings.max_requests_per_second)
+        self._backoff_factor = settings.backoff_factor
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Sends one attempt.
+
+        Raises:
+            InvalidAnswer: The answer has a status of success but is not a list of results.
+            ReadError: The answer is too long.
+            requests.RequestException: The request failed on its way, or took too long.
+        """
+        asked = asked_by(request.path_url)
+        requests_of_account = self._by_account.of(asked.account_id)
+        attempt = _next_attempt(request)
+        if attempt > 1:
+            # workers that failed together do not come back together
+            time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
+        pace = self._paces.of(asked.account_id)
+        with self._place(pace) as waited:
+            requests_of_account.sent(
+                asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
+            )
+            try:
+                response = self._send(pace, request, *args, **kwargs)
+            finally:
+                requests_of_account.answered(asked.resource_name, time.monotonic())
+        if 200 <= response.status_code < 300:
+            keep_answer(response)
+        return response
+
+    @contextmanager
+    def _place(self, pace: Pace) -> Iterator[float]:
+        """A place among the requests in flight, while the pace is open; yields seconds waited."""
+        waited = pace.wait()
+        self._in_flight.acquire()
+        while pace.closed:  # since it queued for the place, which others may use meanwhile
+            self._in_flight.release()
+            waited += pace.wait()
+            self._in_flight.acquire()
+        try:
+            yield waited
+        finally:
+            self._in_flight.release()
+
+    def _send(self, pace: Pace, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        sent_at = time.monotonic()
+        try:
+            response, delay = self.attempt(request, *args, **kwargs)
+        except requests.RequestException as error:
+            error.request = error.request or request
+            raise
+        if response.status_code == 429:
+            pace.refused(
+                sent_at, min(_DEFAULT_RETRY_AFTER, self.max_delay) if delay is None else delay
+            )
+        else:
+            pace.accepted()
+        return response
+
+
+class FollowingAdapter(BaseAdapter):
+    """Follows redirects, so that whoever tries again tries the request as a whole.
+
+    Args:
+        adapter: What sends a request once.
+    """
+
+    def __init__(self, adapter: BaseAdapter) -> None:
+        super().__init__()
+        self._adapter = adapter
+        self._plain = requests.Session()
+        self._plain.trust_env = False
+        self._plain.max_redirects = _MOST_REDIRECTS
+        self._plain.mount("http://", adapter)
+        self._plain.mount("https://", adapter)
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """Sends a request, and those that its redirects lead to.
+
+        Raises:
+            ReadError: A redirect leads nowhere.
+            requests.RequestException: A request failed on its way.
+        """
+        response = self._adapter.send(request, *args, **kwargs)
+        if not 300 <= response.status_code < 400:
+            return response
+        try:
+            hops = self._plain.resolve_redirects(response, request, **kwargs)
+            last: Response = [response, *hops][-1]
+        except (TooManyRedirects, ValueError):  # a loop, or no URL to follow
+            last = response
+        if 300 <= last.status_code < 400:
+            raise ReadError(
+                f"{request_line(response)} answers {response.status_code}, a redirect that leads"
+                f" nowhere: check {setting_name(API_SECTION, 'base_url')}"
+            )
+        return last
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._adapter.close()
+
+
+def _next_attempt(request: PreparedRequest) -> int:
+    # dlt's client repeats a request by sending the same object again
+    attempt: int = getattr(request, "attempt", 0) + 1
+    request.attempt = attempt  # type: ignore[attr-defined]
+    return attempt

@@ -1,0 +1,54 @@
+"""From a resource and its ids to the path of a request, and back."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import Resource
+
+_DOTS: Final = (".", "..")
+
+
+class Asked(NamedTuple):
+    """What a request asks for.
+
+    Attributes:
+        resource_name: The resource; empty for none of ours, as where a redirect led.
+        account_id: The account; empty for none.
+    """
+
+    resource_name: str = ""
+    account_id: str = ""
+
+
+def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
+    """The path below the base URL; the account's and the parent's id must be fit for a path."""
+    return resource.path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
+
+
+def path_part(value: object) -> str:
+    """An id, fit for a path."""
+    # nothing is safe: dlt takes braces in a path for placeholders
+    part = quote(str(value), safe="")
+    return part.replace(".", "%2E") if part in _DOTS else part
+
+
+def asked_by(path_url: str) -> Asked:
+    """What a request's path, with or without query, asks for."""
+    path = path_url.partition("?")[0].rstrip("/")
+    for name, resource in RESOURCES.items():
+        if (found := _pattern(resource).fullmatch(path)) is not None:
+            return Asked(name, unquote(found.groupdict().get("account") or ""))
+    return Asked()
+
+
+@cache
+def _pattern(resource: Resource) -> re.Pattern[str]:
+    """Matches the resource's paths, below whatever prefix a base URL has."""
+    path = re.escape(resource.path).rstrip("/")
+    path = path.replace(r"\{account_id\}", "(?P<account>[^/]+)", 1)
+    return re.compile(".*" + re.sub(r"\\\{\w+\\\}", "[^/]+", path))

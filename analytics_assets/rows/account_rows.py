@@ -1,0 +1,211 @@
+"""An account's rows on their way from the API to the warehouse: one Arrow file per resource."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from analytics_assets.errors import ReadError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
+from analytics_assets.rows.keys import key_value, parent_id_field, row_key
+from analytics_assets.schema import ACCOUNT_ID, Resource
+
+_ROWS_IN_MEMORY = 2_000
+
+
+@dataclass(slots=True)
+class ResourceRows:
+    """The rows of one resource.
+
+    Attributes:
+        path: Arrow IPC stream of the rows, in the schema of `arrow_schema(resource)`.
+        rows: Rows in it.
+        extras: Rows with a field or a value that no declared column can hold.
+        duplicates: Rows left out because an earlier row of the answer has the same key.
+        keyless: Rows left out because they have no usable key.
+        keyless_parents: Rows of the parent that were left out so, and that it was not asked for.
+    """
+
+    path: Path
+    rows: int = 0
+    extras: int = 0
+    duplicates: int = 0
+    keyless: int = 0
+    keyless_parents: int = 0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """The rows that the API has and the table does not, by reason."""
+        counts = {
+            "rows without a key": self.keyless,
+            "rows with the key of another": self.duplicates,
+            "parent rows without a key": self.keyless_parents,
+        }
+        return {reason: rows for reason, rows in counts.items() if rows}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRows:
+    """The rows of an account that was read whole, by resource.
+
+    Attributes:
+        account_id: The account; None for resources of no account.
+        resources: The rows by the resource's name.
+    """
+
+    account_id: str | None
+    resources: Mapping[str, ResourceRows]
+
+    @property
+    def count(self) -> int:
+        """The rows of all resources."""
+        return sum(resource.rows for resource in self.resources.values())
+
+
+def no_rows(account_id: str, resource_names: Iterable[str]) -> AccountRows:
+    """An account that has no row of the named resources."""
+    return AccountRows(account_id, {name: ResourceRows(Path()) for name in resource_names})
+
+
+class AccountWriter:
+    """Writes an account's rows, each key once, to files in a folder.
+
+    Args:
+        account_id: The account; None for resources of no account.
+        resource_names: The resources to write. Of others, which are read for their children's sake,
+            nothing but the ids is kept.
+        folder: An existing folder.
+    """
+
+    def __init__(
+        self, account_id: str | None, resource_names: Collection[str], folder: Path
+    ) -> None:
+        self._account_id = account_id
+        self._files = {name: _File(RESOURCES[name], folder) for name in resource_names}
+        self._keys = {name: _Keys(RESOURCES[name], account_id) for name in resource_names}
+
+    def add(self, resource_name: str, rows: Iterable[Row]) -> None:
+        """Takes rows of a resource as the API sent them; they are not changed.
+
+        Raises:
+            ReadError: A value is nested too deep.
+        """
+        if resource_name not in self._keys:
+            self._keys[resource_name] = _Keys(RESOURCES[resource_name], self._account_id)
+        keys, file = self._keys[resource_name], self._files.get(resource_name)
+        for row in rows:
+            keyed = keys.keyed(row)
+            if keyed is not None and file is not None:
+                file.add(keyed)
+
+    def ids(self, resource_name: str) -> list[Any]:
+        """The ids of the rows of a resource that have a key, each once, in their order."""
+        keys = self._keys.get(resource_name)
+        return list(keys.ids) if keys else []
+
+    def close(self) -> AccountRows:
+        """Ends the files.
+
+        Raises:
+            ReadError: A value is nested too deep.
+        """
+        resources = {name: file.close() for name, file in self._files.items()}
+        for name, rows in resources.items():
+            keys, parent = self._keys[name], self._keys.get(str(RESOURCES[name].parent))
+            rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
+            rows.keyless_parents = parent.keyless if parent else 0
+        return AccountRows(self._account_id, resources)
+
+
+class _Keys:
+    """Gives rows their key columns, and lets each key through once."""
+
+    def __init__(self, resource: Resource, account_id: str | None) -> None:
+        self.duplicates = 0
+        self.keyless = 0
+        # as a dictionary, which keeps their order
+        self.ids: dict[Any, None] = {}
+        self._resource = resource
+        self._account_id = account_id
+        self._seen: set[tuple[Any, ...]] = set()
+        columns = {column.name: column for column in resource.table_columns}
+        self._key = [columns[name] for name in resource.key]
+        # the parent's column holds what the parent's key holds
+        parent = RESOURCES[str(resource.parent)] if resource.parent_column else resource
+        self._parent_id = next(column for column in parent.columns if column.name == "id")
+
+    def keyed(self, row: Row) -> Row | None:
+        """The row with its key, or None for a row without one or with one that came before."""
+        row = self._with_account(self._with_parent(dict(row)))
+        key = row_key(self._key, row)
+        if key is None:
+            self.keyless += 1
+            return None
+        if key in self._seen:
+            self.duplicates += 1
+            return None
+        self._seen.add(key)
+        row.update(zip(self._resource.key, key, strict=True))
+        self.ids[row.get("id")] = None
+        return row
+
+    def _with_account(self, row: dict[str, Any]) -> dict[str, Any]:
+        if self._account_id is None:
+            return row
+        own = row.get(ACCOUNT_ID.name)
+        if own not in (None, self._account_id):
+            # A network account lists its children's rows too: they belong to the one asked.
+            name = "api_account_id"
+            while name in row:
+                name = f"api_{name}"
+            row[name] = own
+        row[ACCOUNT_ID.name] = self._account_id
+        return row
+
+    def _with_parent(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Fills the column with the parent's `id`, in the form that the parent's row has."""
+        parent_id = row.pop(parent_id_field(self._resource), None)
+        column = self._resource.parent_column
+        if column is None:
+            return row
+        own = row.get(column)
+        if own is None:
+            row[column] = parent_id
+        elif (value := key_value(self._parent_id, own)) is not None:
+            row[column] = value
+        return row
+
+
+class _File:
+    """Rows of one resource and account, on their way to an Arrow file."""
+
+    def __init__(self, resource: Resource, folder: Path) -> None:
+        self._resource = resource
+        self._pending: list[Row] = []
+        self._rows = ResourceRows(folder / f"{resource.name}.arrow")
+        self._writer = pa.ipc.new_stream(self._rows.path, arrow_schema(resource))
+
+    def add(self, row: Row) -> None:
+        self._pending.append(row)
+        if len(self._pending) >= _ROWS_IN_MEMORY:
+            self._flush()
+
+    def close(self) -> ResourceRows:
+        self._flush()
+        self._writer.close()
+        return self._rows
+
+    def _flush(self) -> None:
+        try:
+            table = to_arrow(self._resource, self._pending)
+        except ReadError as error:
+            raise ReadError(str(error), self._resource.name) from None
+        self._writer.write_table(table)
+        self._rows.rows += table.num_rows
+        self._rows.extras += table.num_rows - table[EXTRAS].null_count
+        self._pending.clear()

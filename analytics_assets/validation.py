@@ -1,0 +1,141 @@
+"""What a setting may be, and whether a value is that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from dlt.common.configuration.exceptions import ConfigValueCannotBeCoercedException
+from dlt.common.configuration.specs.base_configuration import extract_inner_hint
+from dlt.common.configuration.utils import deserialize_value
+
+from analytics_assets.errors import SettingsError
+from analytics_assets.lookup import Section, setting_name
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a setting may be, beyond its type.
+
+    Attributes:
+        words: What it has to be: `from 0 to 1`, or with an example the whole of it: `a name`.
+        test: Whether a value is that. It may raise any error for one that is not.
+        example: A value that is.
+    """
+
+    words: str
+    test: Callable[[Any], bool]
+    example: str = ""
+
+    def admits(self, value: Any) -> bool:
+        """Whether a value may be used."""
+        try:
+            return self.test(value)
+        except Exception:  # whatever a parser says of what it cannot read
+            return False
+
+
+def between(least: float, most: float) -> Allowed:
+    """A number from `least` to `most`."""
+    return Allowed(f"from {least:.15g} to {most:.15g}", lambda value: least <= value <= most)
+
+
+def above(least: float, *, most: float) -> Allowed:
+    """A number greater than `least`, up to `most`."""
+    return Allowed(
+        f"greater than {least:.15g}, up to {most:.15g}", lambda value: least < value <= most
+    )
+
+
+def _is_url(value: str) -> bool:
+    parts = urlsplit(value)
+    is_whole = parts.port != 0 and value == value.strip() and value.isprintable()
+    has_host = bool(parts.hostname) and " " not in parts.netloc  # a path may have spaces
+    return parts.scheme in ("http", "https") and has_host and is_whole
+
+
+def _fires(value: str) -> bool:
+    fields, *_ = croniter.expand(value)
+    return len(fields) == 5 and croniter(value).get_next() > 0  # never, for the 30th of February
+
+
+URL: Final = Allowed("an http(s) URL", _is_url, "https://api.example.com")
+CRON: Final = Allowed("a cron expression", _fires, "0 5 * * *")
+TIME_ZONE: Final = Allowed(
+    "a time zone of the IANA database", lambda value: bool(ZoneInfo(value)), "Europe/Berlin"
+)
+DESTINATION: Final = Allowed(
+    "a name of a destination", lambda value: re.fullmatch(r"[\w.]+", value) is not None, "postgres"
+)
+NAME: Final = Allowed(
+    "a name of letters, digits, _ and -, the first a letter",
+    lambda value: re.fullmatch(r"_*[A-Za-z][A-Za-z0-9_-]*", value) is not None,
+    "analytics",
+)
+
+
+def validated(section: Section, key: str, hint: Any, value: Any) -> Any:
+    """The value as the type of the hint, if it may be used.
+
+    Raises:
+        SettingsError: It may not. The message never has the value, which may be a secret.
+    """
+    name, allowed = setting_name(section, key), _allowed(hint)
+    try:
+        typed = _typed(key, hint, value)
+    except ConfigValueCannotBeCoercedException:
+        typed = None
+    if typed is not None:
+        if allowed is None or allowed.admits(typed):
+            return typed
+        if allowed.example:
+            raise SettingsError(
+                f"{name} is not {allowed.words}; set it to one such as {allowed.example}"
+            )
+    raise SettingsError(
+        f"a setting in section [{'.'.join(section)}] cannot be used: set {name} to"
+        f" {allowed_in_words(hint)}"
+    )
+
+
+def allowed_in_words(hint: Any) -> str:
+    """What a setting may be: `a whole number from 0 to 100`."""
+    allowed = _allowed(hint)
+    if allowed is not None and allowed.example:
+        return allowed.words
+    return f"{_type_in_words(hint)} {allowed.words if allowed else ''}".rstrip()
+
+
+def example_of(hint: Any) -> str:
+    """A value that a setting may be; empty where none is to be told."""
+    allowed = _allowed(hint)
+    return allowed.example if allowed else ""
+
+
+def _allowed(hint: Any) -> Allowed | None:
+    return next((a for a in getattr(hint, "__metadata__", ()) if isinstance(a, Allowed)), None)
+
+
+def _typed(key: str, hint: Any, value: Any) -> Any:
+    """The value as the type of the hint.
+
+    Raises:
+        ConfigValueCannotBeCoercedException: It cannot be one.
+    """
+    plain = extract_inner_hint(hint, preserve_literal=True)
+    # of anything else dlt would make a text, too: of a table its contents
+    if plain is str and (not isinstance(value, (str, int)) or isinstance(value, bool)):
+        raise ConfigValueCannotBeCoercedException(key, type(value), plain)
+    return deserialize_value(key, value, plain)
+
+
+def _type_in_words(hint: Any) -> str:
+    plain = extract_inner_hint(hint, preserve_literal=True)
+    if get_origin(plain) is Literal:
+        return f"one of {', '.join(map(str, get_args(plain)))}"
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(plain, "a text")

@@ -1,0 +1,142 @@
+"""The one way into the tables: under the lock, look at them, prepare, load, describe and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlt import Pipeline
+from dlt.extract import DltSource
+
+from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
+from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.comments import write_comments
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.location import is_missing
+from analytics_assets.warehouse.locks import run_locked
+from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.replacement import TableLoad, load_source
+from analytics_assets.warehouse.stored import known_columns, stored_tables
+from analytics_assets.warehouse.tables import prepare
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """What came of a load.
+
+    Attributes:
+        before: The rows that the tables held before.
+        suddenly_empty: The accounts that were not loaded, with the rows they keep.
+        tables: What was loaded into each table.
+        load_id: dlt's name for the load.
+        columns: The tables' columns.
+        audits: What the tables hold now.
+    """
+
+    before: RowCounts
+    suddenly_empty: Mapping[str, int] = field(default_factory=dict)
+    tables: Sequence[TableLoad] = ()
+    load_id: str = ""
+    columns: Mapping[str, TableColumns] = field(default_factory=dict)
+    audits: Mapping[str, TableAudit] = field(default_factory=dict)
+
+
+def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
+    """Runs the pipeline as dlt does by itself."""
+    return pipeline.run(source, loader_file_format="parquet")
+
+
+def load(
+    settings: PlatformSettings,
+    folder: Path,
+    tables: Sequence[str],
+    accounts: Sequence[AccountRows],
+    request: LockRequest,
+    *,
+    run: Callable[[Pipeline, DltSource], Any] = run_pipeline,
+    allow_empty: bool = False,
+) -> LoadOutcome:
+    """Replaces the accounts' rows: afterwards the tables hold those given, and no others of them.
+
+    Args:
+        settings: Where the warehouse is.
+        folder: Where dlt may work.
+        tables: The tables in which rows are replaced.
+        accounts: The accounts with their rows of these tables.
+        request: Who asks for the lock.
+        run: Runs the pipeline, with files in Parquet.
+        allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
+
+    Raises:
+        WarehouseError: The warehouse could not be written; each table is as it was or new.
+    """
+    pipeline = make_pipeline(settings, folder)
+
+    def replace_rows() -> LoadOutcome:
+        stored = stored_tables(pipeline)
+        before = row_counts(pipeline, [name for name in tables if name in stored.columns])
+        empty = {} if allow_empty else suddenly_empty(before, accounts)
+        sound = [account for account in accounts if account.account_id not in empty]
+        if not sound:
+            return LoadOutcome(before, empty)
+        loads = prepare(settings, pipeline, tables, sound, stored)
+        # `stored_tables` has just restored the pipeline: dlt need not do it a second time
+        pipeline.config.restore_from_destination = not stored.columns
+        run(pipeline, load_source(loads))
+        write_comments(pipeline, [load.resource for load in loads])
+        columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
+        audits = audit(pipeline, columns, tables)
+        return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
+
+    account_ids = [account.account_id for account in accounts]
+    return run_locked(settings, pipeline, replace_rows, request, account_ids)
+
+
+def audit_tables(
+    settings: PlatformSettings, folder: Path, tables: Sequence[str], request: LockRequest
+) -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
+    """Audits tables, and looks at their columns, without a load; makes no warehouse.
+
+    Raises:
+        WarehouseError: The warehouse could not be read.
+    """
+    if is_missing(settings):
+        return {}, {}
+    pipeline = make_pipeline(settings, folder)
+
+    def look() -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
+        columns = known_columns(stored_tables(pipeline))
+        return audit(pipeline, columns, tables), columns
+
+    return run_locked(settings, pipeline, look, request)
+
+
+def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[str, int]:
+    """Accounts without any row, though several of their tables hold rows.
+
+    One resource that falls to zero is an ordinary answer. That all do at once is not.
+
+    Args:
+        before: The rows that the tables of the load hold.
+        accounts: What was read of the accounts.
+
+    Returns:
+        The rows that the warehouse holds, by account.
+    """
+    found = {}
+    for account in accounts:
+        if account.account_id is None or account.count:
+            continue
+        held = [rows[account.account_id] for rows in before.values() if account.account_id in rows]
+        if len(held) > 1:
+            found[account.account_id] = sum(held)
+    return found
+
+
+def _load_id(pipeline: Pipeline) -> str:
+    info = pipeline.last_trace.last_load_info if pipeline.last_trace else None
+    return str(info.loads_ids[-1]) if info and info.loads_ids else ""

@@ -1,0 +1,124 @@
+"""An account's rows on their way to files: keyed, each once, and as the API sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from analytics_assets.errors import ReadError
+from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.account_rows import AccountRows, AccountWriter, no_rows
+from analytics_assets.rows.keys import parent_id_field
+
+AUDIENCES, ITEMS, CAMPAIGNS = "audiences", "campaign_items", "campaigns"
+BELOW = parent_id_field(RESOURCES[ITEMS])
+
+
+def write(
+    folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], *names: str
+) -> tuple[AccountWriter, AccountRows]:
+    writer = AccountWriter("acme", names or list(rows), folder)
+    for name, of_resource in rows.items():
+        writer.add(name, of_resource)
+    return writer, writer.close()
+
+
+def stored(rows: AccountRows, name: str) -> list[dict[str, Any]]:
+    with pa.memory_map(str(rows.resources[name].path)) as file:
+        table = pa.ipc.open_stream(file).read_all().to_pylist()
+        return [{key: value for key, value in row.items() if value is not None} for row in table]
+
+
+def test_rows_get_their_account(tmp_path: Path):
+    given = [{"id": 1, "audience_name": "a"}, {"id": 2, "account_id": "acme"}]
+    _, rows = write(tmp_path, {AUDIENCES: given})
+    assert stored(rows, AUDIENCES) == [
+        {"account_id": "acme", "id": 1, "audience_name": "a"},
+        {"account_id": "acme", "id": 2},
+    ]
+    assert given[0] == {"id": 1, "audience_name": "a"}  # dlt may hand the same row to others
+    assert rows.count == 2
+
+
+def test_the_account_that_the_api_names_is_kept_beside_the_one_asked(tmp_path: Path):
+    given = [
+        {"id": 1, "account_id": "child"},
+        {"id": 2, "account_id": "child", "api_account_id": "taken"},
+    ]
+    _, rows = write(tmp_path, {AUDIENCES: given})
+    extras = [row["_extras"] for row in stored(rows, AUDIENCES)]
+    assert extras == [
+        '{"api_account_id":"child"}',
+        '{"api_account_id":"taken","api_api_account_id":"child"}',
+    ]
+    assert rows.resources[AUDIENCES].extras == 2
+
+
+def test_a_key_is_let_through_once(tmp_path: Path):
+    given: list[dict[str, Any]] = [
+        {"id": 1, "size": 1},
+        {"id": "1", "size": 2},
+        {"id": None},
+        {},
+        {"id": 2.0},
+    ]
+    writer, rows = write(tmp_path, {AUDIENCES: given})
+    assert [(row["id"], row.get("size")) for row in stored(rows, AUDIENCES)] == [(1, 1), (2, None)]
+    assert rows.resources[AUDIENCES].left_out == {
+        "rows without a key": 2,
+        "rows with the key of another": 1,
+    }
+    assert writer.ids(AUDIENCES) == [1, 2]
+
+
+def test_a_parent_that_is_read_for_its_children_alone(tmp_path: Path):
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    campaigns: list[dict[str, Any]] = [
+        {"id": 7, "name": deep},
+        {"id": "7"},
+        {"name": "without"},
+        {"id": "b"},
+    ]
+    writer, rows = write(tmp_path, {CAMPAIGNS: campaigns, ITEMS: []}, ITEMS)
+    assert writer.ids(CAMPAIGNS) == ["7", "b"]
+    assert list(rows.resources) == [ITEMS]
+    assert rows.resources[ITEMS].left_out == {"parent rows without a key": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["campaign_items.arrow"]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [({}, "7"), ({"campaign_id": 8}, "8"), ({"campaign_id": 8.5}, None)]
+)
+def test_a_child_names_its_parent(tmp_path: Path, own: dict[str, Any], expected: str | None):
+    _, rows = write(tmp_path, {ITEMS: [{"id": "i", BELOW: "7", **own}]})
+    (row,) = stored(rows, ITEMS)
+    assert row.get("campaign_id") == expected
+    assert BELOW not in row.get("_extras", "")
+
+
+def test_a_value_that_is_nested_too_deep_names_its_resource(tmp_path: Path):
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(ReadError, match="'extra' is nested more than 250 levels") as caught:
+        write(tmp_path, {AUDIENCES: [{"id": 1, "extra": deep}]})
+    assert caught.value.resource_name == AUDIENCES
+
+
+def test_many_rows(tmp_path: Path):
+    _, rows = write(tmp_path, {AUDIENCES: [{"id": number} for number in range(4_001)]})
+    assert rows.resources[AUDIENCES].rows == 4_001
+    assert [row["id"] for row in stored(rows, AUDIENCES)] == list(range(4_001))
+
+
+def test_no_rows():
+    rows = no_rows("acme", [AUDIENCES, ITEMS])
+    assert rows.account_id == "acme"
+    assert rows.count == 0
+    assert list(rows.resources) == [AUDIENCES, ITEMS]

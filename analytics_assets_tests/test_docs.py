@@ -1,0 +1,133 @@
+"""The pages: what they link to and name exists, and their SQL runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from analytics_assets.cli import main
+from analytics_assets.orchestration.asset_checks import CHECKS
+from analytics_assets.sample_api import SampleApi
+from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.tables import change_warehouse, on_postgres, query
+
+README = CHECKOUT / "README.md"
+PAGES = {
+    str(page.relative_to(CHECKOUT)): page
+    for page in (
+        README,
+        *(CHECKOUT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "benchmarks/RESULTS.md")),
+        *sorted((CHECKOUT / "docs").glob("*.md")),
+    )
+}
+all_pages = pytest.mark.parametrize("document", PAGES.values(), ids=PAGES)
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`]+)`")
+
+ODD_CAMPAIGNS: tuple[dict[str, Any], ...] = (
+    {"start_date": "2024-01-31 23:59:59.0", "end_date": "9999-12-31"},
+    {"start_date": "soon", "end_date": ""},
+    {"country_targeting": {"type": "INCLUDE", "value": ["US", "CH"]}},
+    {"country_targeting": {"type": "not \0 text", "value": ["US"]}},
+)
+
+
+def code(document: Path) -> Iterator[str]:
+    """The lines of a page's code, and what it says in code's letters within a line."""
+    text = document.read_text(encoding="utf-8")
+    for _, block in FENCE.findall(text):
+        yield from block.splitlines()
+    yield from SPAN.findall(FENCE.sub("", text))
+
+
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(
+        r"^#+ (.+)$", FENCE.sub("", document.read_text(encoding="utf-8")), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@all_pages
+def test_links_lead_somewhere(document: Path):
+    for link in re.findall(r"\]\(([^)]+)\)", FENCE.sub("", document.read_text(encoding="utf-8"))):
+        if re.match(r"\w+:", link):
+            continue
+        place, _, anchor = link.partition("#")
+        target = (document.parent / place).resolve() if place else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short_and_leads_to_every_page():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    assert [name for name in PAGES if name != "README.md" and f"({name})" not in text] == []
+
+
+@all_pages
+def test_commands_exist(document: Path):
+    targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    for line in code(document):
+        for target in re.findall(r"(?:^|[;|&] )make ([a-z][a-z-]*)", line):
+            assert target in targets, line
+        for name, arguments in re.findall(r"\banalytics-assets ([a-z][a-z-]*)([^#|;]*)", line):
+            command = main.get_command(click.Context(main), name)
+            assert command is not None, line
+            options = {option for known in command.params for option in known.opts}
+            assert set(re.findall(r"--[a-z-]+", arguments)) <= options | {"--help"}, line
+
+
+@all_pages
+def test_files_exist(document: Path):
+    folders = ("analytics_assets", "benchmarks", "deploy", "docs", "tools")
+    named = re.compile(rf"(?:{'|'.join(folders)})/[\w./-]+\.\w+")
+    for text in code(document):
+        if named.fullmatch(text):
+            assert (CHECKOUT / text).exists(), text
+
+
+def test_the_readme_shows_the_package_as_it_is():
+    package = CHECKOUT / "analytics_assets"
+    (tree,) = re.findall(
+        r"^analytics_assets/\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL
+    )
+    shown = re.findall(r"\b([a-z_]+(?:\.py|/))", tree)
+    assert [name for name in shown if not (package / name).exists()] == []
+    folders = {f"{file.parent.name}/" for file in package.glob("*/__init__.py")}
+    assert folders <= set(shown)
+
+
+def test_the_checks_are_described_as_they_are():
+    text = PAGES["docs/operations.md"].read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(\w+)` \|.*\| (error|warning) \|$", text, re.MULTILINE)
+    severities = {"ERROR": "error", "WARN": "warning"}
+    assert dict(described) == {
+        name: severities[check.severity.value] for name, check in CHECKS.items()
+    }
+
+
+@both_warehouses
+def test_the_queries_run(home: Path, api: SampleApi, sync):
+    account = api.data.account_ids[0]
+    for row, changes in zip(api.data.rows("campaigns", account), ODD_CAMPAIGNS, strict=False):
+        api.data.update_row("campaigns", row["id"], changes, account_id=account)
+    assert sync().exit_code == 0
+    page = PAGES["docs/tables.md"].read_text(encoding="utf-8")
+    examples = [sql for kind, sql in FENCE.findall(page) if kind == "sql"]
+    elsewhere = "-- DuckDB" if on_postgres() else "-- PostgreSQL"
+    found: list[str] = []
+    for sql in (sql for sql in examples if not sql.startswith(elsewhere)):
+        if sql.startswith("ALTER"):
+            change_warehouse(home, sql)
+        else:
+            rows = query(home, sql)
+            assert rows, sql
+            found += [str(value) for row in rows for value in row]
+    assert {"2024-01-31 23:59:59", "CH"} <= set(found)
