@@ -1,7 +1,8 @@
-"""What loading the code location does not import, because only some processes need it."""
+"""What loading the code location does not: import what only some processes need, and set things."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -35,3 +36,16 @@ def imported() -> set[str]:
 def test_the_code_location_loads_without(imported: set[str], module: str) -> None:
     assert "analytics_assets.orchestration.assets" in imported
     assert module not in imported
+
+
+def test_no_import_changes_the_environment() -> None:
+    program = """
+import os, dagster, dlt
+before = dict(os.environ)
+import analytics_assets.definitions, analytics_assets.dagster_backend.postgres_event_log
+import analytics_assets.dagster_backend.sqlite_event_log
+assert dict(os.environ) == before
+"""
+    # other tests have opened Dagster's records, which sets some of it
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=clean)

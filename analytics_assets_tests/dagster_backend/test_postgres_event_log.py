@@ -70,6 +70,15 @@ def test_a_connection_that_was_cut_is_made_anew(home_of_several: Path, postgres:
         assert list(instance.get_dynamic_partitions("accounts")) == ["acme"]
 
 
+def test_the_web_ui_sets_its_own_time_limit(home_of_several: Path):
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("accounts", ["acme"])
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=60, max_overflow=5)
+        assert list(instance.get_dynamic_partitions("accounts")) == ["acme"]
+        with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+            assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "1min"
+
+
 def connections(postgres: PostgresServer) -> list[int]:
     """The server's processes for connections to Dagster's records."""
     rows = postgres.run(

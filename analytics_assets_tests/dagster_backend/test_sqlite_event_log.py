@@ -98,9 +98,7 @@ def answers(log: SqlEventLogStorage) -> dict[str, object]:
     }
 
 
-def test_a_batch_is_stored_as_its_events_one_by_one(
-    logs: Logs,
-) -> None:
+def test_a_batch_is_stored_as_its_events_one_by_one(logs: Logs) -> None:
     ours, stock = logs
     attempts = [(key, account_id) for key in ASSETS for account_id in ACCOUNTS]
     batches = [
@@ -136,6 +134,18 @@ def test_a_batch_that_cannot_be_stored_leaves_nothing_behind(
     assert [record.event_log_entry for record in ours.get_records_for_run(RUN).records] == batch
     [check] = ours.get_asset_check_execution_history(CHECK, limit=9)
     assert check.run_id == RUN
+
+
+def test_all_events_can_be_removed(logs: Logs) -> None:
+    ours, _ = logs
+    events = [entry(materialized(ASSETS[0], account_id), 0) for account_id in ACCOUNTS]
+    ours.store_event_batch(events)
+    ours.wipe()
+    assert ours.get_records_for_run(RUN).records == []
+    assert ours.get_asset_records() == []
+    ours.store_event(events[0])
+    [record] = ours.get_records_for_run(RUN).records
+    assert record.event_log_entry == events[0]
 
 
 @dg.job
@@ -189,12 +199,18 @@ def test_who_watches_a_run_hears_of_its_events(instance: dg.DagsterInstance) -> 
     assert heard.wait(timeout=30)
 
 
-def test_the_files_of_few_runs_stay_open(home: Path, instance: dg.DagsterInstance) -> None:
-    for _ in range(12):
-        nothing.execute_in_process(instance=instance)
+def open_files(home: Path) -> set[Path]:
+    """The files of the event log that this process holds open."""
+    files = {link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()}
+    log = home.resolve() / "history" / "runs"
+    return {file for file in files if file.suffix == ".db" and file.parent == log}
 
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.exists()]
-    files = {link.resolve() for link in links}
-    opened = {file for file in files if file.suffix == ".db" and file.parent.name == "runs"}
-    assert home.resolve() / "history" / "runs" / "index.db" in opened
-    assert len(opened) <= 8
+
+def test_the_files_of_few_runs_stay_open(home: Path) -> None:
+    with dg.DagsterInstance.get() as instance:
+        for _ in range(12):
+            nothing.execute_in_process(instance=instance)
+        opened = open_files(home)
+        assert home.resolve() / "history" / "runs" / "index.db" in opened
+        assert len(opened) <= 8
+    assert open_files(home) == set()

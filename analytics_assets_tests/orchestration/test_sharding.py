@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from dagster import DagsterInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_assets.orchestration.sharding import balanced
+from analytics_assets.orchestration import sharding
+from analytics_assets.orchestration.run_records import Load
+from analytics_assets.orchestration.sharding import balanced, shards
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.automation import Automation, accounts_read
@@ -35,6 +39,19 @@ def test_shards_have_about_as_many_rows():
 def test_accounts_without_rows_are_shared_out_too():
     assert sorted(map(len, balanced("abcd", {}, 3))) == [2, 2]
     assert sorted(map(len, balanced("abcdef", {"a": 4}, 5))) == [1, 5]
+
+
+def test_an_account_has_the_rows_of_all_its_tables(monkeypatch: pytest.MonkeyPatch):
+    rows = {("x", "a"): 5, ("y", "a"): 5, ("x", "b"): 6, ("x", "c"): 6, ("accounts", None): 3}
+    loads = {
+        key: Load(*key, at=0.0, rows=count, run_id="", load_id=None) for key, count in rows.items()
+    }
+    monkeypatch.setattr(sharding, "latest_loads", lambda _: loads)
+    with DagsterInstance.ephemeral() as instance:
+        assert shards(instance, ["a", "b", "c"], 2) == [["a"], ["b", "c"]]
+        assert shards(instance, ["a", "b", "c"], 3) == [["a", "b", "c"]]
+        assert shards(instance, ["a", "b", "c"], None) == [["a", "b", "c"]]
+        assert shards(instance, [], None) == []
 
 
 def test_more_accounts_than_a_run_may_read_are_spread_over_several(
