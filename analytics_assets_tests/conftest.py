@@ -29,13 +29,15 @@ from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresSer
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Marks what starts servers or processes, by its fixtures."""
+    """Marks what syncs, and what starts servers or processes, by its fixtures."""
     for item in items:
         chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if "postgres" in chosen or {"postgres", "records_database"} & {*item.fixturenames}:
             item.add_marker("postgres")
         if "commands" in item.fixturenames:
             item.add_marker("process")
+        if "sync" in item.fixturenames:
+            item.add_marker("sync")
 
 
 @pytest.fixture

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from dagster import DagsterInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_assets.orchestration import sharding
-from analytics_assets.orchestration.run_records import Load
-from analytics_assets.orchestration.sharding import balanced, shards
+from analytics_assets.orchestration.sharding import balanced
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.automation import Automation, accounts_read
@@ -31,27 +33,41 @@ def test_shards_hold_each_account_once_within_the_bound(rows: dict[str, int], bo
 
 
 def test_shards_have_about_as_many_rows():
-    rows = {str(number): size for number, size in enumerate([1000, 900, 500, 400, 10, 10, 5, 5])}
-    sums = [sum(rows[account] for account in shard) for shard in balanced(list(rows), rows, 4)]
-    assert sorted(sums) == [1415, 1415]
+    rows = {str(number): size for number, size in enumerate([5, 5, 10, 10, 400, 500, 900, 1000])}
+    for accounts in (list(rows), list(reversed(rows))):
+        sums = [sum(rows[account] for account in shard) for shard in balanced(accounts, rows, 4)]
+        assert sorted(sums) == [1415, 1415]
+
+
+@pytest.mark.parametrize(
+    ("accounts", "bound", "expected"),
+    [
+        ("", None, []),
+        ("", 2, []),
+        ("dcba", None, [["d", "c", "b", "a"]]),
+        ("dcba", 4, [["d", "c", "b", "a"]]),
+        ("abcd", 2, [["a", "d"], ["b", "c"]]),
+    ],
+)
+def test_what_counts_are_the_rows_of_all_tables(
+    monkeypatch, accounts: str, bound: int | None, expected: list[list[str]]
+):
+    rows: dict[tuple[str, str | None], int | None] = {
+        ("accounts", None): 4,
+        ("campaigns", "a"): 10,
+        ("campaigns", "b"): 12,
+        ("audiences", "a"): 5,
+        ("campaigns", "c"): 2,
+        ("campaigns", "d"): None,
+    }
+    loads = {key: SimpleNamespace(rows=number) for key, number in rows.items()}
+    monkeypatch.setattr(sharding, "latest_loads", lambda instance: loads)
+    assert sharding.shards(cast(DagsterInstance, None), accounts, bound) == expected
 
 
 def test_accounts_without_rows_are_shared_out_too():
     assert sorted(map(len, balanced("abcd", {}, 3))) == [2, 2]
     assert sorted(map(len, balanced("abcdef", {"a": 4}, 5))) == [1, 5]
-
-
-def test_an_account_has_the_rows_of_all_its_tables(monkeypatch: pytest.MonkeyPatch):
-    rows = {("x", "a"): 5, ("y", "a"): 5, ("x", "b"): 6, ("x", "c"): 6, ("accounts", None): 3}
-    loads = {
-        key: Load(*key, at=0.0, rows=count, run_id="", load_id=None) for key, count in rows.items()
-    }
-    monkeypatch.setattr(sharding, "latest_loads", lambda _: loads)
-    with DagsterInstance.ephemeral() as instance:
-        assert shards(instance, ["a", "b", "c"], 2) == [["a"], ["b", "c"]]
-        assert shards(instance, ["a", "b", "c"], 3) == [["a", "b", "c"]]
-        assert shards(instance, ["a", "b", "c"], None) == [["a", "b", "c"]]
-        assert shards(instance, [], None) == []
 
 
 def test_more_accounts_than_a_run_may_read_are_spread_over_several(

@@ -42,6 +42,8 @@ CHECK = "every_row_is_loaded"
         ("acme", "acme", None),
         ("9" * 5000, "9" * 5000, None),
         (2**63, str(2**63), None),
+        (str(2**63), str(2**63), None),
+        (str(-(2**63)), str(-(2**63)), -(2**63)),
         (str(2**63 - 1), str(2**63 - 1), 2**63 - 1),
         (float(2**53 - 1), str(2**53 - 1), 2**53 - 1),
         (float(2**53), None, None),
