@@ -19,7 +19,7 @@ from analytics_assets.api.answers import said
 from analytics_assets.api.paths import asked_by
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.errors import CredentialsError, ReadError
-from analytics_assets.redaction import redact
+from analytics_assets.redaction import basic, redact
 from analytics_assets.settings import API_SECTION, ApiSettings, public_url, setting_name
 
 # Renewed this many seconds early, so that a token does not expire on its way.
@@ -79,7 +79,8 @@ class SharedClientCredentials(OAuth2ClientCredentials):
 
     def redact(self, text: str) -> str:
         """The text with `***` for the client's id and secrets."""
-        return redact(text, self.client_id, self.client_secret, tuple(self.token.known))
+        name, secret = self.client_id.strip(), self.client_secret.strip()
+        return redact(text, [secret, *basic(name, secret), *self.token.known], name)
 
     def _valid_token(self, refused: str | None = None) -> str:
         token = self.token
