@@ -174,7 +174,7 @@ def test_no_more_requests_are_in_flight_than_there_are_workers(
 
     def hang(request: PreparedRequest) -> Any:
         in_flight.append(1)
-        goes_on.wait(30)
+        goes_on.wait(5)
         return answer(request)
 
     answers(hang)

@@ -150,7 +150,7 @@ def test_who_stops_listening_stops_the_reading(
     def slow_but_the_first(_: object, account_id: str, __: object) -> Iterator[Page]:
         begun.append(account_id)
         if account_id != "0":
-            reader._stopped.wait(30)
+            reader._stopped.wait(5)
         yield Page("audiences", [])
         went_on.append(account_id)
 
