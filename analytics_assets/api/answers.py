@@ -1,4 +1,4 @@
-"""What the API answers: a whole list or an error, and how either is told to people."""
+"""What the API answers: a whole list or an error, and how either is shown to people."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ def _words(answer: Any) -> str | None:
     if answer.get("message"):
         message = answer["message"]
         return message if isinstance(message, str) else json_text(message)
-    told = [_words(answer.get(name)) for name in ("error", "error_description", "errors", "detail")]
-    return ": ".join(words for words in told if words) or None
+    names = ("error", "error_description", "errors", "detail")
+    parts = [_words(answer.get(name)) for name in names]
+    return ": ".join(words for words in parts if words) or None
 
 
 def _parsed(response: Response) -> Any:
@@ -134,8 +135,8 @@ def _fault(answer: Any) -> tuple[str | None, str | None]:
         return f"with the error {status} in it", _words(answer)
     for name in ("errors", "error"):
         if name in answer and _says_something(answer[name]):
-            told = answer[name]
-            return "with an error in it", _words(told) or json_text(told)
+            fault = answer[name]
+            return "with an error in it", _words(fault) or json_text(fault)
     return None, None
 
 
@@ -169,8 +170,8 @@ def _describe(error: BaseException, redact: Redact) -> str:
         return f"{error}: {_quote(error.quoted, redact)}" if error.quoted else str(error)
     response = getattr(error, "response", None)
     if response is not None:
-        told = said(response, redact)
-        return f"{request_line(response)} answers {response.status_code}{told}"
+        words = said(response, redact)
+        return f"{request_line(response)} answers {response.status_code}{words}"
     request = getattr(error, "request", None)
     if request is not None:
         return f"{request.method} {request.path_url}: {_failure(error)} ({_host(request.url)})"

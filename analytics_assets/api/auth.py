@@ -19,7 +19,7 @@ from analytics_assets.api.answers import said
 from analytics_assets.api.paths import asked_by
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.errors import CredentialsError, ReadError
-from analytics_assets.redaction import redact
+from analytics_assets.redaction import basic, redact
 from analytics_assets.settings import API_SECTION, ApiSettings, public_url, setting_name
 
 # Renewed this many seconds early, so that a token does not expire on its way.
@@ -79,7 +79,8 @@ class SharedClientCredentials(OAuth2ClientCredentials):
 
     def redact(self, text: str) -> str:
         """The text with `***` for the client's id and secrets."""
-        return redact(text, self.client_id, self.client_secret, tuple(self.token.known))
+        name, secret = self.client_id.strip(), self.client_secret.strip()
+        return redact(text, [secret, *basic(name, secret), *self.token.known], name)
 
     def _valid_token(self, refused: str | None = None) -> str:
         token = self.token
@@ -127,9 +128,9 @@ class SharedClientCredentials(OAuth2ClientCredentials):
             ) from None
         status = response.status_code
         if status == 429 or status >= 500:
-            told = said(response, self.redact)
+            words = said(response, self.redact)
             raise CredentialsError(
-                f"{shown_url} gives no access token at the moment, it answers {status}{told};"
+                f"{shown_url} gives no access token at the moment, it answers {status}{words};"
                 " try again later"
             )
         if status in (400, 401, 403):
@@ -155,9 +156,9 @@ class SharedClientCredentials(OAuth2ClientCredentials):
 
     def parse_expiration_in_seconds(self, response_json: Any) -> float:  # type: ignore[override]
         """The token's lifetime; dlt's default where the answer tells none that can be used."""
-        told = response_json.get("expires_in")
+        given = response_json.get("expires_in")
         try:
-            lifetime = math.nan if isinstance(told, bool) else float(told)
+            lifetime = math.nan if isinstance(given, bool) else float(given)
         except (TypeError, ValueError, OverflowError):
             lifetime = math.nan
         usable = math.isfinite(lifetime) and lifetime >= _SHORTEST_LIFETIME
@@ -165,8 +166,8 @@ class SharedClientCredentials(OAuth2ClientCredentials):
 
     def _words(self, response: Response) -> str:
         """What the token URL says about its refusal, as a sentence to add."""
-        told = said(response, self.redact)
-        return f". It says{told}" if told.startswith(": ") else ""
+        words = said(response, self.redact)
+        return f". It says{words}" if words.startswith(": ") else ""
 
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
         if not _is_refused(response):

@@ -35,7 +35,7 @@ class Pace:
     """
 
     def __init__(self, ceiling: float | None = None) -> None:
-        self._turn = threading.Lock()
+        self._queue = threading.Lock()
         self._lock = threading.Lock()
         self._ceiling = ceiling
         self._rate = ceiling
@@ -64,7 +64,7 @@ class Pace:
     def wait(self) -> float:
         """Blocks until a request may be sent; returns the seconds waited."""
         started = time.monotonic()
-        with self._turn:  # one waits for the next slot, and the others for their turn
+        with self._queue:  # one waits for the next slot, and the others for it
             while (delay := self._next_slot_in()) > 0:
                 time.sleep(delay)
         return time.monotonic() - started

@@ -62,7 +62,7 @@ class _Pages:
 
 
 class _MovedError(Exception):
-    """The pages do not belong together; says what was seen."""
+    """The pages do not belong together; says what shows it."""
 
 
 class NumberedPages(BasePaginator):
@@ -224,10 +224,10 @@ class NumberedPages(BasePaginator):
         if is_second and (total is not None or self._readings > 1):
             self._page_size = len(page)
 
-    def _read_again(self, line: str, seen: str) -> None:
+    def _read_again(self, line: str, what: str) -> None:
         if self._readings == _READINGS:
             raise ReadError(
-                f"{line} {seen}, and the like in each of {_READINGS} readings: the list changes"
+                f"{line} {what}, and the like in each of {_READINGS} readings: the list changes"
                 " while it is read, or has no stable order; try again later"
             )
         self._readings += 1

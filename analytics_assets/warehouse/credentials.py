@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import unquote
 
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
@@ -14,6 +13,7 @@ from dlt.common.configuration.utils import TraceLogContext
 from dlt.common.destination import Destination
 
 from analytics_assets.errors import SettingsError
+from analytics_assets.redaction import redact
 from analytics_assets.settings import PlatformSettings, setting_name
 from analytics_assets.warehouse.location import is_duckdb
 
@@ -32,10 +32,7 @@ def redacted(text: str, settings: PlatformSettings) -> str:
 
     Of a connection string that cannot be read, any part may be the password.
     """
-    forms = {form for secret in _secrets(settings) for form in _forms(secret)}
-    # the longest first: one may be a part of another; a parser may have changed the case
-    pattern = "|".join(map(re.escape, sorted(filter(None, forms), key=len, reverse=True)))
-    return re.sub(pattern, "***", text, flags=re.IGNORECASE) if pattern else text
+    return redact(text, _secrets(settings))
 
 
 def refuse_unencoded_password(settings: PlatformSettings) -> None:
@@ -57,10 +54,12 @@ def credentials_name(settings: PlatformSettings) -> str:
 
 def _secrets(settings: PlatformSettings) -> Iterator[str]:
     for value in _values(settings):
-        yield value
+        parts = [value]
         if "://" in value:
             found = _PASSWORD.search(value)
-            yield from [found["password"]] if found else _LONG_WORD.findall(value)
+            parts += [found["password"]] if found else _LONG_WORD.findall(value)
+        for part in parts:
+            yield from (part, part.strip(), unquote(part), *part.splitlines())
 
 
 def _values(settings: PlatformSettings) -> list[str]:
@@ -90,9 +89,3 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
     else:
         yield str(value)
-
-
-def _forms(secret: str) -> Iterator[str]:
-    for text in (secret, secret.strip(), unquote(secret), *secret.splitlines()):
-        yield from (text, quote(text), quote(text, safe=""), quote_plus(text))
-        yield from (json.dumps(text)[1:-1], repr(text)[1:-1])

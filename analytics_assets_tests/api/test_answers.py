@@ -20,7 +20,6 @@ from requests import PreparedRequest, Response
 from analytics_assets.api.answers import InvalidAnswer, described, keep_answer
 from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.errors import AnalyticsError, ReadError
-from analytics_assets.redaction import redact
 from analytics_assets.settings import ApiSettings
 from analytics_assets.text import one_line
 
@@ -37,12 +36,12 @@ def answer(body: Any, status: int = 200, path: str = "/v1/list") -> Response:
     return response
 
 
-def client(base_url: str = "http://api") -> ApiClient:
+def client(base_url: str = "http://api", name: str = ID, secret: str = SECRET) -> ApiClient:
     settings = ApiSettings(
         base_url=base_url,
         token_url=f"{base_url}/oauth/token",
-        client_id=ID,
-        client_secret=SECRET,
+        client_id=name,
+        client_secret=secret,
         backoff_factor=0.0,
         max_retries=0,
         workers=8,
@@ -226,7 +225,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "secret", [SECRET, "simple-secret-0123", "~/?>>>\u00ff\u20ac\U0001f511+ %"]
 )
 def test_a_secret_in_any_form_is_hidden(encode: Callable[[str], str], secret: str):
-    hidden = redact(f"before {encode(secret)} after", ID, secret, ())
+    hidden = client(secret=secret).redact(f"before {encode(secret)} after")
     assert hidden.startswith("before ")
     assert hidden.endswith(" after")
     assert "***" in hidden
@@ -254,13 +253,14 @@ def test_such_a_secret_where_the_message_is_cut(before: int):
 
 
 def test_a_secret_from_a_file_is_hidden_without_its_line_break():
-    assert redact("secret sesame-4711.", ID, "sesame-4711\n", ()) == "secret ***."
+    assert client(secret="sesame-4711\n").redact("secret sesame-4711.") == "secret ***."
 
 
 def test_a_short_client_id_is_no_part_of_words():
     text = "client_id=7 client%3D7%26 '7' of 17 or a7 (7)"
-    assert redact(text, "7", SECRET, ()) == "client_id=*** client%3D***%26 '***' of 17 or a7 (***)"
-    assert redact("the client4711-x", "client4711", SECRET, ()) == "the ***-x"
+    hidden = client(name="7").redact(text)
+    assert hidden == "client_id=*** client%3D***%26 '***' of 17 or a7 (***)"
+    assert client(name="client4711").redact("the client4711-x") == "the ***-x"
 
 
 def test_our_own_errors_are_clean_too():
