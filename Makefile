@@ -37,12 +37,13 @@ test-fast: install ## Run the tests that need no PostgreSQL, browser or process 
 	@$(BIN)/python -m pytest -n auto -m "not (process or postgres or browser)" $(ARGS)
 
 # What does not depend on the release of Dagster is tested by `test` alone.
+TESTS := analytics_assets_tests
+ON_ANY_DAGSTER := concurrency crashes daemon model secrets suddenly_empty values
 test-embedded-elt: ## Run the tests on Dagster with dagster-embedded-elt and the release it pins
 	@$(INSTALL) .venv-embedded-elt requirements-embedded-elt.lock
-	@cd analytics_assets_tests && ../.venv-embedded-elt/bin/python -m pytest -n auto orchestration \
-		dagster_backend cli/test_forget.py cli/test_status.py cli/test_sync.py -m "not postgres" \
-		$(foreach name,concurrency crashes daemon model secrets suddenly_empty values, \
-		--ignore orchestration/test_$(name).py) $(ARGS)
+	@.venv-embedded-elt/bin/python -m pytest -n auto $(TESTS)/orchestration $(TESTS)/dagster_backend \
+		$(patsubst %,$(TESTS)/cli/test_%.py,forget status sync) -m "not postgres" \
+		$(patsubst %,--ignore $(TESTS)/orchestration/test_%.py,$(ON_ANY_DAGSTER)) $(ARGS)
 
 kills: install ## Kill syncs before each statement and at random, for docs/kills.md (ten minutes)
 	@$(BIN)/python -m pytest analytics_assets_tests/warehouse/kills.py $(ARGS)

@@ -257,18 +257,15 @@ _BETWEEN = """### Between the two
 
 What paid, by processor time of the threads that do it:
 
-- What `requests` works out anew for each request, among it a look at the certificates on disk, is
-  worked out once ([adapter.py](../analytics_assets/api/adapter.py)): a third of the reading.
-- dlt's pool of futures asks every pending request for each answer, and starts threads for each
-  source; ours is told ([extraction.py](../analytics_assets/api/extraction.py)): a fifth.
-- One REST source serves all accounts, instead of one each: an eighth.
-- Reading threads keep to one core: a tenth on a quiet machine, up to a third on a busy one.
-- The garbage collector looks rarely during a run
-  ([speedups.py](../analytics_assets/speedups.py)): a sixth of one that Dagster
-  started.
+- One REST source for each level of lists serves all accounts, instead of one each: an eighth.
+- dlt's pool of futures asks every pending request for each answer; ours is told, and the garbage
+  collector looks rarely ([speedups.py](../analytics_assets/speedups.py), where each can be switched
+  off).
+- The path of `results` in an answer is compiled once: dlt would do so for each answer, which takes
+  longer than all else.
 - JSON is read by orjson: a twentieth. Long numbers, which it would round, are found without a
   regular expression: another fifteenth of the reading.
-- The destination's capabilities are worked out once for each load, and not 31 times: half a second.
+- The destination's configuration and capabilities are worked out once for each load.
 - A DuckDB file is opened once for each load, and not for each step of it: half a second.
 - Dagster's events are written in batches
   ([batches.py](../analytics_assets/dagster_backend/batches.py)): 750 materialisations take 0.4 s,

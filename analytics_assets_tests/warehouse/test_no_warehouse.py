@@ -84,6 +84,7 @@ def test_checks_alone(home, instance, warehouse):
     assert_no_warehouse(home)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["warehouse.duckdb", "mine.db", "warehouse"])
 def test_git_sees_no_lock(home, tmp_path: Path, name: str):
     """`warehouse` is where loads into other destinations have their lock."""
@@ -105,6 +106,7 @@ def test_git_sees_no_lock(home, tmp_path: Path, name: str):
     assert seen.stdout.split() == [".gitignore"]
 
 
+@pytest.mark.process
 def test_git_sees_the_lock_files_of_the_packages():
     ignored = subprocess.run(
         ["git", "-C", str(CHECKOUT), "check-ignore", "requirements-another.lock"],
