@@ -39,10 +39,10 @@ def config(**given: Any) -> dict[str, Any]:
     [
         ("b", {"dagster/partition": "b"}, {}),
         (
-            "cb",
+            "cdb",
             {
                 "dagster/asset_partition_range_start": "b",
-                "dagster/asset_partition_range_end": "c",
+                "dagster/asset_partition_range_end": "d",
             },
             {},
         ),
@@ -81,7 +81,12 @@ def run_over(
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The partitions that are planned beyond those of a run."""
     planned: list[list[str]] = []
-    monkeypatch.setattr(partitions, "plan_partitions", lambda _, keys: planned.append(list(keys)))
+
+    def plan(context: dg.AssetExecutionContext, keys: list[str]) -> None:
+        assert context.instance
+        planned.append(keys)
+
+    monkeypatch.setattr(partitions, "plan_partitions", plan)
     return planned
 
 
