@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from analytics_assets.warehouse.columns import (
     stored_otherwise,
 )
 
-RULES = RESOURCES["audience_rules"]
+RULES, CAMPAIGNS = RESOURCES["audience_rules"], RESOURCES["campaigns"]
 Row = dict[str, Any]
 
 
@@ -192,3 +193,119 @@ def test_a_value_that_is_nested_too_deep_is_refused_by_name(name: str, value: An
             deep = [deep]
         with pytest.raises(ReadError, match=f"the field '{name}' is nested more than {DEEPEST}"):
             to_arrow(RULES, [row, {**row, name: deep}])
+
+
+def campaign_costs(values: Sequence[Any], stored_type: str) -> dict[str, list[Any]]:
+    """What is stored of campaigns with these values of `cpc`, declared double, by column."""
+    table = to_arrow(CAMPAIGNS, [{"account_id": "a", "id": "1", "cpc": value} for value in values])
+    columns = TableColumns.of(CAMPAIGNS, {"cpc": StoredColumn(stored_type)})
+    columns.extend([table])
+    spread = columns.spread(table)
+    return {name: spread[name].to_pylist() for name in spread.column_names if "cpc" in name}
+
+
+def test_whole_numbers_of_a_double_fit_a_column_that_is_stored_as_bigint():
+    values = [2, 2.0, None, -3.0, float(2**53), 2.5, -0.0, float(2**53 + 2)]
+    stored = campaign_costs(values, "bigint")
+    assert stored == {
+        "cpc": [2, 2, None, -3, 2**53, None, None, None],
+        "cpc__v_double": [None] * 5 + [2.5, -0.0, float(2**53 + 2)],
+    }
+    assert str(stored["cpc__v_double"][6]) == "-0.0"
+    assert campaign_costs([2.0, 2.5], "text") == {"cpc__v_double": [2.0, 2.5]}
+
+
+@pytest.mark.parametrize(
+    ("values", "types"),
+    [
+        ([1, 1.5], {"fresh": "double"}),
+        (
+            [1.5, 1, "a"],
+            {"fresh": "text", "fresh__v_double": "double", "fresh__v_bigint": "bigint"},
+        ),
+        ([2**53 + 1, 1.5], {"fresh": "double", "fresh__v_bigint": "bigint"}),
+        ([{"a": 1}, True], {"fresh": "bool", "fresh__v_json": "json"}),
+        ([2**70], {"fresh": "json"}),
+        ([None, True], {"fresh": "bool"}),
+    ],
+)
+def test_the_type_of_a_new_column_is_that_of_its_values(values: list[Any], types: dict[str, str]):
+    _, columns = load([{"fresh": value} for value in values], {})
+    declared = {column.name for column in RULES.table_columns}
+    assert {name: columns.types[name] for name in columns.types.keys() - declared} == types
+    assert columns.variants == types.keys() - {"fresh"}
+    assert columns.unknown == ["fresh"]
+    for name in types:
+        assert columns.as_stored(name).variant == (name in columns.variants)
+
+
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        ("\t", "unnamed"),
+        ("_own", "_own"),
+        ("_dlt_id", "dlt_id"),
+        ("CTR", "ctr"),
+        ("x" * 63, "x" * 63),
+    ],
+)
+def test_a_field_gets_the_name_that_dlt_would_give_it(field: str, column: str):
+    (stored,), columns = load([{field: 1}], {})
+    assert (stored, columns.fields) == ({column: 1}, {field: column})
+
+
+@pytest.mark.parametrize(("fields", "stem"), [(("ctr", "CTR"), "ctr"), (("xmin",), "xmin")])
+def test_a_name_that_is_taken_gets_a_digest(fields: tuple[str, ...], stem: str):
+    (stored,), _ = load([dict.fromkeys(fields, 1)], {})
+    stored.pop("ctr", None)
+    [name] = stored
+    assert re.fullmatch(f"{stem}_[0-9a-f]{{8}}", name)
+
+
+def test_variants_of_a_long_name_have_names_of_their_own():
+    values = [1, "a", True, {"a": 1}]
+    rows, columns = load([{"x" * 63: value} for value in values], {})
+    assert sorted(str(row.popitem()[1]) for row in rows) == sorted(map(str, values))
+    assert len(columns.variants) == 3
+    assert all(len(name) <= 63 for name in columns.variants)
+    # known again as such, by what dlt has noted of them
+    assert TableColumns.of(RULES, after(columns)).variants == columns.variants
+
+
+def test_a_column_is_for_other_values_by_its_name_or_by_what_dlt_has_noted():
+    stored = {
+        "status__v_bool": StoredColumn("bool"),
+        "shortened": StoredColumn("bool", variant=True),
+        "neither": StoredColumn("bool"),
+    }
+    columns = TableColumns.of(RULES, stored)
+    assert columns.variants == {"status__v_bool", "shortened"}
+    assert columns.unknown == ["neither"]
+
+
+@pytest.mark.parametrize("name", ["status__v_bool", SURPLUS])
+def test_somebodys_own_column_becomes_ours_when_it_is_needed(name: str):
+    stored = {name: StoredColumn("bool" if name != SURPLUS else "json", known=False)}
+    assert name not in TableColumns.of(RULES, stored).filled
+    room = MOST_COLUMNS - len(RULES.table_columns)
+    row = {"status": True} if name != SURPLUS else {f"m{number}": 1 for number in range(room + 1)}
+    (kept,), columns = load([row], stored)
+    assert name in kept
+    assert name in columns.filled
+
+
+def test_as_many_fields_as_there_is_room_for():
+    room = MOST_COLUMNS - len(RULES.table_columns)
+    row = {f"m{number}": number for number in range(room)}
+    (kept,), columns = load([row], {})
+    assert kept == row
+    assert SURPLUS not in columns.types
+    # one more, or a value of another type, has no column, whatever comes after it
+    for extra in ({"z": 1}, {"m0": "text"}):
+        rows, full = load([extra, {"m1": 1}, {"status": "s"}], after(columns))
+        assert rows == [{SURPLUS: extra}, {"m1": 1}, {"status": "s"}]
+        assert full.types.keys() - columns.types.keys() == {SURPLUS}
+    smaller = {name: column for name, column in after(columns).items() if name != "m1"}
+    _, columns = load([{"m0": "text"}], smaller)  # the last place
+    assert "m0__v_text" in columns.types
+    assert SURPLUS not in columns.types

@@ -101,6 +101,12 @@ def prepare(
         (POSTGRES_TYPE, {}, stored(), []),
         (POSTGRES_TYPE, {"novel": 1}, stored(), ["lock", "restore", "look", "make", "unlock"]),
         (POSTGRES_TYPE, {}, stored(status=None), ["lock", "restore", "look", "unlock"]),
+        (
+            POSTGRES_TYPE,
+            {},
+            stored(status=StoredColumn("text", known=False)),
+            ["lock", "restore", "look", "unlock"],
+        ),
         (POSTGRES_TYPE, {}, stored("accounts"), ["lock", "restore", "look", "unlock"]),
         (DUCKDB_TYPE, {"novel": 1}, stored(), ["drop ads_staging"]),
         (
@@ -114,6 +120,7 @@ def prepare(
         "as it should be",
         "a new field",
         "another run has made it meanwhile",
+        "a column that dlt does not know",
         "a table that was dropped",
         "a new field on DuckDB",
         "a table that was dropped from DuckDB",
