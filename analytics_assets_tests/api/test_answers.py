@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 from requests import PreparedRequest, Response
+from urllib3.exceptions import ReadTimeoutError
 
 from analytics_assets.api.answers import InvalidAnswer, described, keep_answer
 from analytics_assets.api.client import ApiClient, make_client
@@ -212,3 +213,84 @@ def test_a_secret_from_a_file_is_hidden_without_its_line_break():
 def test_our_own_errors_are_clean_too():
     error = AnalyticsError(f"sends the row {TOKEN}\x1b[2J on two pages")
     assert described(error, client().redact) == "sends the row ***[2J on two pages"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("text/html; charset=utf-8", "an HTML page"),
+        ("Text/Plain ;x", "a body of type Text/Plain"),
+        (None, "a body of type unknown"),
+    ],
+)
+def test_a_body_that_says_nothing_is_told_by_its_kind(kind: str | None, said: str):
+    response = answer(b"<html>", 502)
+    del response.headers["Content-Type"]
+    if kind is not None:
+        response.headers["Content-Type"] = kind
+    error = requests.HTTPError(response=response)
+    assert client().describe(error) == f"GET /v1/list answers 502 with {said}"
+
+
+def test_an_answer_without_a_body_is_told_by_its_status():
+    error = requests.HTTPError(response=answer(b"", 502))
+    assert client().describe(error) == "GET /v1/list answers 502"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (requests.ReadTimeout(), "no answer in time"),
+        (requests.ConnectTimeout(), "no answer in time"),
+        (
+            requests.ConnectionError(ReadTimeoutError(None, "", "")),  # type: ignore[arg-type]
+            "no answer in time",
+        ),
+        (requests.exceptions.SSLError("bad"), "no secure connection"),
+        (
+            requests.exceptions.ChunkedEncodingError("cut"),
+            "the answer broke off or cannot be decoded",
+        ),
+        (
+            requests.exceptions.ContentDecodingError("odd"),
+            "the answer broke off or cannot be decoded",
+        ),
+        (requests.ConnectionError("refused"), "no connection"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("url", "host"), [("http://api:8080", "api:8080"), ("https://api.example", "api.example")]
+)
+def test_a_request_that_got_no_answer(
+    error: requests.RequestException, said: str, url: str, host: str
+):
+    error.request = requests.Request("GET", f"{url}/v1/list?page=2").prepare()
+    assert client().describe(error) == f"GET /v1/list?page=2: {said} ({host})"
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("9007199254740993", 2**53 + 1),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", 2**64),
+        ("123456789012345678901234567890", 123456789012345678901234567890),
+        ("1.5", 1.5),
+        ("0.1234567890123456789", float("0.1234567890123456789")),
+    ],
+)
+def test_a_number_keeps_all_its_digits(written: str, number: float):
+    response = answer(b'{"results": [{"n": %s}]}' % written.encode())
+    keep_answer(response)
+    [row] = response.json()["results"]
+    assert (row["n"], type(row["n"])) == (number, type(number))
+
+
+@pytest.mark.parametrize(("status", "is_error"), [(399, False), (400, True), ("500", False)])
+def test_a_status_within_the_answer(status: Any, is_error: bool):
+    response = answer({"results": [], "http_status": status})
+    if is_error:
+        with pytest.raises(InvalidAnswer, match="with the error 400 in it"):
+            keep_answer(response)
+    else:
+        keep_answer(response)

@@ -22,6 +22,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
@@ -155,3 +158,117 @@ def test_a_quota_per_account_slows_no_other_account(clock: Clock):
     assert paces.of("a")._next_slot_in() == 60
     shared = Paces(per_account=False, ceiling=None)
     assert shared.of("a") is shared.of("b")
+
+
+def accept(pace: Pace, clock: Clock, number: int, every: float) -> None:
+    """So many answers, the last of them when that time has passed so often."""
+    for _ in range(number):
+        clock.now += every
+        pace.accepted()
+
+
+def refuse(pace: Pace, clock: Clock, retry_after: float = 2.0) -> None:
+    """A refusal, and the wait that it asks for."""
+    pace.refused(clock.now, retry_after)
+    assert pace.closed
+    assert pace._next_slot_in() == pytest.approx(retry_after)
+    clock.now += retry_after
+    pace._next_slot_in()
+    assert not pace.closed
+
+
+def test_a_rate_is_a_little_under_what_was_accepted_between_two_refusals(clock: Clock):
+    pace = Pace()
+    accept(pace, clock, 50, every=0.2)
+    refuse(pace, clock)
+    assert pace.rate == pytest.approx(0.98 * 50 / 10)
+    pace.accepted()  # the quota is not known yet: it may be much more
+    assert pace.rate == pytest.approx(4.9 + 0.5)
+    accept(pace, clock, 19, every=0.2)
+    clock.now = 20.0
+    refuse(pace, clock)
+    assert pace.rate == pytest.approx(0.98 * 20 / 10)
+    pace.accepted()
+    assert pace.rate == pytest.approx(1.96 + 0.005)
+
+
+def test_a_quota_that_serves_what_it_has_saved_up(clock: Clock):
+    pace, clock.now = Pace(), 9.0
+    for _ in range(50):
+        pace.accepted()
+    clock.now = 10.0
+    refuse(pace, clock)
+    assert pace.rate == pytest.approx(0.98 * 0.6 * 50)  # the last second's counts for less
+
+
+@pytest.mark.parametrize(("accepted", "rate"), [(9, 0.8 * 4.9), (10, 0.98 * 10 / 10)])
+def test_few_answers_are_no_measure(clock: Clock, accepted: int, rate: float):
+    pace = Pace()
+    accept(pace, clock, 50, every=0.2)
+    refuse(pace, clock)
+    pace._set_rate(4.9)
+    for _ in range(accepted):
+        pace.accepted()
+    pace._set_rate(4.9)
+    clock.now = 20.0
+    refuse(pace, clock)
+    assert pace.rate == pytest.approx(rate)
+    pace.accepted()
+    # what was measured before is come back to fast
+    assert pace.rate == pytest.approx(rate + (0.5 if accepted == 9 else 0.005))
+
+
+@pytest.mark.parametrize(("waited", "growth"), [(59.5, 0.005), (60.0, 0.05)])
+def test_a_quota_that_refuses_nothing_for_long_is_tried_harder(
+    clock: Clock, waited: float, growth: float
+):
+    pace = Pace()
+    for _ in range(2):
+        accept(pace, clock, 50, every=0.2)
+        refuse(pace, clock)
+    before = pace.rate or 0.0
+    clock.now += waited - 2.0
+    pace.accepted()
+    assert pace.rate == pytest.approx(before + growth)
+
+
+def test_what_was_sent_at_the_old_rate_tells_nothing_new(clock: Clock):
+    pace = Pace()
+    accept(pace, clock, 50, every=0.2)
+    refused_at = clock.now
+    pace.refused(refused_at, 2.0)
+    pace.accepted()  # sent before, too: it counts, and raises nothing
+    assert pace.rate is None
+    clock.now += 0.5
+    pace.refused(refused_at, 5.0)
+    assert pace._next_slot_in() == pytest.approx(5.0)  # but it is waited for
+    clock.now += 5.0
+    pace._next_slot_in()
+    assert pace.rate == pytest.approx(0.98 * 51 / 10)
+    pace.refused(clock.now, 1.0)
+    pace.accepted()
+    assert pace.rate == pytest.approx(0.98 * 51 / 10)  # until it is measured again
+
+
+def test_a_ceiling_is_never_exceeded(clock: Clock):
+    for limited in (Pace(ceiling=3), Paces(per_account=True, ceiling=3).of("a")):
+        assert limited.rate == 3
+        accept(limited, clock, 50, every=0.2)
+        refuse(limited, clock)
+        assert limited.rate == 3
+    assert Paces(per_account=False, ceiling=None).of("a").rate is None
+
+
+def test_a_wait_that_was_too_long_is_made_up_for_by_one_request(clock: Clock):
+    pace = Pace(ceiling=10)
+    assert pace._next_slot_in() == 0
+    clock.now = 5.0
+    slots = [pace._next_slot_in() for _ in range(3)]
+    assert slots == pytest.approx([0, 0, 0.1])
+
+
+def test_who_waits_is_told_how_long(clock: Clock):
+    clock.now = 100.0
+    pace = Pace(ceiling=1)
+    pace.wait()  # makes up for the time before
+    assert [pace.wait(), pace.wait(), pace.wait()] == pytest.approx([0, 1, 1])
