@@ -1,0 +1,159 @@
+"""What records say of accounts, on records in memory: `run_records` without a sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from analytics_assets.orchestration import run_records
+from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
+from analytics_assets.orchestration.run_records import (
+    attempted_accounts,
+    attempts_without_loads,
+    failed_attempts,
+    latest_loads,
+    record_forgotten,
+)
+
+LISTED = ["acme", "globex", "initech"]
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Records of three accounts, of which a query gives two."""
+    monkeypatch.setattr(run_records, "_RECORDS_PER_QUERY", 2)
+    with dg.DagsterInstance.ephemeral() as instance:
+        keep_partitions(instance, LISTED)
+        yield instance
+
+
+def load(
+    records: dg.DagsterInstance, name: str, account: str | None, **metadata: dg.MetadataValue | Any
+) -> None:
+    told = {key.replace("__", "/"): value for key, value in metadata.items()}
+    event = dg.AssetMaterialization(name, partition=account, metadata=told)
+    records.report_runless_asset_event(event)
+
+
+def observe(records: dg.DagsterInstance, name: str, account: str) -> None:
+    records.report_runless_asset_event(dg.AssetObservation(name, partition=account))
+
+
+def attempt(
+    records: dg.DagsterInstance, account: str, *names: str, failure: dg.Failure | None = None
+) -> str:
+    """A run over resources of an account, which fails if it is told how; gives its id."""
+
+    def make(name: str) -> dg.AssetsDefinition:
+        @dg.asset(name=name, partitions_def=ACCOUNT_PARTITIONS)
+        def resource() -> None:
+            if failure is not None:
+                raise failure
+
+        return resource
+
+    result = dg.materialize(
+        [make(name) for name in names],
+        instance=records,
+        partition_key=account,
+        tags={"analytics/retry": "1"},
+        raise_on_error=False,
+    )
+    return result.run_id
+
+
+def failure(account: str, cause: str, error: str) -> dg.Failure:
+    told = {account: {"resource": "campaigns", "cause": cause, "error": error}}
+    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_ACCOUNTS: told})
+
+
+def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
+    assert latest_loads(records) == {}
+    load(records, "accounts", None, dagster__row_count=3, dlt_load_id="1.5")
+    for account in LISTED:
+        load(records, "campaigns", account, dagster__partition_row_count=7, dlt_load_id="1.5")
+    load(
+        records,
+        "campaigns",
+        "acme",
+        dagster__partition_row_count=9,
+        dagster__row_count=99,
+        dlt_load_id="2.5",
+    )
+    load(records, "audiences", "gone")
+    found = latest_loads(records)
+    assert {key: (load.rows, load.load_id) for key, load in found.items()} == {
+        ("accounts", None): (3, "1.5"),
+        ("campaigns", "acme"): (9, "2.5"),
+        ("campaigns", "globex"): (7, "1.5"),
+        ("campaigns", "initech"): (7, "1.5"),
+        ("audiences", "gone"): (None, None),
+    }
+    for (name, of_account), latest in found.items():
+        assert (latest.resource, latest.account_id) == (name, of_account)
+    assert found["campaigns", "acme"].at >= found["campaigns", "globex"].at > 0
+
+
+def test_a_load_tells_its_run(records: dg.DagsterInstance) -> None:
+    run_id = attempt(records, "acme", "campaigns")
+    assert latest_loads(records)["campaigns", "acme"].run_id == run_id
+    assert failed_attempts(records) == {}
+    assert attempted_accounts(records) == {"acme"}
+
+
+def test_what_was_before_an_account_was_forgotten_does_not_count(
+    records: dg.DagsterInstance,
+) -> None:
+    for account in LISTED:
+        load(records, "campaigns", account)
+    attempt(records, "acme", "audiences", failure=failure("acme", "it broke off", "ReadError"))
+    attempt(records, "globex", "audiences", failure=failure("globex", "it broke off", "ReadError"))
+    record_forgotten(records, "acme")
+    observe(records, "campaigns", "globex")  # what people observe is none of this
+    observe(records, "audiences", "globex")
+    assert set(latest_loads(records)) == {("campaigns", "globex"), ("campaigns", "initech")}
+    assert attempted_accounts(records) == {"globex"}
+    assert attempts_without_loads(records)["acme"] == {}
+    assert set(failed_attempts(records)) == {"globex"}
+    load(records, "campaigns", "acme")
+    assert ("campaigns", "acme") in latest_loads(records)
+
+
+def test_an_attempt_that_failed(records: dg.DagsterInstance) -> None:
+    refused = failure("acme", "GET /v1/acme answers 403", "RefusedError")
+    run_id = attempt(records, "acme", "campaigns", "audiences", failure=refused)
+    [(account, found)] = failed_attempts(records).items()
+    assert (account, found.account_id) == ("acme", "acme")
+    assert (found.resources, found.run_id) == (("campaigns", "audiences"), run_id)
+    assert (found.cause, found.permanent) == ("campaigns: GET /v1/acme answers 403", True)
+    assert found.tags["analytics/retry"] == "1"
+    record = records.get_run_record_by_id(run_id)
+    assert record is not None
+    assert found.at == record.end_time
+
+
+def test_the_newest_run_tells_the_cause_and_a_load_ends_it(records: dg.DagsterInstance) -> None:
+    attempt(
+        records, "acme", "campaigns", "audiences", failure=failure("acme", "first", "RefusedError")
+    )
+    newest = attempt(records, "acme", "audiences", failure=failure("acme", "second", "ReadError"))
+    found = failed_attempts(records)["acme"]
+    assert (found.run_id, found.cause, found.permanent) == (newest, "campaigns: second", False)
+    assert found.resources == ("campaigns", "audiences")
+    attempt(records, "acme", "audiences")
+    found = failed_attempts(records)["acme"]
+    assert (found.resources, found.cause) == (("campaigns",), "campaigns: first")
+    attempt(records, "acme", "campaigns")
+    assert failed_attempts(records) == {}
+
+
+def test_an_account_that_is_not_listed_is_left_out(records: dg.DagsterInstance) -> None:
+    for account in LISTED:
+        attempt(records, account, "campaigns", failure=failure(account, "so", "ReadError"))
+    keep_partitions(records, LISTED[:2])
+    assert set(failed_attempts(records)) == set(LISTED[:2])
+    assert set(attempts_without_loads(records)) == set(LISTED[:2])
