@@ -30,7 +30,7 @@ def test_there_and_back(name: str, prefix: str, account: str, parent: str):
     segments = [unquote(part) for part in sent.removeprefix(prefix).strip("/").split("/")]
     ids = {"{account_id}": account, "{parent_id}": parent}
     assert segments == [ids.get(part, part) for part in resource.path.strip("/").split("/")]
-    asked = asked_by(sent + "?page=2")
+    asked = asked_by(sent + "?page=2&of=a?b")
     assert asked == Asked(name, account if "{account_id}" in resource.path else "")
 
 

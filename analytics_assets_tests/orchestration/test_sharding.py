@@ -47,6 +47,7 @@ def test_shards_have_about_as_many_rows():
         ("dcba", None, [["d", "c", "b", "a"]]),
         ("dcba", 4, [["d", "c", "b", "a"]]),
         ("abcd", 2, [["a", "d"], ["b", "c"]]),
+        ("dc", 1, [["c"], ["d"]]),  # what no event tells of counts as none
     ],
 )
 def test_what_counts_are_the_rows_of_all_tables(

@@ -13,6 +13,7 @@ from analytics_assets.errors import ReadError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, no_rows
 from analytics_assets.rows.keys import parent_id_field
+from analytics_assets.schema import Resource, columns
 
 AUDIENCES, ITEMS, CAMPAIGNS = "audiences", "campaign_items", "campaigns"
 BELOW = parent_id_field(RESOURCES[ITEMS])
@@ -41,7 +42,7 @@ def test_rows_get_their_account(tmp_path: Path):
         {"account_id": "acme", "id": 2},
     ]
     assert given[0] == {"id": 1, "audience_name": "a"}  # dlt may hand the same row to others
-    assert rows.count == 2
+    assert (rows.account_id, rows.count) == ("acme", 2)
 
 
 def test_the_account_that_the_api_names_is_kept_beside_the_one_asked(tmp_path: Path):
@@ -62,6 +63,7 @@ def test_a_key_is_let_through_once(tmp_path: Path):
     given: list[dict[str, Any]] = [
         {"id": 1, "size": 1},
         {"id": "1", "size": 2},
+        {"id": 1.0, "size": 3},
         {"id": None},
         {},
         {"id": 2.0},
@@ -70,9 +72,10 @@ def test_a_key_is_let_through_once(tmp_path: Path):
     assert [(row["id"], row.get("size")) for row in stored(rows, AUDIENCES)] == [(1, 1), (2, None)]
     assert rows.resources[AUDIENCES].left_out == {
         "rows without a key": 2,
-        "rows with the key of another": 1,
+        "rows with the key of another": 2,
     }
     assert writer.ids(AUDIENCES) == [1, 2]
+    assert writer.ids(CAMPAIGNS) == []  # which nobody has read
 
 
 def test_a_parent_that_is_read_for_its_children_alone(tmp_path: Path):
@@ -102,6 +105,29 @@ def test_a_child_names_its_parent(tmp_path: Path, own: dict[str, Any], expected:
     assert BELOW not in row.get("_extras", "")
 
 
+def test_a_parents_id_has_the_type_that_it_has_there(tmp_path: Path, monkeypatch):
+    members = Resource(
+        "members",
+        "/v1/{account_id}/audiences/{parent_id}/members",
+        "Members.",
+        columns("id text !, audience_id bigint"),
+        parent=AUDIENCES,
+        parent_column="audience_id",
+    )
+    monkeypatch.setitem(RESOURCES, members.name, members)
+    _, rows = write(tmp_path, {members.name: [{"id": "m", "audience_id": "7"}]})
+    assert stored(rows, members.name) == [{"account_id": "acme", "id": "m", "audience_id": 7}]
+
+
+def test_the_list_of_accounts_belongs_to_none(tmp_path: Path):
+    writer = AccountWriter(None, ["accounts"], tmp_path)
+    writer.add("accounts", [{"account_id": "acme"}, {"account_id": "globex"}, {"id": 1}])
+    rows = writer.close()
+    assert rows.account_id is None
+    assert stored(rows, "accounts") == [{"account_id": "acme"}, {"account_id": "globex"}]
+    assert rows.resources["accounts"].left_out == {"rows without a key": 1}
+
+
 def test_a_value_that_is_nested_too_deep_names_its_resource(tmp_path: Path):
     deep: Any = []
     for _ in range(300):
@@ -112,8 +138,10 @@ def test_a_value_that_is_nested_too_deep_names_its_resource(tmp_path: Path):
 
 
 def test_many_rows(tmp_path: Path):
-    _, rows = write(tmp_path, {AUDIENCES: [{"id": number} for number in range(4_001)]})
+    given = [{"id": number, **({"novel": 1} if number % 4 == 0 else {})} for number in range(4_001)]
+    _, rows = write(tmp_path, {AUDIENCES: given})
     assert rows.resources[AUDIENCES].rows == 4_001
+    assert rows.resources[AUDIENCES].extras == 1_001
     assert [row["id"] for row in stored(rows, AUDIENCES)] == list(range(4_001))
 
 

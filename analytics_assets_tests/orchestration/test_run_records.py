@@ -1,4 +1,4 @@
-"""What Dagster's records say of accounts, after real syncs."""
+"""What Dagster's records say of accounts: of real syncs, and of records made by hand."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine, event
 
+from analytics_assets.definitions import compose
 from analytics_assets.errors import WarehouseError
 from analytics_assets.orchestration import run_records as records
+from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
 from analytics_assets.orchestration.presence import compare
+from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import (
+    RunFailure,
     attempted_accounts,
     failed_attempts,
     latest_loads,
     record_forgotten,
+    run_failure,
     unfinished_runs,
 )
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets.settings import platform_settings
+from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
 from analytics_assets_tests.testing.tables import change_warehouse
 
@@ -36,6 +41,74 @@ MATERIALIZE = ("dagster", "asset", "materialize", "-m", "analytics_assets.defini
 
 def newest_run(instance: DagsterInstance) -> str:
     return instance.get_runs(limit=1)[0].run_id
+
+
+@pytest.mark.parametrize(
+    ("error", "is_permanent"),
+    [("RefusedError", True), ("SuddenlyEmptyError", True), ("ReadError", False), ("Gone", False)],
+)
+def test_what_a_failed_run_says_of_an_account(error: str, is_permanent: bool):
+    said = {"resource": "campaigns", "cause": "GET /v1/acme answers 403", "error": error}
+    failure = RunFailure("2 of 7 accounts failed", {"acme": said})
+    assert failure.of("acme") == ("campaigns: GET /v1/acme answers 403", is_permanent)
+    # of others, it says why it ended
+    assert failure.of("globex") == ("2 of 7 accounts failed", False)
+
+
+@pytest.fixture
+def records_in_memory() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def failed_run(instance: DagsterInstance, error: Exception) -> str:
+    @dg.op
+    def fails():
+        raise error
+
+    @dg.job
+    def job():
+        fails()
+
+    return job.execute_in_process(instance=instance, raise_on_error=False).run_id
+
+
+def test_the_cause_of_a_run_is_that_of_its_step(records_in_memory: DagsterInstance):
+    accounts = {"acme": {"resource": "campaigns", "cause": "it broke off", "error": "ReadError"}}
+    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_ACCOUNTS: accounts})
+    found = run_failure(records_in_memory, failed_run(records_in_memory, told))
+    assert found == RunFailure("1 of 2 accounts failed", accounts)
+    found = run_failure(records_in_memory, failed_run(records_in_memory, ValueError("a\nbug")))
+    assert found == RunFailure("ValueError: a bug", {})
+
+
+def test_a_run_that_does_not_say_why_it_failed(records_in_memory: DagsterInstance):
+    gone = run_failure(records_in_memory, "no such run")
+    assert gone == RunFailure("the run's records do not say why it failed", {})
+
+
+def test_runs_over_accounts_are_told_from_others(records_in_memory: DagsterInstance):
+    defs = compose(PlatformSettings(), Progress())
+    started = dg.DagsterRunStatus.STARTED
+
+    def begin(job: str, *assets: str, status: dg.DagsterRunStatus = started) -> str:
+        selection = {dg.AssetKey(name) for name in assets} or None
+        job_def = defs.resolve_job_def(job)
+        run = records_in_memory.create_run_for_job(
+            job_def.get_subset(asset_selection=selection) if selection else job_def,
+            status=status,
+            asset_selection=frozenset(selection) if selection else None,
+        )
+        return run.run_id
+
+    over_accounts = [begin("sync"), begin("sync", "audiences")]
+    ending = begin("sync", status=dg.DagsterRunStatus.CANCELING)
+    begin("refresh_accounts")
+    begin("sync", status=dg.DagsterRunStatus.SUCCESS)
+    begin("sync", status=dg.DagsterRunStatus.FAILURE)
+    begin("sync", status=dg.DagsterRunStatus.CANCELED)
+    found = [run.run_id for run in unfinished_runs(records_in_memory)]
+    assert found == [ending, *reversed(over_accounts)]
 
 
 def test_latest_loads(home, sync, api: SampleApi, instance: DagsterInstance, monkeypatch):

@@ -1,0 +1,229 @@
+"""One attempt: it waits for its pace and a place, is counted, and lets whole answers through."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import requests
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
+
+from analytics_assets.api.adapter import ApiAdapter, FollowingAdapter
+from analytics_assets.api.answers import InvalidAnswer
+from analytics_assets.api.request_counts import RequestsByAccount
+from analytics_assets.api.transport import BoundedAdapter
+from analytics_assets.errors import ReadError
+from analytics_assets_tests.testing.client import wait_until
+from analytics_assets_tests.testing.reading import UNREACHABLE
+
+LIST = b'{"results": []}'
+CAMPAIGNS = "/v1/acme/campaigns/"
+
+
+def request_of(path: str = CAMPAIGNS) -> PreparedRequest:
+    return requests.Request("GET", f"http://api{path}").prepare()
+
+
+def answer(request: PreparedRequest, status: int = 200, body: bytes = LIST, **headers: str) -> Any:
+    response = Response()
+    response.status_code, response._content, response.request = status, body, request
+    response.url = str(request.url)
+    response.headers.update(headers)
+    return response
+
+
+@dataclass
+class PaceStub:
+    """A pace that is open, or closed for the first looks at it."""
+
+    closed_looks: int = 0
+    waits: int = 0
+    accepts: int = 0
+    refusals: list[float] = field(default_factory=list)
+
+    @property
+    def closed(self) -> bool:
+        self.closed_looks -= 1
+        return self.closed_looks >= 0
+
+    def wait(self) -> float:
+        self.waits += 1
+        return 0.5
+
+    def accepted(self) -> None:
+        self.accepts += 1
+
+    def refused(self, sent_at: float, retry_after: float) -> None:
+        self.refusals.append(retry_after)
+
+
+@pytest.fixture
+def pace(monkeypatch: pytest.MonkeyPatch) -> PaceStub:
+    pace = PaceStub()
+    monkeypatch.setattr("analytics_assets.api.adapter.Paces.of", lambda *_: pace)
+    return pace
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[PreparedRequest], Any]], None]:
+    """Lets a function stand in for the network; it gives an answer, or one and its delay."""
+
+    def serve(function: Callable[[PreparedRequest], Any]) -> None:
+        def attempt(_: BoundedAdapter, request: PreparedRequest, **__: Any) -> Any:
+            found = function(request)
+            return found if isinstance(found, tuple) else (found, None)
+
+        monkeypatch.setattr(BoundedAdapter, "attempt", attempt)
+
+    return serve
+
+
+@pytest.fixture
+def counted() -> Iterator[Any]:
+    by_account = RequestsByAccount()
+    with by_account.counting("acme") as requests_of_account:
+        yield by_account, requests_of_account
+
+
+def test_an_attempt_is_counted_for_its_account(pace: PaceStub, answers, counted) -> None:
+    by_account, acme = counted
+    adapter, request = ApiAdapter(UNREACHABLE, by_account), request_of()
+    answers(lambda request: answer(request, 503))
+    adapter.send(request)
+    adapter.send(request)  # dlt's client repeats the same request
+    adapter.send(request_of("/v1/globex/campaigns/"))
+    counts = acme.of("campaigns")
+    assert (counts.requests, counts.retries, counts.throttled) == (2, 1, 1.0)
+    assert counts.started <= counts.ended
+    assert list(acme.by_resource) == ["campaigns"]
+
+
+def test_an_attempt_that_fails_has_ended_and_names_its_request(
+    pace: PaceStub, answers, counted
+) -> None:
+    by_account, acme = counted
+    adapter = ApiAdapter(replace(UNREACHABLE, workers=1), by_account)
+
+    def lose(_: PreparedRequest) -> None:
+        raise requests.ConnectionError("lost")
+
+    answers(lose)
+    for _ in range(2):  # the place is free again
+        request = request_of()
+        with pytest.raises(requests.ConnectionError) as caught:
+            adapter.send(request)
+        assert caught.value.request is request
+    assert acme.of("campaigns").ended is not None
+    assert (pace.accepts, pace.refusals) == (0, [])
+
+
+@pytest.mark.parametrize("status", [200, 201, 206, 299])
+def test_every_success_is_judged(pace: PaceStub, answers, counted, status: int) -> None:
+    adapter = ApiAdapter(UNREACHABLE, counted[0])
+    answers(lambda request: answer(request, status))
+    assert adapter.send(request_of()).json() == {"results": []}
+    answers(lambda request: answer(request, status, b"{}"))
+    with pytest.raises(InvalidAnswer, match=f"answers {status} without a list"):
+        adapter.send(request_of())
+
+
+@pytest.mark.parametrize("status", [199, 300, 302, 400, 429, 500])
+def test_what_is_no_success_is_for_others_to_judge(
+    pace: PaceStub, answers, counted, status: int
+) -> None:
+    answers(lambda request: answer(request, status, b"no JSON"))
+    assert ApiAdapter(UNREACHABLE, counted[0]).send(request_of()).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "waited"), [(7.5, 120.0, 7.5), (None, 120.0, 1.0), (None, 0.25, 0.25)]
+)
+def test_a_refusal_closes_the_pace(
+    pace: PaceStub, answers, counted, asked: float | None, most: float, waited: float
+) -> None:
+    adapter = ApiAdapter(replace(UNREACHABLE, max_retry_delay=most), counted[0])
+    answers(lambda request: (answer(request, 429), asked))
+    adapter.send(request_of())
+    assert (pace.refusals, pace.accepts) == ([waited], 0)
+    answers(lambda request: answer(request, 503))
+    adapter.send(request_of())
+    assert (pace.refusals, pace.accepts) == ([waited], 1)
+
+
+def test_who_gets_a_place_while_the_pace_is_closed_waits_again(
+    pace: PaceStub, answers, counted
+) -> None:
+    by_account, acme = counted
+    pace.closed_looks = 2
+    answers(answer)
+    ApiAdapter(UNREACHABLE, by_account).send(request_of())
+    assert pace.waits == 3
+    assert acme.of("campaigns").throttled == 1.5
+
+
+def test_no_more_requests_are_in_flight_than_there_are_workers(
+    pace: PaceStub, answers, counted
+) -> None:
+    adapter, goes_on = ApiAdapter(replace(UNREACHABLE, workers=2), counted[0]), threading.Event()
+    in_flight: list[int] = []
+
+    def hang(request: PreparedRequest) -> Any:
+        in_flight.append(1)
+        goes_on.wait(5)
+        return answer(request)
+
+    answers(hang)
+    with ThreadPoolExecutor(4) as threads:
+        sent = [threads.submit(adapter.send, request_of()) for _ in range(4)]
+        wait_until(lambda: pace.waits == 4)
+        wait_until(lambda: len(in_flight) == 2)
+        assert not any(future.done() for future in sent)
+        assert not adapter._in_flight.acquire(blocking=False)
+        goes_on.set()
+        assert [future.result().status_code for future in sent] == [200] * 4
+
+
+class Redirects(BaseAdapter):
+    """Redirects from each number to the one below; 0 is a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.is_closed = False
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        self.asked.append(request.path_url)
+        number = int(request.path_url.strip("/"))
+        if number == 0:
+            return answer(request)  # type: ignore[no-any-return]
+        found = answer(request, 302, b"", Location=f"/{number - 1}")
+        found.raw = None
+        return found  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_redirects_are_followed_within_the_attempt() -> None:
+    redirects = Redirects()
+    found = FollowingAdapter(redirects).send(request_of("/3"))
+    assert (found.status_code, redirects.asked) == (200, ["/3", "/2", "/1", "/0"])
+
+
+def test_redirects_are_not_followed_for_ever() -> None:
+    assert FollowingAdapter(Redirects()).send(request_of("/10")).status_code == 200
+    redirects = Redirects()
+    with pytest.raises(ReadError, match=r"^GET /11 answers 302, a redirect that leads nowhere"):
+        FollowingAdapter(redirects).send(request_of("/11"))
+    assert len(redirects.asked) == 11
+
+
+def test_closing_closes_what_sends() -> None:
+    redirects = Redirects()
+    FollowingAdapter(redirects).close()
+    assert redirects.is_closed

@@ -1,0 +1,162 @@
+"""Accounts are read whole or not at all, and what came of each is told."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics_assets.api import reader as reading
+from analytics_assets.api.client import make_client
+from analytics_assets.api.reader import AccountFailure, AccountRead, Reader
+from analytics_assets.api.source import Page
+from analytics_assets.errors import (
+    CredentialsError,
+    DiskFullError,
+    ReadError,
+    RefusedError,
+    SuddenlyEmptyError,
+)
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets_tests.testing.reading import UNREACHABLE, client_of
+
+NAMES = list(ACCOUNT_RESOURCES)
+
+
+def read(
+    api: SampleApi, folder: Path, names: list[str] = NAMES
+) -> dict[str, AccountRead | AccountFailure]:
+    outcomes = list(Reader(client_of(api), folder).read_accounts(api.data.account_ids, names))
+    return {
+        str(outcome.rows.account_id if isinstance(outcome, AccountRead) else outcome.account_id): (
+            outcome
+        )
+        for outcome in outcomes
+    }
+
+
+def test_accounts_come_with_the_rows_of_each_resource(api: SampleApi, tmp_path: Path) -> None:
+    found = read(api, tmp_path)
+    assert sorted(found) == sorted(api.data.account_ids)
+    for account, outcome in found.items():
+        assert isinstance(outcome, AccountRead)
+        rows = {name: outcome.rows.resources[name].rows for name in NAMES}
+        assert rows == {name: len(api.data.table(name, [account])) for name in NAMES}
+        lists = len(api.data.rows("campaigns", account))
+        assert outcome.requests.of("campaign_items").requests == lists
+        assert outcome.seconds > 0
+
+
+def test_a_parent_that_was_not_asked_for_is_not_kept(api: SampleApi, tmp_path: Path) -> None:
+    for outcome in read(api, tmp_path, ["motion_ads"]).values():
+        assert isinstance(outcome, AccountRead)
+        assert list(outcome.rows.resources) == ["motion_ads"]
+        assert outcome.rows.count > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "is_permanent"),
+    [
+        (Fault("status", value=403), RefusedError, True),
+        (Fault("status", value=404), RefusedError, True),
+        (Fault("status", value=400), ReadError, False),
+        (Fault("status", value=503), ReadError, False),
+        (Fault("no_results"), ReadError, False),
+    ],
+    ids=["403", "404", "400", "503", "no list"],
+)
+def test_an_account_that_cannot_be_read_whole(
+    api: SampleApi, tmp_path: Path, fault: Fault, kind: type[ReadError], is_permanent: bool
+) -> None:
+    broken, *others = api.data.account_ids
+    fault.path = f"/v1/{broken}/campaigns/*/items/"
+    api.behaviour.faults.append(fault)
+    found = read(api, tmp_path, ["campaigns", "campaign_items"])
+    failed = found.pop(broken)
+    assert isinstance(failed, AccountFailure)
+    assert (failed.resource_name, type(failed.error)) == ("campaign_items", kind)
+    assert failed.permanent == is_permanent
+    assert str(failed).startswith(f"{broken}: campaign_items: GET /v1/{broken}/campaigns/")
+    assert sorted(found) == sorted(others)
+    assert all(isinstance(outcome, AccountRead) for outcome in found.values())
+    assert len(list(tmp_path.iterdir())) == len(others)  # nothing of it stays
+
+
+def test_a_failure_is_told_in_one_line() -> None:
+    failed = AccountFailure("ac\nme", None, SuddenlyEmptyError("it is empty"))
+    assert str(failed) == "ac me: account: it is empty"
+    assert failed.permanent
+
+
+def test_an_error_of_the_rows_names_its_resource(api: SampleApi, tmp_path: Path) -> None:
+    account = api.data.account_ids[0]
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    api.data.set_rows("audiences", [{"id": 1, "deep": deep}], account_id=account)
+    failed = read(api, tmp_path, ["audiences"])[account]
+    assert isinstance(failed, AccountFailure)
+    assert failed.resource_name == "audiences"
+    assert "the field 'deep' is nested more than" in str(failed.error)
+
+
+def test_the_list_of_accounts(api: SampleApi, tmp_path: Path) -> None:
+    listing = Reader(client_of(api), tmp_path).read_listing()
+    assert listing.rows.account_id is None
+    assert listing.rows.count == len(api.data.account_ids)
+    assert listing.requests.of("accounts").requests == 1
+
+
+def test_a_list_of_accounts_that_cannot_be_had(api: SampleApi, tmp_path: Path) -> None:
+    api.behaviour.faults.append(Fault("status", value=500))
+    with pytest.raises(ReadError, match=r"^accounts: GET .* answers 500: .*BASE_URL right\?$"):
+        Reader(client_of(api), tmp_path).read_listing()
+
+
+def test_without_a_token_there_is_nothing_to_read(api: SampleApi, tmp_path: Path) -> None:
+    reader = Reader(client_of(api, client_secret="wrong"), tmp_path)
+    with pytest.raises(CredentialsError, match="refuses the credentials"):
+        reader.read_listing()
+    outcomes = reader.read_accounts(api.data.account_ids, ["audiences"])
+    for _ in api.data.account_ids:
+        outcome = next(outcomes)
+        assert isinstance(outcome, AccountFailure)
+        assert isinstance(outcome.error, CredentialsError)
+    with pytest.raises(CredentialsError, match="refuses the credentials"):
+        next(outcomes)
+
+
+def test_a_disk_that_is_full_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Iterator[Page]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(reading, "pages", full)
+    reader = Reader(make_client(UNREACHABLE), tmp_path)
+    with pytest.raises(DiskFullError, match="no space left"):
+        list(reader.read_accounts(["acme"], ["audiences"]))
+
+
+def test_who_stops_listening_stops_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    went_on: list[str] = []
+    reader = Reader(make_client(UNREACHABLE), tmp_path)
+
+    def slow_but_the_first(_: object, account_id: str, __: object) -> Iterator[Page]:
+        begun.append(account_id)
+        if account_id != "0":
+            reader._stopped.wait(5)
+        yield Page("audiences", [])
+        went_on.append(account_id)
+
+    monkeypatch.setattr(reading, "pages", slow_but_the_first)
+    outcomes = reader.read_accounts([str(number) for number in range(40)], ["audiences"])
+    assert isinstance(next(outcomes), AccountRead)
+    outcomes.close()  # type: ignore[attr-defined]
+    assert len(begun) < 40
+    assert went_on == ["0"]

@@ -1,0 +1,52 @@
+"""The lines that a run writes to its log."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import dagster as dg
+import pytest
+
+from analytics_assets.api.reader import AccountFailure
+from analytics_assets.errors import ReadError
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets_tests.testing.reads import account_read
+
+Lines = list[tuple[str, str]]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return []
+
+
+@pytest.fixture
+def context(lines: Lines) -> dg.AssetExecutionContext:
+    log = SimpleNamespace(
+        info=lambda line: lines.append(("info", line)),
+        warning=lambda line: lines.append(("warning", line)),
+    )
+    return cast(dg.AssetExecutionContext, SimpleNamespace(log=log))
+
+
+def test_a_run_tells_how_far_it_is(context: dg.AssetExecutionContext, lines: Lines) -> None:
+    progress = Progress()
+    progress.reading(context, 3)
+    progress.read(context, account_read("ac\x1bme", seconds=1.26, campaigns=2, audiences=5))
+    progress.waiting(context, "waits for run 7")
+    progress.loading(context, 2)
+    assert lines == [
+        ("info", "reading 3 accounts"),
+        ("info", "acme: 7 rows in 1.3 s"),
+        ("info", "waits for run 7"),
+        ("info", "loading 2 accounts"),
+    ]
+
+
+def test_an_account_that_failed_is_a_warning(
+    context: dg.AssetExecutionContext, lines: Lines
+) -> None:
+    Progress().read(context, AccountFailure("acme", "campaigns", ReadError("it broke off")))
+    said = "acme: campaigns: it broke off: nothing of this account will be changed"
+    assert lines == [("warning", said)]

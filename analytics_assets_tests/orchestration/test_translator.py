@@ -1,0 +1,103 @@
+"""From the resource table to assets: what each says about itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import dagster as dg
+import pytest
+from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_TRANSLATOR
+from dagster_dlt.translator import DltResourceTranslatorData
+
+from analytics_assets.orchestration.translator import (
+    AnalyticsTranslator,
+    code_references,
+    column_lineage,
+    column_schema,
+    without_dlt_objects,
+)
+from analytics_assets.resources import RESOURCES
+from analytics_assets.settings import PlatformSettings
+
+
+def spec(name: str, **settings: Any) -> dg.AssetSpec:
+    data = SimpleNamespace(resource=SimpleNamespace(name=name))
+    translator = AnalyticsTranslator(PlatformSettings(**settings))
+    return translator.get_asset_spec(cast(DltResourceTranslatorData, data))
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_an_asset_is_named_as_its_resource_and_comes_after_its_parent(name: str) -> None:
+    found, parent = spec(name), RESOURCES[name].parent
+    assert found.key == dg.AssetKey(name)
+    assert [dep.asset_key for dep in found.deps] == ([dg.AssetKey(parent)] if parent else [])
+    assert found.group_name == "analytics"
+    assert str(found.description).startswith(RESOURCES[name].description)
+    assert str(found.description).endswith(f"Read from `GET {RESOURCES[name].path}`.")
+    assert found.tags["scope"] == ("per-account" if parent else "all-accounts")
+
+
+def test_an_asset_says_where_its_table_is() -> None:
+    found = spec("campaigns", dataset_name="ads", destination="postgres")
+    assert found.metadata["dagster/table_name"] == "ads.campaigns"
+    assert found.metadata["dagster/storage_kind"] == "postgres"
+    assert found.metadata["key"] == "account_id, id"
+    assert found.kinds == {"dlt", "postgres"}
+
+
+@pytest.mark.parametrize(
+    ("hours", "warn"), [(36, timedelta(hours=36)), (0.001, timedelta(minutes=1))]
+)
+def test_an_asset_is_old_when_its_rows_are(hours: float, warn: timedelta) -> None:
+    expected = dg.FreshnessPolicy.time_window(fail_window=2 * warn, warn_window=warn)
+    assert spec("campaigns", max_age_hours=hours).freshness_policy == expected
+
+
+def test_what_is_dlts_alone_is_left_out() -> None:
+    objects = dict.fromkeys((META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR), object())
+    found = without_dlt_objects(dg.AssetSpec("campaigns", metadata={**objects, "key": "id"}))
+    assert found.metadata == {"key": "id"}
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_the_columns_are_those_of_the_table(name: str) -> None:
+    resource = RESOURCES[name]
+    columns = {column.name: column for column in column_schema(resource).columns}
+    for declared in resource.table_columns:
+        shown = columns.pop(declared.name)
+        assert (shown.type, shown.description or "") == (declared.type, declared.description)
+        assert shown.constraints.nullable == declared.nullable
+        assert shown.constraints.other == (["primary key"] if declared.name in resource.key else [])
+        assert shown.constraints.unique == (resource.key == (declared.name,))
+    assert columns == {}
+
+
+def test_columns_come_from_the_parents_row() -> None:
+    def taken(name: str) -> dict[str, list[tuple[str, str]]]:
+        found = column_lineage(RESOURCES[name]).deps_by_column
+        return {
+            column: [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps]
+            for column, deps in found.items()
+        }
+
+    assert taken("accounts") == {}
+    assert taken("campaigns") == {"account_id": [("accounts", "account_id")]}
+    assert taken("campaign_items") == {
+        "account_id": [("campaigns", "account_id")],
+        "campaign_id": [("campaigns", "id")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("accounts", "def accounts_asset("), ("campaigns", "def account_assets(")],
+)
+def test_the_references_lead_to_the_very_lines(name: str, function: str) -> None:
+    table, asset = code_references(RESOURCES[name]).code_references
+    for reference, text in ((table, f'name="{name}"'), (asset, function)):
+        assert isinstance(reference, dg.LocalFileCodeReference)
+        lines = Path(reference.file_path).read_text().splitlines()
+        assert text in lines[(reference.line_number or 0) - 1]

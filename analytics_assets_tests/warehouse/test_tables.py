@@ -1,0 +1,152 @@
+"""When a load makes tables and columns itself, and when it leaves that to dlt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pyarrow as pa
+import pytest
+from dlt import Pipeline
+
+from analytics_assets.errors import WarehouseError
+from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse import tables
+from analytics_assets.warehouse.columns import StoredColumn
+from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
+from analytics_assets.warehouse.replacement import DLT_COLUMNS, SOURCE_NAME, TableLoad
+from analytics_assets.warehouse.stored import StoredTables
+from analytics_assets_tests.testing.loading import RULES, account_rows
+
+SETTINGS = PlatformSettings()
+Columns = Mapping[str, StoredColumn]
+
+
+def declared(**changes: StoredColumn | None) -> Columns:
+    """The rules' columns as dlt has made them, but for these; None is none."""
+    known = {column.name: StoredColumn(column.type) for column in RULES.table_columns}
+    known |= {name: StoredColumn("text") for name in DLT_COLUMNS}
+    return {name: column for name, column in {**known, **changes}.items() if column is not None}
+
+
+def stored(*lacking: str, **changes: StoredColumn | None) -> StoredTables:
+    return StoredTables({RULES.name: declared(**changes)}, lacking)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Callable[..., list[AccountRows]]:
+    """An account with one rule that has these fields."""
+
+    def write(**fields: Any) -> list[AccountRows]:
+        return [account_rows(tmp_path / "rows", "acme", {RULES.name: [{"id": 1, **fields}]})]
+
+    return write
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done to the warehouse, in its order; a second look finds all that is declared."""
+    done: list[str] = []
+
+    @contextmanager
+    def making_tables(*_: Any) -> Iterator[None]:
+        done.append("lock")
+        yield
+        done.append("unlock")
+
+    def look(_: Pipeline) -> StoredTables:
+        done.append("look")
+        return stored()
+
+    def drop(_: Any, name: str) -> None:
+        done.append(f"drop {name}")
+
+    monkeypatch.setattr(tables, "making_tables", making_tables)
+    monkeypatch.setattr(tables, "stored_tables", look)
+    monkeypatch.setattr(tables, "drop", drop)
+    monkeypatch.setattr(tables, "_make_tables", lambda *_: done.append("make"))
+    return done
+
+
+def pipeline(destination_type: str, done: list[str]) -> Pipeline:
+    @contextmanager
+    def sql_client() -> Iterator[Any]:
+        yield SimpleNamespace(staging_dataset_name="ads_staging")
+
+    made = SimpleNamespace(
+        destination=SimpleNamespace(destination_type=destination_type),
+        schemas={},
+        drop=lambda: done.append("restore"),
+        sql_client=sql_client,
+    )
+    return cast(Pipeline, made)
+
+
+def prepare(
+    destination_type: str, done: list[str], accounts: list[AccountRows], found: StoredTables
+) -> TableLoad:
+    made = pipeline(destination_type, done)
+    [load] = tables.prepare(SETTINGS, made, [RULES.name], accounts, found)
+    assert (load.resource, load.accounts) == (RULES, accounts)
+    return load
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "found", "steps"),
+    [
+        (POSTGRES_TYPE, {}, stored(), []),
+        (POSTGRES_TYPE, {"novel": 1}, stored(), ["lock", "restore", "look", "make", "unlock"]),
+        (POSTGRES_TYPE, {}, stored(status=None), ["lock", "restore", "look", "unlock"]),
+        (POSTGRES_TYPE, {}, stored("accounts"), ["lock", "restore", "look", "unlock"]),
+        (DUCKDB_TYPE, {"novel": 1}, stored(), ["drop ads_staging"]),
+        (
+            DUCKDB_TYPE,
+            {},
+            stored("accounts"),
+            ["lock", "restore", "look", "unlock", "drop ads_staging"],
+        ),
+    ],
+    ids=[
+        "as it should be",
+        "a new field",
+        "another run has made it meanwhile",
+        "a table that was dropped",
+        "a new field on DuckDB",
+        "a table that was dropped from DuckDB",
+    ],
+)
+def test_what_is_done_before_a_load(
+    rows, done: list[str], kind: str, fields: dict[str, Any], found: StoredTables, steps: list[str]
+) -> None:
+    load = prepare(kind, done, rows(**fields), found)
+    assert done == steps
+    assert load.columns.unknown == list(fields)
+
+
+def test_what_postgresql_cannot_hold_is_replaced_on_the_way(rows, done: list[str]) -> None:
+    table = pa.table({"name": ["a\0b"], "id": [1]})
+    load = prepare(POSTGRES_TYPE, done, rows(), stored())
+    assert load.stored(table).to_pylist() == [{"name": "a\ufffdb", "id": 1}]
+    assert prepare(DUCKDB_TYPE, done, load.accounts, stored()).stored(table) is table  # type: ignore[arg-type]
+
+
+def test_a_key_that_someone_has_changed_ends_it_before_anything_is_done(
+    rows, done: list[str]
+) -> None:
+    with pytest.raises(WarehouseError, match=r"audience_rules\.id is not there"):
+        prepare(POSTGRES_TYPE, done, rows(), stored(id=None))
+    assert done == []
+
+
+def test_dlt_forgets_a_column_of_a_type_that_holds_nothing_of_ours(rows, done: list[str]) -> None:
+    known: dict[str, Any] = {name: {} for name in declared()}
+    made = pipeline(DUCKDB_TYPE, done)
+    schema = SimpleNamespace(tables={RULES.name: {"columns": known}})
+    made.schemas[SOURCE_NAME] = schema  # type: ignore[index]
+    found = stored(status=StoredColumn("TIMESTAMP"))
+    tables.prepare(SETTINGS, made, [RULES.name], rows(), found)
+    assert known.keys() == declared().keys() - {"status"}
