@@ -6,19 +6,18 @@ import dagster as dg
 from dagster_dlt import DagsterDltResource
 
 from analytics_assets.orchestration.alerts import alert_sensors
-from analytics_assets.orchestration.assets import account_assets, accounts_asset
+from analytics_assets.orchestration.assets import assets
 from analytics_assets.orchestration.jobs import check, refresh_accounts, sync
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.schedules import schedules
 from analytics_assets.orchestration.sensors import sync_sensor
-from analytics_assets.settings import platform_settings
+from analytics_assets.settings import PlatformSettings, platform_settings
 
 
-def compose(progress: Progress) -> dg.Definitions:
-    """The platform, with runs that report to `progress`."""
-    settings = platform_settings()
+def compose(settings: PlatformSettings, progress: Progress) -> dg.Definitions:
+    """The platform by its settings, with runs that report to `progress`."""
     return dg.Definitions(
-        assets=[accounts_asset, account_assets],
+        assets=assets(settings),
         jobs=[refresh_accounts, sync, check],
         schedules=schedules(settings),
         sensors=[sync_sensor(settings), *alert_sensors(settings)],
@@ -27,4 +26,4 @@ def compose(progress: Progress) -> dg.Definitions:
     )
 
 
-defs = compose(Progress())
+defs = compose(platform_settings(), Progress())

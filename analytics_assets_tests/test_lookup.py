@@ -24,18 +24,16 @@ from dlt.common.runtime.run_context import active
 from analytics_assets.lookup import DLT_DEFAULTS, configure_dlt
 from analytics_assets.settings import api_settings, platform_settings
 
-# `orchestration` is left out, because to import it is to load the code location
+# `definitions` is left out: to import it is to load the code location
 IMPORTED_ALONE = """
 import os
 before = dict(os.environ)
 from importlib import import_module
 from pkgutil import walk_packages
 import analytics_assets
-LOADED = ("analytics_assets.definitions", "analytics_assets.orchestration")
 for module in walk_packages(analytics_assets.__path__, "analytics_assets."):
-    if not module.name.endswith(("__main__", "celery_worker")):
-        if not module.name.startswith(LOADED):
-            import_module(module.name)
+    if not module.name.endswith(("__main__", "celery_worker", "definitions")):
+        import_module(module.name)
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 assert PluggableRunContext not in Container(), "dlt was configured"

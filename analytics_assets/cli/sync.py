@@ -61,7 +61,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     settings = platform_settings()
     names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     with dagster_instance() as instance, TerminalProgress() as progress:
-        definitions = compose(progress)
+        definitions = compose(settings, progress)
         listed = _list_accounts(instance, definitions, allow_empty)
         if not listed.success:
             raise click.ClickException(_cause(listed))
@@ -78,10 +78,9 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
 def _list_accounts(
     instance: dg.DagsterInstance, definitions: dg.Definitions, allow_empty: bool
 ) -> dg.ExecuteInProcessResult:
-    from analytics_assets.orchestration.assets import accounts_asset
+    from analytics_assets.orchestration.partitions import LISTING_OP
 
-    config = {"allow_empty": allow_empty}
-    ops = {accounts_asset.op.name: {"config": config}}
+    ops = {LISTING_OP: {"config": {"allow_empty": allow_empty}}}
     return _run(instance, definitions.resolve_job_def("refresh_accounts"), ops)
 
 
@@ -94,10 +93,9 @@ def _sync(
 ) -> dg.ExecuteInProcessResult:
     import dagster as dg
 
-    from analytics_assets.orchestration.assets import account_assets
     from analytics_assets.orchestration.partitions import run_target
 
-    target = run_target(instance, account_ids, account_assets.op.name, allow_empty=allow_empty)
+    target = run_target(instance, account_ids, allow_empty=allow_empty)
     return _run(
         instance,
         definitions.resolve_job_def("sync"),

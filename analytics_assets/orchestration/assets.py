@@ -24,6 +24,8 @@ from analytics_assets.orchestration.metadata import (
 )
 from analytics_assets.orchestration.partitions import (
     ACCOUNT_PARTITIONS,
+    ACCOUNTS_OP,
+    LISTING_OP,
     AccountsConfig,
     ListConfig,
     keep_partitions,
@@ -31,9 +33,10 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
 )
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.translator import translator, without_dlt_objects
+from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import one_line
 from analytics_assets.warehouse.replacement import load_source, plan
 
@@ -49,16 +52,27 @@ ALLOW_EMPTY_HINT = (
 _ACCOUNTS_NAMED: Final = 3
 
 
-def _declared(names: list[str]) -> dict[str, Any]:
+def assets(settings: PlatformSettings) -> list[dg.AssetsDefinition]:
+    """The assets, as the resource table and the settings declare them."""
+    listing = dg.multi_asset(name=LISTING_OP, **_declared([ACCOUNTS.name], settings))
+    of_accounts = dg.multi_asset(
+        name=ACCOUNTS_OP,
+        partitions_def=ACCOUNT_PARTITIONS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        **_declared(list(ACCOUNT_RESOURCES), settings),
+    )
+    return [listing(accounts_asset), of_accounts(account_assets)]
+
+
+def _declared(names: list[str], settings: PlatformSettings) -> dict[str, Any]:
     """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
-    dagster_dlt_translator = translator()  # before dlt is used: its settings configure dlt
     specs = build_dlt_asset_specs(
         load_source(plan(names, [], {})),
         None,  # type: ignore[arg-type]
-        dagster_dlt_translator,
+        AnalyticsTranslator(settings),
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],
@@ -68,7 +82,6 @@ def _declared(names: list[str]) -> dict[str, Any]:
     }
 
 
-@dg.multi_asset(name="accounts", **_declared([ACCOUNTS.name]))
 def accounts_asset(
     context: dg.AssetExecutionContext,
     config: ListConfig,
@@ -100,12 +113,6 @@ def accounts_asset(
     yield from check_tables(context, run.settings, outcome)
 
 
-@dg.multi_asset(
-    name="account_resources",
-    partitions_def=ACCOUNT_PARTITIONS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    **_declared(list(ACCOUNT_RESOURCES)),
-)
 def account_assets(
     context: dg.AssetExecutionContext,
     config: AccountsConfig,

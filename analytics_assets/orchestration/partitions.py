@@ -11,6 +11,12 @@ from pydantic import Field
 
 from analytics_assets.dagster_backend.batches import plan_partitions
 
+LISTING_OP = "accounts"
+"""The op that reads the list of accounts; its configuration is `ListConfig`."""
+
+ACCOUNTS_OP = "account_resources"
+"""The op that reads accounts; its configuration is `AccountsConfig`."""
+
 ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
 
 
@@ -50,11 +56,10 @@ class RunTarget:
 def run_target(
     instance: dg.DagsterInstance,
     account_ids: Collection[str],
-    op: str,
     *,
     allow_empty: bool = False,
 ) -> RunTarget:
-    """How one run of the op `op` covers the accounts: by partition, by range, or by configuration.
+    """How one run covers the accounts: by partition, by range, or by configuration.
 
     Dagster knows a key and a range of neighbours. A run for any other set has the first of them as
     its partition, without which Dagster would not run it, and all of them in its configuration.
@@ -74,7 +79,7 @@ def run_target(
     else:
         tags = {"dagster/partition": first}
         config["accounts"] = [known[place] for place in places]
-    return RunTarget(tags, {op: {"config": config}})
+    return RunTarget(tags, {ACCOUNTS_OP: {"config": config}})
 
 
 def known_accounts(instance: dg.DagsterInstance) -> list[str]:

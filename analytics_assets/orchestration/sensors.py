@@ -16,7 +16,6 @@ import dagster as dg
 from analytics_assets.dagster_backend.orphans import fail_orphans
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.orchestration.asset_checks import check_specs
-from analytics_assets.orchestration.assets import account_assets
 from analytics_assets.orchestration.jobs import refresh_accounts, sync
 from analytics_assets.orchestration.partitions import known_accounts, run_target
 from analytics_assets.orchestration.presence import records_mark, unknown_loads
@@ -247,7 +246,7 @@ def _sync_requests(
     resources: Collection[str] = tuple(ACCOUNT_RESOURCES),
 ) -> Requests:
     targets = [
-        run_target(instance, shard, account_assets.op.name)
+        run_target(instance, shard)
         for shard in shards(instance, account_ids, settings.accounts_per_run)
     ]
     return [

@@ -16,7 +16,7 @@ from dagster_dlt.translator import DltResourceTranslatorData
 from analytics_assets import resources
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
-from analytics_assets.settings import PlatformSettings, platform_settings
+from analytics_assets.settings import PlatformSettings
 
 GROUP = "analytics"
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
@@ -54,11 +54,6 @@ class AnalyticsTranslator(DagsterDltTranslator):
                 "key": ", ".join(resource.key),
             },
         )
-
-
-def translator() -> AnalyticsTranslator:
-    """The translator for the settings in force."""
-    return AnalyticsTranslator(platform_settings())
 
 
 def without_dlt_objects(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -10,6 +10,7 @@ from typing import Any
 from dlt import Pipeline
 from dlt.extract import DltSource
 
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
@@ -20,7 +21,7 @@ from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.replacement import TableLoad, load_source
-from analytics_assets.warehouse.stored import known_columns, stored_tables
+from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
 from analytics_assets.warehouse.tables import prepare
 
 
@@ -72,12 +73,14 @@ def load(
         allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
 
     Raises:
-        WarehouseError: The warehouse could not be written; each table is as it was or new.
+        WarehouseError: The warehouse could not be written, or what a load cannot do without was
+            changed; each table is as it was or new.
     """
     pipeline = make_pipeline(settings, folder)
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
+        refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
         before = row_counts(pipeline, [name for name in tables if name in stored.columns])
         empty = {} if allow_empty else suddenly_empty(before, accounts)
         sound = [account for account in accounts if account.account_id not in empty]

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from dlt import Pipeline
 
-from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres, storable
@@ -18,7 +17,6 @@ from analytics_assets.warehouse.stored import (
     StoredTables,
     forget_lacking,
     make_stored,
-    refuse_changed_keys,
     stored_tables,
 )
 
@@ -44,10 +42,8 @@ def prepare(
         stored: The tables as they are.
 
     Raises:
-        WarehouseError: Another run was not done with its tables in time, or someone has changed
-            what a load cannot do without.
+        WarehouseError: Another run was not done with its tables in time.
     """
-    refuse_changed_keys(stored, [RESOURCES[name] for name in resource_names], settings.dataset_name)
     loads = _plan(pipeline, resource_names, accounts, stored)
     if stored.lacking or (is_postgres(pipeline) and _change_columns(loads, stored)):
         with making_tables(settings, pipeline):

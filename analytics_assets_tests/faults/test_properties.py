@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
@@ -144,7 +145,7 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
     monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda self: 0.0)
     monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
-    monkeypatch.setattr("analytics_assets.api.client._JITTER", 0.0)
+    monkeypatch.setattr("analytics_assets.api.adapter._JITTER", 0.0)
     client = make_client(offline_settings(max_retries=2, backoff_factor=2.0, max_retry_delay=20.0))
     assert client.session.get("http://api/v1/list").status_code == status
     assert [seconds for seconds in slept if seconds] == waits
@@ -173,5 +174,6 @@ def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requ
     answer.status_code = 200
     answer.request = request
     answer.url = str(request.url)
-    answer.raw = io.BytesIO(json.dumps(body).encode())
+    encoded = io.BytesIO(json.dumps(body).encode())
+    answer.raw = urllib3.HTTPResponse(encoded, preload_content=False)
     return answer

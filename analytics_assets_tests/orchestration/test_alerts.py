@@ -13,6 +13,7 @@ from analytics_assets.definitions import compose
 from analytics_assets.errors import AlertError
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.webhook import SECRET_PATH, Webhook, webhook
 
 
@@ -25,7 +26,7 @@ def hook(home, monkeypatch) -> Iterator[Webhook]:
 
 
 def sensor(name: str) -> dg.SensorDefinition:
-    return compose(Progress()).resolve_sensor_def(name)
+    return compose(platform_settings(), Progress()).resolve_sensor_def(name)
 
 
 def tick_failed_run(instance: DagsterInstance) -> dg.SkipReason | None:

@@ -15,6 +15,7 @@ from syrupy.extensions.json import JSONSnapshotExtension
 
 from analytics_assets.definitions import compose
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
 
 
@@ -30,7 +31,7 @@ def defs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dg.Definitions:
         if name.startswith(("SOURCES__", "ANALYTICS__", "DESTINATION__")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    return compose(Progress())
+    return compose(platform_settings(), Progress())
 
 
 def test_assets(defs: dg.Definitions, snapshot: SnapshotAssertion):

@@ -31,7 +31,7 @@ from analytics_assets.orchestration.run_records import (
 )
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets.settings import platform_settings
+from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
 from analytics_assets_tests.testing.tables import change_warehouse
 
@@ -88,7 +88,7 @@ def test_a_run_that_does_not_say_why_it_failed(records_in_memory: DagsterInstanc
 
 
 def test_runs_over_accounts_are_told_from_others(records_in_memory: DagsterInstance):
-    defs = compose(Progress())
+    defs = compose(PlatformSettings(), Progress())
     started = dg.DagsterRunStatus.STARTED
 
     def begin(job: str, *assets: str, status: dg.DagsterRunStatus = started) -> str:

@@ -8,6 +8,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from analytics_assets.definitions import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import SENSOR, Automation, accounts_read
 from analytics_assets_tests.testing.tables import (
     assert_warehouse_equals_api,
@@ -66,7 +67,7 @@ UNFINISHED = {
 def test_nothing_piles_up_while_a_run_is_going(
     automation: Automation, instance: DagsterInstance, job: str, name: str, reason: str
 ):
-    job_def = compose(Progress()).resolve_job_def(job)
+    job_def = compose(platform_settings(), Progress()).resolve_job_def(job)
     run = instance.create_run_for_job(job_def, status=DagsterRunStatus.STARTED)
     asked = automation.tick() if name == SENSOR else automation.schedule(name)
     assert asked is None
@@ -82,7 +83,7 @@ def test_automation_is_off_until_it_is_switched_on(home, monkeypatch, switched_o
         monkeypatch.setenv("ANALYTICS__REFRESH_CRON", "*/10 * * * *")
         monkeypatch.setenv("ANALYTICS__TIME_ZONE", "Europe/Berlin")
         monkeypatch.setenv("ANALYTICS__ALERT_WEBHOOK_URL", "https://hooks.example.com/secret")
-    defs = compose(Progress())
+    defs = compose(platform_settings(), Progress())
     assert defs.schedules
     assert defs.sensors
     for definition in (*defs.schedules, *defs.sensors):

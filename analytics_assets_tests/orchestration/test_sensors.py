@@ -17,7 +17,7 @@ from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.sensors import _is_due
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets.settings import PlatformSettings
+from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.automation import Automation, accounts_read
 from analytics_assets_tests.testing.commands import CHECKOUT
 from analytics_assets_tests.testing.records import states
@@ -108,7 +108,7 @@ def test_waits_grow(automation: Automation, sync, api, monkeypatch, instance):
 def test_a_run_whose_process_was_killed_does_not_block(automation: Automation, instance, sync):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    job_def = compose(Progress()).resolve_job_def("sync")
+    job_def = compose(platform_settings(), Progress()).resolve_job_def("sync")
     runs = {
         pid: instance.create_run_for_job(
             job_def,

@@ -168,7 +168,7 @@ def test_a_value_nested_too_deep_fails_its_account_alone(home, sync, api: Sample
     api.data.update_row("campaigns", row_id, {"layers": deep}, account_id=odd)
     result = sync("--account", odd, "--account", other)
     assert result.exit_code == 1
-    assert f"{odd}: account: the field 'layers' is nested more than 250 levels" in result.output
+    assert f"{odd}: campaigns: the field 'layers' is nested more than 250 levels" in result.output
     assert {row["account_id"] for row in warehouse_table(home, "campaigns")} == {other}
 
 

@@ -10,6 +10,7 @@ from dagster import DagsterInstance
 from analytics_assets.definitions import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import SampleApi
+from analytics_assets.settings import platform_settings
 
 SENSOR = "sync_accounts_that_are_due"
 
@@ -23,7 +24,7 @@ class Automation:
 
     def tick(self) -> dg.RunRequest | None:
         """What the sensor asks for; None with the reason in `skipped`."""
-        defs = compose(Progress())
+        defs = compose(platform_settings(), Progress())
         sensor = defs.resolve_sensor_def(SENSOR)
         context = dg.build_sensor_context(
             instance=self.instance, definitions=defs, cursor=self.cursor
@@ -36,12 +37,12 @@ class Automation:
         return requests[0] if requests else None
 
     def tick_for_shards(self) -> list[dg.RunRequest]:
-        defs = compose(Progress())
+        defs = compose(platform_settings(), Progress())
         context = dg.build_sensor_context(instance=self.instance, definitions=defs)
         return list(defs.resolve_sensor_def(SENSOR).evaluate_tick(context).run_requests or [])
 
     def schedule(self, name: str) -> dg.RunRequest | None:
-        defs = compose(Progress())
+        defs = compose(platform_settings(), Progress())
         context = dg.build_schedule_context(
             instance=self.instance, scheduled_execution_time=datetime.now(timezone.utc)
         )
@@ -51,7 +52,7 @@ class Automation:
 
     def run(self, request: dg.RunRequest | None, job: str = "refresh_accounts") -> bool:
         assert request is not None, self.skipped
-        job_def = compose(Progress()).resolve_job_def(request.job_name or job)
+        job_def = compose(platform_settings(), Progress()).resolve_job_def(request.job_name or job)
         result = job_def.execute_in_process(
             instance=self.instance,
             run_config=request.run_config,
