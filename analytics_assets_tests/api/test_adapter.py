@@ -188,6 +188,16 @@ def test_no_more_requests_are_in_flight_than_there_are_workers(
         assert [future.result().status_code for future in sent] == [200] * 4
 
 
+@pytest.mark.parametrize(("scope", "is_shared"), [("client", True), ("account", False)])
+def test_accounts_share_a_pace_if_they_share_the_quota(
+    counted, scope: Any, is_shared: bool
+) -> None:
+    settings = replace(UNREACHABLE, quota_scope=scope, max_requests_per_second=5.0)
+    first, second = map(ApiAdapter(settings, counted[0])._paces.of, ("acme", "globex"))
+    assert (first is second) == is_shared
+    assert first.rate == 5.0
+
+
 class Redirects(BaseAdapter):
     """Redirects from each number to the one below; 0 is a list."""
 

@@ -19,7 +19,7 @@ from analytics_assets.orchestration.asset_checks import (
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit
-from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 
 SETTINGS = PlatformSettings()
 HOUR = 3600
@@ -145,3 +145,43 @@ def test_a_check_that_passes_says_how_many_rows_it_judged() -> None:
     assert (evaluation.passed, evaluation.description) == (True, None)
     metadata = {name: value.value for name, value in evaluation.metadata.items()}
     assert metadata == {"rows": 20, "accounts_with_findings": 0}
+
+
+def test_a_column_that_is_stored_as_another_type() -> None:
+    stored = {"cpc": StoredColumn("text"), "id": StoredColumn("text")}
+    found = evidence(columns=TableColumns.of(RESOURCES["campaigns"], stored))
+    named = {"cpc": "declared double, stored text"}
+    assert judged(found, "columns_are_as_declared") == {ALL_ACCOUNTS: named}
+
+
+def test_checks_say_what_holds_when_they_pass() -> None:
+    for spec in check_specs(RESOURCES):
+        assert spec.description == CHECKS[spec.name].description
+
+
+@pytest.mark.parametrize(("accounts", "rest"), [(3, ""), (4, "; and 1 more accounts")])
+def test_three_accounts_are_named(accounts: int, rest: str) -> None:
+    audits = {str(number): audit(missing={"id": 1, "name": 2}) for number in range(accounts)}
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "required_columns_are_filled")
+    [evaluation] = evaluations([key], {"campaigns": evidence(audit=audits)})
+    named = "; ".join(f"{number}: id (1), name (2)" for number in range(3))
+    assert evaluation.description == named + rest
+
+
+def test_checks_are_told_by_table_and_name() -> None:
+    keys = {spec.key for spec in check_specs(["campaigns", "audiences"])}
+    found = {"campaigns": evidence(), "audiences": evidence("audiences")}
+    told = [(made.asset_key.path[-1], made.check_name) for made in evaluations(keys, found)]
+    assert told == sorted(told)
+    assert len(told) == len(keys)
+
+
+def test_a_number_that_was_found_is_told() -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "every_row_is_loaded")
+    left_out = {"acme": {"rows without a key": 2}}
+    [evaluation] = evaluations([key], {"campaigns": evidence(left_out=left_out)})
+    assert evaluation.description == "acme: rows without a key (2)"
+    assert evaluation.severity == dg.AssetCheckSeverity.WARN
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "key_is_unique")
+    [evaluation] = evaluations([key], {"campaigns": evidence(audit={"acme": audit(duplicates=2)})})
+    assert evaluation.description == "acme: 2"
