@@ -16,6 +16,8 @@ from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import columns
 from analytics_assets.warehouse import stored
+from analytics_assets.warehouse.columns import StoredColumn
+from analytics_assets.warehouse.replacement import DLT_COLUMNS
 from analytics_assets_tests.testing.loading import RULES, load
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import change_warehouse, query, warehouse_table
@@ -265,3 +267,14 @@ def test_a_destination_of_whose_types_nothing_is_known(home, monkeypatch):
     change_warehouse(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN event_name")
     load(home, {"a": [{"id": 1, "event_name": "y"}]})
     assert kept(home) == {1: {"event_name": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [(None, "is not there"), (StoredColumn("text"), "has the type text, not")]
+)
+def test_a_key_that_someone_has_changed(column: StoredColumn | None, said: str):
+    there = {name: StoredColumn("text") for name in ("account_id", *DLT_COLUMNS)}
+    there |= {} if column is None else {"id": column}
+    found = stored.StoredTables({RULES.name: there})
+    with pytest.raises(WarehouseError, match=rf"audience_rules\.id {said}"):
+        stored.refuse_changed_keys(found, [RULES], "analytics")

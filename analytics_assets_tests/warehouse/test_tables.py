@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from dlt import Pipeline
 
-from analytics_assets.errors import WarehouseError
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse import tables
@@ -139,14 +138,6 @@ def test_what_postgresql_cannot_hold_is_replaced_on_the_way(rows, done: list[str
     load = prepare(POSTGRES_TYPE, done, rows(), stored())
     assert load.stored(table).to_pylist() == [{"name": "a\ufffdb", "id": 1}]
     assert prepare(DUCKDB_TYPE, done, load.accounts, stored()).stored(table) is table  # type: ignore[arg-type]
-
-
-def test_a_key_that_someone_has_changed_ends_it_before_anything_is_done(
-    rows, done: list[str]
-) -> None:
-    with pytest.raises(WarehouseError, match=r"audience_rules\.id is not there"):
-        prepare(POSTGRES_TYPE, done, rows(), stored(id=None))
-    assert done == []
 
 
 def test_dlt_forgets_a_column_of_a_type_that_holds_nothing_of_ours(rows, done: list[str]) -> None:
