@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import TimeoutError
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import dlt
@@ -26,7 +27,7 @@ from dlt.extract.pipe_iterator import ManagedPipeIterator, PipeIterator
 from analytics_assets import speedups
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import SampleApi
-from analytics_assets.speedups import await_any, configure_once, is_on, rarely_collecting
+from analytics_assets.speedups import await_any, configure_once, is_on, one_core, rarely_collecting
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 
@@ -61,7 +62,26 @@ def test_imports_that_the_garbage_collector_does_not_see(monkeypatch, without: s
     assert done.stdout.split() == ["True", str(frozen)]
 
 
-ALL = "rarely_collecting,frozen_imports,configure_once,await_any"
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no threads")
+@pytest.mark.parametrize("without", ["", "one_core"])
+def test_reading_threads_keep_to_one_core_and_this_one_does_not(monkeypatch, without: str):
+    monkeypatch.setenv("ANALYTICS_ASSETS_WITHOUT", without)
+    cores = os.sched_getaffinity(0)
+    bound: list[set[int]] = []
+
+    def read() -> None:
+        thread = Thread(target=lambda: bound.append(os.sched_getaffinity(0)))
+        thread.start()
+        thread.join()
+
+    with ThreadPoolExecutor(1, initializer=one_core()) as accounts:
+        accounts.submit(read).result()
+    assert bound[0] <= cores
+    assert len(bound[0]) == (len(cores) if without else 1)
+    assert os.sched_getaffinity(0) == cores
+
+
+ALL = "rarely_collecting,frozen_imports,configure_once,await_any,one_core"
 
 # by class of dlt: what speedups.py replaces, calls or overrides, and the parameters given or taken
 METHODS: dict[type, dict[str, str]] = {

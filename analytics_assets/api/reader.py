@@ -29,6 +29,7 @@ from analytics_assets.errors import (
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter
 from analytics_assets.settings import API_SECTION, setting_name
+from analytics_assets.speedups import one_core
 from analytics_assets.text import one_line
 
 # Accounts read side by side; each may use all workers, so that one large account alone is fast.
@@ -113,7 +114,7 @@ class Reader:
             CredentialsError: No account could be read, because the API gives no token.
         """
         sources = levels(self.client, resource_names)
-        with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account") as accounts:
+        with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core()) as accounts:
             futures = [
                 accounts.submit(
                     self._read, sources, account_id, resource_names, self.folder / str(number)
