@@ -3,7 +3,7 @@
 `ANALYTICS_ASSETS_WITHOUT=rarely_collecting,frozen_imports` in the environment does without those
 named: then Python, dlt and Dagster do as they do by themselves.
 
-Figures: processor time of a whole sync of 2,042 requests over HTTP on 2 cores, which takes 7 s.
+Figures: what a sync of 4,082 requests takes longer without it on 2 quiet cores, of 8.6 s.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def is_on(name: str) -> bool:
 
 @contextmanager
 def rarely_collecting() -> Iterator[None]:
-    """Lets the garbage collector look for cycles rarely; without it, 1.1 s more.
+    """Lets the garbage collector look for cycles rarely: 1.1 s of a run that Dagster starts.
 
     A run's objects are its rows. To look through them and through all of Dagster and dlt, again and
     again, finds nothing.
@@ -54,7 +54,7 @@ def rarely_collecting() -> Iterator[None]:
 
 @contextmanager
 def frozen_imports() -> Iterator[None]:
-    """Keeps what is imported within out of the garbage collector's sight; a tenth of a sync.
+    """Keeps what is imported within out of the garbage collector's sight: 1.3 s.
 
     Dagster and dlt are some hundred thousand objects that stay until the end, through which it
     would go again and again, and at the exit.
@@ -74,7 +74,7 @@ def frozen_imports() -> Iterator[None]:
 def one_core() -> Callable[[], None]:
     """What binds a thread, and those that it starts, to the core that this call picks.
 
-    Without it, 1.4 s more: threads that take turns at Python's lock lose time where each turn wakes
+    1.2 s: threads that take turns at Python's lock lose time where each turn wakes
     another core. Systems other than Linux bind no threads.
     """
     if not is_on("one_core") or not hasattr(os, "sched_setaffinity"):
@@ -91,7 +91,7 @@ def one_core() -> Callable[[], None]:
 def configure_once(destination: AnyDestination) -> None:
     """Lets dlt work out the destination's configuration, and what it can do, once and not 90 times.
 
-    Without it, 0.7 s more: dlt asks for both at each step of a load, and resolves all anew.
+    0.5 s: dlt asks for both at each step of a load, and resolves all anew.
     """
     if not is_on("configure_once"):
         return
@@ -127,7 +127,7 @@ def configure_once(destination: AnyDestination) -> None:
 
 
 def await_any(items: PipeIterator) -> None:
-    """Lets the iterator be told by each request that it is done; without it, up to 0.9 s more.
+    """Lets the iterator be told by each request that it is done: 0.3 s.
 
     dlt's own pool asks or awaits every pending request for each answer. There is no public way to
     give the iterator another.
