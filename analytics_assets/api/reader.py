@@ -6,8 +6,9 @@ import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from threading import Event
 
 import requests
@@ -75,7 +76,7 @@ class AccountFailure:
         return f"{one_line(self.account_id)}: {self.resource_name or 'account'}: {self.error}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Reads from one API, into one folder.
 
@@ -86,7 +87,6 @@ class Reader:
 
     client: ApiClient
     folder: Path
-    _stopped: Event = field(default_factory=Event, init=False)
 
     def read_listing(self) -> AccountRead:
         """Reads the list of accounts.
@@ -96,7 +96,7 @@ class Reader:
             ReadError: The listing could not be had.
         """
         names = [ACCOUNTS.name]
-        outcome = self._read(levels(self.client, names), None, names, self.folder / "listing")
+        outcome = self._read(levels(self.client, names), None, names, Event())
         if isinstance(outcome, AccountRead):
             return outcome
         if isinstance(outcome.error, CredentialsError):
@@ -113,13 +113,11 @@ class Reader:
         Raises:
             CredentialsError: No account could be read, because the API gives no token.
         """
-        sources = levels(self.client, resource_names)
+        sources, stopped = levels(self.client, resource_names), Event()
         with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core()) as accounts:
             futures = [
-                accounts.submit(
-                    self._read, sources, account_id, resource_names, self.folder / str(number)
-                )
-                for number, account_id in enumerate(account_ids)
+                accounts.submit(self._read, sources, account_id, resource_names, stopped)
+                for account_id in account_ids
             ]
             try:
                 without_token = 0
@@ -132,7 +130,7 @@ class Reader:
                             raise outcome.error
             finally:
                 # A run that was cancelled begins no further request, and waits for those begun.
-                self._stopped.set()
+                stopped.set()
                 accounts.shutdown(wait=False, cancel_futures=True)
 
     def _read(
@@ -140,16 +138,15 @@ class Reader:
         sources: Sequence[DltSource],
         account_id: str | None,
         names: Collection[str],
-        folder: Path,
+        stopped: Event,
     ) -> AccountRead | AccountFailure:
-        started = time.monotonic()
-        folder.mkdir()
+        started, folder = time.monotonic(), Path(mkdtemp(dir=self.folder))
         try:
             with self.client.requests.counting(account_id or "") as requests_of_account:
                 writer = AccountWriter(account_id, names, folder)
                 for level in sources:
                     for page in pages(level, account_id, writer.ids):
-                        if self._stopped.is_set():
+                        if stopped.is_set():
                             raise ReadError("the run was stopped")
                         writer.add(page.resource_name, page.rows)
                 rows = writer.close()

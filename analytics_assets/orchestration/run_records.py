@@ -17,6 +17,7 @@ from analytics_assets.orchestration.jobs import sync
 from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.text import one_line
 
 # Dagster's names for the rows of a partition and of a table
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
@@ -249,9 +250,9 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
             data = event.step_failure_data.user_failure_data
             accounts = data.metadata.get(FAILED_ACCOUNTS) if data else None
             by_account = accounts.value if isinstance(accounts, dg.JsonMetadataValue) else {}
-            return RunFailure(_one_line(failure_text(event)), cast(dict[str, Any], by_account))
+            return RunFailure(one_line(failure_text(event)), cast(dict[str, Any], by_account))
         if event is not None:
-            return RunFailure(_one_line(f"the run ended without a cause: {event.message}"), {})
+            return RunFailure(one_line(f"the run ended without a cause: {event.message}"), {})
     return RunFailure("the run's records do not say why it failed", {})
 
 
@@ -278,10 +279,6 @@ def _materializes_accounts(run: dg.DagsterRun) -> bool:
 
 def _ended_at(run: dg.RunRecord) -> float:
     return run.end_time or run.update_timestamp.timestamp()
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -145,12 +146,13 @@ def test_who_stops_listening_stops_the_reading(
 ) -> None:
     begun: list[str] = []
     went_on: list[str] = []
-    reader = Reader(make_client(UNREACHABLE), tmp_path)
+    reader, stopped = Reader(make_client(UNREACHABLE), tmp_path), Event()
+    monkeypatch.setattr(reading, "Event", lambda: stopped)
 
     def slow_but_the_first(_: object, account_id: str, __: object) -> Iterator[Page]:
         begun.append(account_id)
         if account_id != "0":
-            reader._stopped.wait(5)
+            stopped.wait(5)
         yield Page("audiences", [])
         went_on.append(account_id)
 
@@ -160,3 +162,11 @@ def test_who_stops_listening_stops_the_reading(
     outcomes.close()  # type: ignore[attr-defined]
     assert len(begun) < 40
     assert went_on == ["0"]
+
+
+def test_a_reader_reads_more_than_once(tmp_path: Path, api: SampleApi) -> None:
+    reader = Reader(client_of(api), tmp_path)
+    for _ in range(2):
+        outcomes = list(reader.read_accounts(api.data.account_ids, ["audiences"]))
+        assert all(isinstance(outcome, AccountRead) for outcome in outcomes)
+        assert len(outcomes) == len(api.data.account_ids)

@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from analytics_assets.api.client import make_client
 from analytics_assets.api.transport import retry_after
-from analytics_assets.settings import ApiSettings
+from analytics_assets_tests.testing.reading import UNREACHABLE
 
 # a busy machine is no failure
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -110,7 +110,7 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
         return answer
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    api = offline_settings()
+    api = replace(UNREACHABLE, max_retry_delay=0.0)
     assert make_client(api).session.get("http://api/v1/list").status_code == 200
     assert len(sent) == 2
 
@@ -146,7 +146,9 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda self: 0.0)
     monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
     monkeypatch.setattr("analytics_assets.api.adapter._JITTER", 0.0)
-    client = make_client(offline_settings(max_retries=2, backoff_factor=2.0, max_retry_delay=20.0))
+    client = make_client(
+        replace(UNREACHABLE, max_retries=2, backoff_factor=2.0, max_retry_delay=20.0)
+    )
     assert client.session.get("http://api/v1/list").status_code == status
     assert [seconds for seconds in slept if seconds] == waits
 
@@ -154,19 +156,6 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     slept.clear()
     assert client.auth.session.post("http://api/oauth/token").status_code == status
     assert slept == waits
-
-
-def offline_settings(**values: Any) -> ApiSettings:
-    needed = ApiSettings(
-        base_url="http://api",
-        token_url="http://api/oauth/token",
-        client_id="id",
-        client_secret="secret",
-        backoff_factor=0.0,
-        max_retry_delay=0.0,
-        workers=8,
-    )
-    return replace(needed, **values)
 
 
 def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:
