@@ -36,7 +36,8 @@ _DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
 DLT_DEFAULTS: Final[dict[str, Any]] = {
     # requests in flight at once
     "extract": {"workers": 64, "max_parallel_items": 64},
-    "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
+    # a signal ends the run at once, as Dagster has it; dlt would first finish the load, and say so
+    "runtime": {"dlthub_telemetry": False, "log_level": "WARNING", "intercept_signals": False},
     # dlt's column that names the load of a row; off by default for Arrow tables
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
     # staged rows that stay would double a DuckDB file

@@ -114,24 +114,24 @@ class Reader:
             CredentialsError: No account could be read, because the API gives no token.
         """
         sources, stopped = levels(self.client, resource_names), Event()
-        with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core()) as accounts:
-            futures = [
-                accounts.submit(self._read, sources, account_id, resource_names, stopped)
-                for account_id in account_ids
-            ]
-            try:
-                without_token = 0
-                for future in as_completed(futures):
-                    outcome = future.result()
-                    yield outcome
-                    if isinstance(outcome, AccountFailure):
-                        without_token += isinstance(outcome.error, CredentialsError)
-                        if without_token == len(futures):
-                            raise outcome.error
-            finally:
-                # A run that was cancelled begins no further request, and waits for those begun.
-                stopped.set()
-                accounts.shutdown(wait=False, cancel_futures=True)
+        accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
+        futures = [
+            accounts.submit(self._read, sources, account_id, resource_names, stopped)
+            for account_id in account_ids
+        ]
+        try:
+            without_token = 0
+            for future in as_completed(futures):
+                outcome = future.result()
+                yield outcome
+                if isinstance(outcome, AccountFailure):
+                    without_token += isinstance(outcome.error, CredentialsError)
+                    if without_token == len(futures):
+                        raise outcome.error
+        finally:
+            # A run that was cancelled begins no further request, and does not wait for those begun.
+            stopped.set()
+            accounts.shutdown(wait=False, cancel_futures=True)
 
     def _read(
         self,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING
 
 import click
 
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
-from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
+from analytics_assets.cli.home import dagster_instance, end_killed_runs, ensure_dagster_home
 from analytics_assets.cli.imports import import_platform
+from analytics_assets.cli.interrupts import Interrupted
+from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     import dagster as dg
 
-
-# where the UI looks for the runs of a job: the code location that workspace.yaml names
-_REPOSITORY = "__repository__@analytics_assets"
+    from analytics_assets.cli.sync_report import Group, SyncReport
+    from analytics_assets.dagster_backend.command_runs import CommandRun
 
 
 @click.command()
@@ -39,112 +41,129 @@ _REPOSITORY = "__repository__@analytics_assets"
     help=f"Only this resource; may be given more than once. One of {', '.join(RESOURCES)}.",
 )
 @click.option(
+    "--failed",
+    is_flag=True,
+    help="Only what failed last, also what the API has refused for good; lists no accounts.",
+)
+@click.option(
     "--allow-empty",
     is_flag=True,
     help="Accept an account that is suddenly empty, and a list of accounts that lacks most or all.",
 )
-def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document about what came.")
+def sync(
+    accounts: tuple[str, ...],
+    resources: tuple[str, ...],
+    failed: bool,
+    allow_empty: bool,
+    as_json: bool,
+) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.
 
     The setting `accounts_per_run` bounds a run; more accounts are read by several, one by one.
 
     Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
     """
+    from analytics_assets.cli.sync_report import SyncReport
+
+    names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
+    report = SyncReport()
+    error: click.ClickException | None = None
+    try:
+        _sync(report, accounts, names, failed=failed, allow_empty=allow_empty)
+    except AnalyticsError as unusable:
+        error = click.ClickException(str(unusable))
+    except click.ClickException as known:
+        error = known
+    except KeyboardInterrupt:
+        error = _interrupted()
+    if as_json:
+        click.echo(json.dumps(report.document(error), indent=2))
+    elif not isinstance(error, Interrupted):
+        report.print()
+    if error is not None:
+        raise error
+
+
+def _sync(
+    report: SyncReport,
+    accounts: Sequence[str],
+    names: Sequence[str],
+    *,
+    failed: bool,
+    allow_empty: bool,
+) -> None:
+    """Syncs, and notes what came of it.
+
+    Raises:
+        click.ClickException: Something failed, or the command was interrupted.
+    """
     ensure_dagster_home()
     import_platform()
-    from analytics_assets.cli.terminal import TerminalProgress, print_summary
+    import dagster as dg
+
+    from analytics_assets.cli.sync_report import cause_of
+    from analytics_assets.cli.terminal import TerminalProgress
+    from analytics_assets.dagster_backend.command_runs import run_job
     from analytics_assets.definitions import compose
+    from analytics_assets.orchestration.partitions import run_target
     from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
-    names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     with dagster_instance() as instance, TerminalProgress() as progress:
+        end_killed_runs(instance)
         definitions = compose(settings, progress)
-        listed = _list_accounts(instance, definitions, allow_empty)
-        if not listed.success:
-            raise click.ClickException(_cause(listed))
-        account_ids = chosen_accounts(instance, accounts)
-        results = [
-            _sync(instance, definitions, shard, names, allow_empty)
-            for shard in shards(instance, account_ids if names else [], settings.accounts_per_run)
-        ]
-    print_summary(listed, results, account_ids)
-    if causes := [_cause(result) for result in results if not result.success]:
-        raise click.ClickException("\n".join(causes))
+        if not failed:
+            _list_accounts(report, instance, definitions, allow_empty)
+        chosen = chosen_accounts(instance, accounts)
+        groups = _failed_last(instance, chosen, names) if failed else [(chosen, names)]
+        report.want(groups)
+        progress.expect(len(report.accounts))
+        for account_ids, of in groups:
+            for shard in shards(instance, account_ids if of else [], settings.accounts_per_run):
+                target = run_target(instance, shard, allow_empty=allow_empty)
+                job = definitions.resolve_job_def("sync")
+                selection = [dg.AssetKey(name) for name in of]
+                _note(report, instance, run_job(instance, job, target.ops, target.tags, selection))
+    if report.failed_runs:
+        raise click.ClickException("\n".join(map(cause_of, report.failed_runs)))
 
 
 def _list_accounts(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, allow_empty: bool
-) -> dg.ExecuteInProcessResult:
+    report: SyncReport, instance: dg.DagsterInstance, definitions: dg.Definitions, allow_empty: bool
+) -> None:
+    from analytics_assets.cli.sync_report import cause_of
+    from analytics_assets.dagster_backend.command_runs import run_job
     from analytics_assets.orchestration.partitions import LISTING_OP
 
     ops = {LISTING_OP: {"config": {"allow_empty": allow_empty}}}
-    return _run(instance, definitions.resolve_job_def("refresh_accounts"), ops)
+    listed = run_job(instance, definitions.resolve_job_def("refresh_accounts"), ops)
+    _note(report, instance, listed)
+    if not listed.success:
+        raise click.ClickException(cause_of(listed))
 
 
-def _sync(
-    instance: dg.DagsterInstance,
-    definitions: dg.Definitions,
-    account_ids: Sequence[str],
-    resource_names: Collection[str],
-    allow_empty: bool,
-) -> dg.ExecuteInProcessResult:
-    import dagster as dg
-
-    from analytics_assets.orchestration.partitions import run_target
-
-    target = run_target(instance, account_ids, allow_empty=allow_empty)
-    return _run(
-        instance,
-        definitions.resolve_job_def("sync"),
-        target.ops,
-        target.tags,
-        asset_selection=[dg.AssetKey(name) for name in resource_names],
-    )
+def _note(report: SyncReport, instance: dg.DagsterInstance, run: CommandRun) -> None:
+    report.add(instance, run)
+    if run.interrupted:
+        raise _interrupted()
 
 
-def _run(
-    instance: dg.DagsterInstance,
-    job: dg.JobDefinition,
-    ops: Mapping[str, Any],
-    tags: Mapping[str, str] | None = None,
-    asset_selection: Sequence[dg.AssetKey] | None = None,
-) -> dg.ExecuteInProcessResult:
-    from analytics_assets.dagster_backend.internals import REPOSITORY_LABEL_TAG
-    from analytics_assets.dagster_backend.orphans import process_tags
-
-    # the run's own log stays in Dagster's records; the terminal shows the progress
-    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
-    result = job.execute_in_process(
-        instance=instance,
-        run_config={"loggers": quiet, "ops": ops},
-        tags={**(tags or {}), **process_tags(), REPOSITORY_LABEL_TAG: _REPOSITORY},
-        asset_selection=asset_selection,
-        raise_on_error=False,
-    )
-    if any(map(_is_interrupt, result.all_events)):
-        raise _Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
-    return result
+def _interrupted() -> Interrupted:
+    return Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
 
 
-class _Interrupted(click.ClickException):
-    exit_code = 130  # as shells have it: 128 + SIGINT
+def _failed_last(
+    instance: dg.DagsterInstance, account_ids: Collection[str], names: Collection[str]
+) -> list[Group]:
+    """What failed last of these accounts and resources; accounts that lack the same, together."""
+    from analytics_assets.orchestration.run_records import failed_attempts
 
-
-def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    if not event.is_step_failure:
-        return False
-    error = event.step_failure_data.error
-    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
-
-
-def _cause(result: dg.ExecuteInProcessResult) -> str:
-    """What the failed run says to people; an unexpected error says where its trace is."""
-    from analytics_assets.orchestration.run_records import failure_text
-
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        details = f" (details: run {result.run_id} in the Dagster UI)"
-        return failure_text(event) + ("" if event.step_failure_data.user_failure_data else details)
-    return f"run {result.run_id} failed; see it in the Dagster UI"
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for account_id, attempt in failed_attempts(instance).items():
+        of = tuple(name for name in names if name in attempt.resources)
+        if account_id in account_ids and of:
+            groups.setdefault(of, []).append(account_id)
+    return [(account_ids, of) for of, account_ids in groups.items()]

@@ -17,8 +17,8 @@ from dagster._core.definitions.data_version import (
 # `dagster.DagsterInstance` opens the records that a dagster.yaml names, and so makes them.
 from dagster._core.instance.ref import InstanceRef
 
-# By this tag the UI finds the job of a run that no code location has started.
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+# dagster.yaml names it by its module, which no public name leads to.
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
 __all__ = [
     "CODE_VERSION_TAG",
@@ -26,6 +26,6 @@ __all__ = [
     "INPUT_DATA_VERSION_TAG_PREFIX",
     "INPUT_EVENT_POINTER_TAG_PREFIX",
     "NULL_EVENT_POINTER",
-    "REPOSITORY_LABEL_TAG",
     "InstanceRef",
+    "NoOpComputeLogManager",
 ]
