@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
     from analytics_assets.cli.sync_report import Group, SyncReport
     from analytics_assets.dagster_backend.command_runs import CommandRun
 
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # generic in newer releases only
+
+
+class _ResourceName(_Choice):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        near = get_close_matches(value, self.choices, n=1)
+        if value not in self.choices and near:
+            self.fail(f"there is no resource {value!r}: did you mean {near[0]}?", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 @click.command()
 @click.option(
@@ -37,20 +50,20 @@ if TYPE_CHECKING:
     "resources",
     multiple=True,
     metavar="NAME",
-    type=click.Choice(list(RESOURCES)),
+    type=_ResourceName(list(RESOURCES)),
     help=f"Only this resource; may be given more than once. One of {', '.join(RESOURCES)}.",
 )
 @click.option(
     "--failed",
     is_flag=True,
-    help="Only what failed last, also what the API has refused for good; lists no accounts.",
+    help="Only what failed last, also what the API has refused for good.",
 )
 @click.option(
     "--allow-empty",
     is_flag=True,
     help="Accept an account that is suddenly empty, and a list of accounts that lacks most or all.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document about what came.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, also on failure.")
 def sync(
     accounts: tuple[str, ...],
     resources: tuple[str, ...],
@@ -66,11 +79,10 @@ def sync(
     """
     from analytics_assets.cli.sync_report import SyncReport
 
-    names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     report = SyncReport()
     error: click.ClickException | None = None
     try:
-        _sync(report, accounts, names, failed=failed, allow_empty=allow_empty)
+        _sync(report, accounts, resources, failed=failed, allow_empty=allow_empty)
     except AnalyticsError as unusable:
         error = click.ClickException(str(unusable))
     except click.ClickException as known:
@@ -79,6 +91,8 @@ def sync(
         error = _interrupted()
     if as_json:
         click.echo(json.dumps(report.document(error), indent=2))
+    elif failed and error is None and not report.runs:
+        click.echo("nothing that was asked for failed last")
     elif not isinstance(error, Interrupted):
         report.print()
     if error is not None:
@@ -88,7 +102,7 @@ def sync(
 def _sync(
     report: SyncReport,
     accounts: Sequence[str],
-    names: Sequence[str],
+    resources: Collection[str],
     *,
     failed: bool,
     allow_empty: bool,
@@ -115,9 +129,10 @@ def _sync(
     with dagster_instance() as instance, TerminalProgress() as progress:
         end_killed_runs(instance)
         definitions = compose(settings, progress)
-        if not failed:
+        if not failed or (not (accounts or resources) and _list_failed_last(instance)):
             _list_accounts(report, instance, definitions, allow_empty)
         chosen = chosen_accounts(instance, accounts)
+        names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
         groups = _failed_last(instance, chosen, names) if failed else [(chosen, names)]
         report.want(groups)
         progress.expect(len(report.accounts))
@@ -153,6 +168,13 @@ def _note(report: SyncReport, instance: dg.DagsterInstance, run: CommandRun) -> 
 
 def _interrupted() -> Interrupted:
     return Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
+
+
+def _list_failed_last(instance: dg.DagsterInstance) -> bool:
+    import dagster as dg
+
+    runs = instance.get_runs(dg.RunsFilter(job_name="refresh_accounts"), limit=1)
+    return any(run.status == dg.DagsterRunStatus.FAILURE for run in runs)
 
 
 def _failed_last(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import signal
@@ -15,6 +16,8 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
 from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets_tests.testing.client import wait_until
 from analytics_assets_tests.testing.commands import CHECKOUT, start_sync
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
@@ -38,11 +41,13 @@ def reads(api: SampleApi) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_by_a_signal(hanging: SampleApi, home: Path, instance: DagsterInstance, number: int):
-    process = start_sync("--json")
+    process = start_sync("--json", stdout=subprocess.PIPE)
     wait_until(lambda: reads(hanging))
     process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    told, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (130, SAID)
+    report = json.loads(told)
+    assert (report["state"], report["exit_code"]) == ("interrupted", 130)
     [run] = instance.get_runs(limit=1)
     assert run.status == DagsterRunStatus.CANCELED
     assert_warehouse_equals_api(home, hanging.data)
@@ -57,6 +62,11 @@ def test_while_it_loads(api: SampleApi, home: Path, instance: DagsterInstance):
     assert instance.get_runs(limit=1)[0].status == DagsterRunStatus.CANCELED
     assert start_sync().wait(timeout=120) == 0
     assert_warehouse_equals_api(home, api.data)
+
+
+def test_dlt_leaves_signals_to_dagster(home: Path, tmp_path: Path):
+    pipeline = make_pipeline(platform_settings(), tmp_path)
+    assert not pipeline.runtime_config.intercept_signals
 
 
 def test_by_closing_the_terminal(hanging: SampleApi, instance: DagsterInstance):
