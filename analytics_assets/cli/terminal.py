@@ -14,6 +14,7 @@ from rich.table import Table
 
 from analytics_assets.api.reader import AccountFailure, AccountRead
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import ROW_COUNTS
 from analytics_assets.resources import ACCOUNTS
@@ -82,7 +83,7 @@ def print_summary(
     by_resource: dict[str, int] = {ACCOUNTS.name: _rows(_events(listed)[0])}
     by_account: dict[str, int] = {}
     for event in chain.from_iterable(map(_events, results)):
-        name, account_id = event.asset_key.to_user_string(), str(event.partition)
+        name, account_id = AssetNames.resource_name(event.asset_key), str(event.partition)
         by_resource[name] = by_resource.get(name, 0) + _rows(event)
         by_account[account_id] = by_account.get(account_id, 0) + _rows(event)
     console = Console(markup=False, emoji=False)

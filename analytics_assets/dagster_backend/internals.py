@@ -14,6 +14,9 @@ from dagster._core.definitions.data_version import (
     NULL_EVENT_POINTER,
 )
 
+# What `dagster.define_asset_job` returns: a type without a public name.
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
 # `dagster.DagsterInstance` opens the records that a dagster.yaml names, and so makes them.
 from dagster._core.instance.ref import InstanceRef
 
@@ -28,4 +31,5 @@ __all__ = [
     "NULL_EVENT_POINTER",
     "REPOSITORY_LABEL_TAG",
     "InstanceRef",
+    "UnresolvedAssetJobDefinition",
 ]

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
@@ -166,10 +167,10 @@ CHECKS: Final[dict[str, Check]] = {
 }
 
 
-def check_specs(resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
+def check_specs(names: AssetNames, resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
     """The checks of the named resources' assets."""
     return [
-        dg.AssetCheckSpec(name, asset=dg.AssetKey(resource_name), description=check.description)
+        dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
         for resource_name in resource_names
         for name, check in CHECKS.items()
         if check.applies(RESOURCES[resource_name])
@@ -181,7 +182,7 @@ def evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges the tables that there is evidence of, by the selected checks."""
     for key in sorted(selected, key=lambda key: (key.asset_key, key.name)):
-        table = key.asset_key.to_user_string()
+        table = AssetNames.resource_name(key.asset_key)
         if table in evidence:
             yield _evaluation(key, CHECKS[key.name], evidence[table])
 

@@ -22,10 +22,9 @@ from analytics_assets.orchestration.metadata import (
     materializations,
     read_metadata,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import (
     ACCOUNT_PARTITIONS,
-    ACCOUNTS_OP,
-    LISTING_OP,
     AccountsConfig,
     ListConfig,
     keep_partitions,
@@ -54,29 +53,32 @@ _ACCOUNTS_NAMED: Final = 3
 
 def assets(settings: PlatformSettings) -> list[dg.AssetsDefinition]:
     """The assets, as the resource table and the settings declare them."""
-    listing = dg.multi_asset(name=LISTING_OP, **_declared([ACCOUNTS.name], settings))
+    names = AssetNames.of_settings(settings)
+    listing = dg.multi_asset(name=names.listing_op, **_declared(names, [ACCOUNTS.name], settings))
     of_accounts = dg.multi_asset(
-        name=ACCOUNTS_OP,
+        name=names.accounts_op,
         partitions_def=ACCOUNT_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **_declared(list(ACCOUNT_RESOURCES), settings),
+        **_declared(names, list(ACCOUNT_RESOURCES), settings),
     )
     return [listing(accounts_asset), of_accounts(account_assets)]
 
 
-def _declared(names: list[str], settings: PlatformSettings) -> dict[str, Any]:
+def _declared(
+    names: AssetNames, resource_names: list[str], settings: PlatformSettings
+) -> dict[str, Any]:
     """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
     specs = build_dlt_asset_specs(
-        load_source(plan(names, [], {})),
+        load_source(plan(resource_names, [], {})),
         None,  # type: ignore[arg-type]
-        AnalyticsTranslator(settings),
+        AnalyticsTranslator(settings, names),
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],
-        "check_specs": check_specs(names),
+        "check_specs": check_specs(names, resource_names),
         "can_subset": True,
         "pool": WAREHOUSE_POOL,
     }
@@ -92,6 +94,7 @@ def accounts_asset(
     if not context.selected_asset_keys:
         yield from check_only(context, progress, [ACCOUNTS.name])
         return
+    names = AssetNames.of_run(context)
     with ingestion(context, progress) as run:
         listing = run.reader.read_listing()
         account_ids = _account_ids(listing.rows)
@@ -101,13 +104,13 @@ def accounts_asset(
         outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
         keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
-        asset_key=dg.AssetKey(ACCOUNTS.name),
+        asset_key=names.key(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
         metadata={
             "dagster/row_count": listing.rows.count,
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
-            **load_metadata(outcome, run.settings, ACCOUNTS.name),
+            **load_metadata(outcome, run.settings, names, ACCOUNTS.name),
         },
     )
     yield from check_tables(context, run.settings, outcome)
@@ -123,13 +126,14 @@ def account_assets(
     if not context.selected_asset_keys:
         yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
         return
+    names = AssetNames.of_run(context)
     account_ids = requested_accounts(context, config)
-    names = selected_resources(context, ACCOUNT_RESOURCES)
+    resource_names = selected_resources(context, ACCOUNT_RESOURCES)
     reads: list[AccountRead] = []
     failures: list[AccountFailure] = []
     with ingestion(context, progress) as run:
         progress.reading(context, len(account_ids))
-        for outcome in run.reader.read_accounts(account_ids, names):
+        for outcome in run.reader.read_accounts(account_ids, resource_names):
             progress.read(context, outcome)
             if isinstance(outcome, AccountFailure):
                 failures.append(outcome)
@@ -137,8 +141,9 @@ def account_assets(
                 reads.append(outcome)
         if reads:
             progress.loading(context, len(reads))
-            loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
-            yield from reported(context, materializations(loaded, run.settings, reads))
+            loaded = run.load(context, dlt, resource_names, reads, allow_empty=config.allow_empty)
+            events = materializations(loaded, run.settings, names, reads)
+            yield from reported(context, events)
             yield from check_tables(context, run.settings, loaded)
             failures += [
                 _suddenly_empty(account_id, rows)

@@ -14,6 +14,7 @@ from analytics_assets.orchestration.asset_checks import (
     evaluations,
 )
 from analytics_assets.orchestration.ingestion import lock_request, users_errors_as_failures
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import latest_loads
@@ -51,7 +52,9 @@ def check_only(
             request = lock_request(context, progress, settings)
             audits, columns = audit_tables(settings, folder, resource_names, request)
     recorded: dict[str, dict[str, int]] = {}
-    for (name, account_id), load in latest_loads(context.instance).items():
+    for (name, account_id), load in latest_loads(
+        context.instance, AssetNames.of_run(context)
+    ).items():
         if account_id is not None and load.rows is not None:
             recorded.setdefault(name, {})[account_id] = load.rows
     yield from _evaluations(context, settings, audits, columns, recorded, {})
@@ -65,14 +68,14 @@ def _evaluations(
     before: RowCounts,
     loaded: Mapping[str, Sequence[AccountRows]],
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    listed = set(known_accounts(context.instance))
+    listed, names = set(known_accounts(context.instance)), AssetNames.of_run(context)
     evidence = {
         name: Evidence(
             RESOURCES[name],
             audit,
             columns[name],
             before.get(name, {}),
-            _left_out(context.instance, name, loaded.get(name, []), listed),
+            _left_out(context.instance, names, name, loaded.get(name, []), listed),
             listed,
             settings,
         )
@@ -83,6 +86,7 @@ def _evaluations(
 
 def _left_out(
     instance: dg.DagsterInstance,
+    names: AssetNames,
     resource_name: str,
     loaded: Sequence[AccountRows],
     listed: Collection[str],
@@ -96,7 +100,7 @@ def _left_out(
         for account in loaded
     }
     not_read = {*listed, ALL_ACCOUNTS}.difference(now)
-    before = _latest_findings(instance, dg.AssetCheckKey(dg.AssetKey(resource_name), _LEFT_OUT))
+    before = _latest_findings(instance, dg.AssetCheckKey(names.key(resource_name), _LEFT_OUT))
     kept = {account: found for account, found in before.items() if account in not_read}
     return {account: found for account, found in {**kept, **now}.items() if found}
 

@@ -16,6 +16,7 @@ from dlt.extract import DltSource
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import AccountRead, Reader
 from analytics_assets.errors import AnalyticsError, telling_what_is_full
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
@@ -56,7 +57,9 @@ class Ingestion:
                 context=context,
                 dlt_source=source,
                 dlt_pipeline=pipeline,
-                dagster_dlt_translator=AnalyticsTranslator(self.settings),
+                dagster_dlt_translator=AnalyticsTranslator(
+                    self.settings, AssetNames.of_run(context)
+                ),
                 loader_file_format="parquet",
             ):
                 pass  # what it tells of each table is told by account
@@ -109,4 +112,5 @@ def lock_request(
 
 def selected_resources(context: dg.AssetExecutionContext, names: Collection[str]) -> list[str]:
     """Those of the resources that the run materialises, parents first."""
-    return [name for name in names if dg.AssetKey(name) in context.selected_asset_keys]
+    selected = {AssetNames.resource_name(key) for key in context.selected_asset_keys}
+    return [name for name in names if name in selected]

@@ -16,6 +16,7 @@ from analytics_assets.dagster_backend.internals import (
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
@@ -31,19 +32,22 @@ ACCOUNTS_VERSION = "1"
 
 
 def materializations(
-    outcome: LoadOutcome, settings: PlatformSettings, reads: Iterable[AccountRead]
+    outcome: LoadOutcome,
+    settings: PlatformSettings,
+    names: AssetNames,
+    reads: Iterable[AccountRead],
 ) -> Iterator[dg.AssetMaterialization]:
     """One event per table and account of a load, each with the account's own figures."""
     by_account = {read.rows.account_id: read for read in reads}
     for load in outcome.tables:
         name = load.resource.name
-        shared = load_metadata(outcome, settings, name)
+        shared = load_metadata(outcome, settings, names, name)
         for account_id in (account.account_id for account in load.accounts):
             read = by_account[account_id]
             yield dg.AssetMaterialization(
-                dg.AssetKey(name),
+                names.key(name),
                 partition=account_id,
-                tags=_provenance(load.resource),
+                tags=_provenance(load.resource, names),
                 metadata={
                     "dagster/partition_row_count": read.rows.resources[name].rows,
                     **read_metadata(read, name),
@@ -69,14 +73,14 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
 
 
 def load_metadata(
-    outcome: LoadOutcome, settings: PlatformSettings, resource_name: str
+    outcome: LoadOutcome, settings: PlatformSettings, names: AssetNames, resource_name: str
 ) -> dict[str, Any]:
     """What all accounts of a load share: where it went."""
     audit = outcome.audits[resource_name]
     return {
         "dagster/row_count": sum(account.rows for account in audit.values()),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(RESOURCES[resource_name]),
+        "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
         "dlt_load_id": outcome.load_id,
         "destination_name": settings.destination.rpartition(".")[2],
         "dataset_name": settings.dataset_name,
@@ -116,14 +120,15 @@ def _failure_metadata(failed: AccountFailure) -> dict[str, Any]:
     }
 
 
-def _provenance(resource: Resource) -> dict[str, str]:
+def _provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
     # Without it Dagster goes by time, and calls every partition out of date whenever the accounts
     # are listed anew. An account's rows do not depend on what else is in that list.
     if resource.parent != ACCOUNTS.name:
         return {}
+    accounts = names.key(ACCOUNTS.name).to_user_string()
     return {
         CODE_VERSION_TAG: ACCOUNTS_VERSION,
         DATA_VERSION_TAG: ACCOUNTS_VERSION,
-        f"{INPUT_DATA_VERSION_TAG_PREFIX}/{ACCOUNTS.name}": ACCOUNTS_VERSION,
-        f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{ACCOUNTS.name}": NULL_EVENT_POINTER,
+        f"{INPUT_DATA_VERSION_TAG_PREFIX}/{accounts}": ACCOUNTS_VERSION,
+        f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{accounts}": NULL_EVENT_POINTER,
     }

@@ -10,12 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from analytics_assets.dagster_backend.batches import plan_partitions
-
-LISTING_OP = "accounts"
-"""The op that reads the list of accounts; its configuration is `ListConfig`."""
-
-ACCOUNTS_OP = "account_resources"
-"""The op that reads accounts; its configuration is `AccountsConfig`."""
+from analytics_assets.orchestration.naming import AssetNames
 
 ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
 
@@ -55,6 +50,7 @@ class RunTarget:
 
 def run_target(
     instance: dg.DagsterInstance,
+    names: AssetNames,
     account_ids: Collection[str],
     *,
     allow_empty: bool = False,
@@ -79,7 +75,7 @@ def run_target(
     else:
         tags = {"dagster/partition": first}
         config["accounts"] = [known[place] for place in places]
-    return RunTarget(tags, {ACCOUNTS_OP: {"config": config}})
+    return RunTarget(tags, {names.accounts_op: {"config": config}})
 
 
 def known_accounts(instance: dg.DagsterInstance) -> list[str]:

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar, cast
 import dagster as dg
 
 from analytics_assets.errors import is_permanent
-from analytics_assets.orchestration.jobs import sync
 from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.text import one_line
@@ -85,30 +85,32 @@ class FailedAttempt:
     tags: Mapping[str, str]
 
 
-def latest_loads(instance: dg.DagsterInstance) -> dict[tuple[str, str | None], Load]:
+def latest_loads(
+    instance: dg.DagsterInstance, names: AssetNames
+) -> dict[tuple[str, str | None], Load]:
     """The latest load by resource and account, of accounts that are no longer listed, too.
 
     What is on record of an account from before it was forgotten does not count.
     """
     loads = []
-    accounts = instance.fetch_materializations(dg.AssetKey(ACCOUNTS.name), limit=1).records
+    accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
     for name in ACCOUNT_RESOURCES:
-        newest = _newest(instance, name, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in _chunks(newest.values()):
-            found = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), storage_ids=ids)
+            found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
             loads += [_load(name, record) for record in records]
     return {(load.resource, load.account_id): load for load in loads}
 
 
-def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
+def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:
     """The accounts whose latest attempt at a resource ended in a failed run and made nothing.
 
     An attempt that was cancelled, or has not ended yet, is none that failed. Accounts that are no
     longer listed are left out.
     """
-    attempts = attempts_without_loads(instance)
+    attempts = attempts_without_loads(instance, names)
     run_ids = set(chain(*(runs.values() for runs in attempts.values())))
     failed = _failed_runs(instance, run_ids)
     failures: dict[str, RunFailure] = {}
@@ -128,23 +130,25 @@ def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
     return found
 
 
-def attempted_accounts(instance: dg.DagsterInstance) -> set[str]:
+def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
     """The accounts that any run was to read since they were last forgotten, whatever came of it."""
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
-        account_id for name in ACCOUNT_RESOURCES for account_id in _newest(instance, name, planned)
+        account_id
+        for key in names.keys(ACCOUNT_RESOURCES)
+        for account_id in _newest(instance, key, planned)
     }
 
 
-def record_forgotten(instance: dg.DagsterInstance, account_id: str) -> None:
+def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id: str) -> None:
     """Notes that an account's rows are removed: if it is listed again, it counts as new.
 
     Dagster's storages cannot take a partition out of their records.
     """
-    for name in ACCOUNT_RESOURCES:
+    for key in names.keys(ACCOUNT_RESOURCES):
         instance.report_runless_asset_event(
             dg.AssetObservation(
-                dg.AssetKey(name),
+                key,
                 partition=account_id,
                 description="The account was forgotten: its rows are no longer in the table.",
                 metadata={_FORGOTTEN: True},
@@ -152,10 +156,10 @@ def record_forgotten(instance: dg.DagsterInstance, account_id: str) -> None:
         )
 
 
-def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+def unfinished_runs(instance: dg.DagsterInstance, names: AssetNames) -> list[dg.DagsterRun]:
     """The runs over accounts that have not ended, those in the queue included, newest first."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run for run in runs if _materializes_accounts(run)]
+    return [run for run in runs if _materializes_accounts(run, names)]
 
 
 def failure_text(event: dg.DagsterEvent) -> str:
@@ -167,17 +171,19 @@ def failure_text(event: dg.DagsterEvent) -> str:
     return " ".join(error.message.split()) if error else "unknown error"
 
 
-def attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+def attempts_without_loads(
+    instance: dg.DagsterInstance, names: AssetNames
+) -> dict[str, dict[str, str]]:
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
     for name in ACCOUNT_RESOURCES:
         attempts = (
             events.get_latest_asset_partition_materialization_attempts_without_materializations(
-                dg.AssetKey(name)
+                names.key(name)
             )
         )
-        forgotten = _forgotten(instance, name)
+        forgotten = _forgotten(instance, names.key(name))
         for account_id, (run_id, event_id) in attempts.items():
             if account_id in found and event_id > forgotten.get(account_id, 0):
                 found[account_id][name] = run_id
@@ -185,25 +191,26 @@ def attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str, 
 
 
 def _newest(
-    instance: dg.DagsterInstance, resource_name: str, event_type: dg.DagsterEventType
+    instance: dg.DagsterInstance, key: dg.AssetKey, event_type: dg.DagsterEventType
 ) -> dict[str, int]:
     """The newest event of a type by account, unless the account was forgotten since."""
-    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
-        dg.AssetKey(resource_name), event_type
-    )
-    forgotten = _forgotten(instance, resource_name)
-    return {key: event for key, event in newest.items() if event > forgotten.get(key, 0)}
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, event_type)
+    forgotten = _forgotten(instance, key)
+    return {
+        account_id: event
+        for account_id, event in newest.items()
+        if event > forgotten.get(account_id, 0)
+    }
 
 
-def _forgotten(instance: dg.DagsterInstance, resource_name: str) -> dict[str, int]:
+def _forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
     """The event that says so, by account that was ever forgotten."""
-    asset_key = dg.AssetKey(resource_name)
     observed = instance.event_log_storage.get_latest_storage_id_by_partition(
-        asset_key, dg.DagsterEventType.ASSET_OBSERVATION
+        key, dg.DagsterEventType.ASSET_OBSERVATION
     )
     found = {}
     for ids in _chunks(observed.values()):
-        wanted = dg.AssetRecordsFilter(asset_key=asset_key, storage_ids=ids)
+        wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
         for record in instance.fetch_observations(wanted, limit=len(ids)).records:
             event = record.asset_observation
             if event is not None and event.partition and _FORGOTTEN in event.metadata:
@@ -271,10 +278,10 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     )
 
 
-def _materializes_accounts(run: dg.DagsterRun) -> bool:
+def _materializes_accounts(run: dg.DagsterRun, names: AssetNames) -> bool:
     if run.asset_selection is None:
-        return run.job_name == sync.name
-    return any(dg.AssetKey(name) in run.asset_selection for name in ACCOUNT_RESOURCES)
+        return run.job_name == names.sync_job
+    return any(key in run.asset_selection for key in names.keys(ACCOUNT_RESOURCES))
 
 
 def _ended_at(run: dg.RunRecord) -> float:

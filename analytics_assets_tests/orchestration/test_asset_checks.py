@@ -16,10 +16,14 @@ from analytics_assets.orchestration.asset_checks import (
     check_specs,
     evaluations,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+
+NAMES = AssetNames()
+
 
 SETTINGS = PlatformSettings()
 HOUR = 3600
@@ -111,7 +115,7 @@ def test_accounts_are_lost_by_their_number() -> None:
 def test_only_tables_with_a_parent_row_are_asked_for_it() -> None:
     asked = {
         spec.asset_key.to_user_string()
-        for spec in check_specs(RESOURCES)
+        for spec in check_specs(NAMES, RESOURCES)
         if spec.name == "parents_exist"
     }
     assert asked == {name for name, resource in RESOURCES.items() if resource.parent_column}
@@ -155,7 +159,7 @@ def test_a_column_that_is_stored_as_another_type() -> None:
 
 
 def test_checks_say_what_holds_when_they_pass() -> None:
-    for spec in check_specs(RESOURCES):
+    for spec in check_specs(NAMES, RESOURCES):
         assert spec.description == CHECKS[spec.name].description
 
 
@@ -169,7 +173,7 @@ def test_three_accounts_are_named(accounts: int, rest: str) -> None:
 
 
 def test_checks_are_told_by_table_and_name() -> None:
-    keys = {spec.key for spec in check_specs(["campaigns", "audiences"])}
+    keys = {spec.key for spec in check_specs(NAMES, ["campaigns", "audiences"])}
     found = {"campaigns": evidence(), "audiences": evidence("audiences")}
     told = [(made.asset_key.path[-1], made.check_name) for made in evaluations(keys, found)]
     assert told == sorted(told)

@@ -16,15 +16,19 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from analytics_assets.definitions import defs
 from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
+
+NAMES = AssetNames()
+
 
 SUCCEEDED = AssetCheckExecutionRecordStatus.SUCCEEDED
 FAILED = AssetCheckExecutionRecordStatus.FAILED
 
 
 def latest(instance: DagsterInstance) -> dict[AssetCheckKey, AssetCheckExecutionRecord]:
-    keys = [spec.key for spec in check_specs(RESOURCES)]
+    keys = [spec.key for spec in check_specs(NAMES, RESOURCES)]
     return dict(instance.event_log_storage.get_latest_asset_check_execution_by_key(keys))
 
 
@@ -54,7 +58,7 @@ def change(home: Path, *statements: str) -> None:
 @pytest.mark.usefixtures("synced")
 def test_all_pass_after_a_sync(home, api: SampleApi, instance: DagsterInstance):
     records = latest(instance)
-    assert set(records) == {spec.key for spec in check_specs(RESOURCES)}
+    assert set(records) == {spec.key for spec in check_specs(NAMES, RESOURCES)}
     assert {record.status for record in records.values()} == {SUCCEEDED}
     kinds = {
         name: {key.name for key in records if key.asset_key == AssetKey(name)} for name in RESOURCES

@@ -14,10 +14,13 @@ from analytics_assets.orchestration.metadata import (
     materializations,
     read_metadata,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
+
+NAMES = AssetNames()
 
 
 def test_what_it_took_to_read_a_resource() -> None:
@@ -41,9 +44,9 @@ def test_what_it_took_to_read_a_resource() -> None:
 def test_where_a_load_went() -> None:
     audits = {"campaigns": {"acme": audited(rows=2), "globex": audited(rows=5)}}
     settings = PlatformSettings(destination="dlt.destinations.duckdb", dataset_name="ads")
-    assert load_metadata(loaded([], audits, "17.5"), settings, "campaigns") == {
+    assert load_metadata(loaded([], audits, "17.5"), settings, NAMES, "campaigns") == {
         "dagster/row_count": 7,
-        "dagster/column_lineage": column_lineage(RESOURCES["campaigns"]),
+        "dagster/column_lineage": column_lineage(RESOURCES["campaigns"], NAMES),
         "dlt_load_id": "17.5",
         "destination_name": "duckdb",
         "dataset_name": "ads",
@@ -71,7 +74,7 @@ def test_one_event_for_each_table_and_account() -> None:
     ]
     drifted = audited(rows=2, unknown={"novel": 1})
     audits = {"campaigns": {"acme": drifted, "globex": audited(rows=5)}, "campaign_items": {}}
-    found = list(materializations(loaded(reads, audits), PlatformSettings(), reads))
+    found = list(materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads))
     rows = {
         (event.asset_key.to_user_string(), event.partition): event.metadata[
             "dagster/partition_row_count"
@@ -92,7 +95,7 @@ def test_to_list_the_accounts_anew_makes_nothing_stale() -> None:
     """An account's rows do not depend on the list; its children's depend on the rows."""
     reads = [account_read("acme", campaigns=1, campaign_items=1)]
     audits: dict[str, dict] = {"campaigns": {}, "campaign_items": {}}
-    campaigns, items = materializations(loaded(reads, audits), PlatformSettings(), reads)
+    campaigns, items = materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads)
     assert dict(campaigns.tags or {}) == {
         "dagster/code_version": "1",
         "dagster/data_version": "1",

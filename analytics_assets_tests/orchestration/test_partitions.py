@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from analytics_assets.orchestration import partitions
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import (
     AccountsConfig,
     RunTarget,
@@ -18,6 +19,9 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
     run_target,
 )
+
+NAMES = AssetNames()
+
 
 OP = "account_resources"
 
@@ -53,8 +57,8 @@ def config(**given: Any) -> dict[str, Any]:
 def test_how_a_run_covers_accounts(
     records: dg.DagsterInstance, accounts: str, tags: dict[str, str], given: dict[str, Any]
 ) -> None:
-    assert run_target(records, accounts) == RunTarget(tags, config(**given))
-    allowing = run_target(records, accounts, allow_empty=True)
+    assert run_target(records, NAMES, accounts) == RunTarget(tags, config(**given))
+    allowing = run_target(records, NAMES, accounts, allow_empty=True)
     assert allowing == RunTarget(tags, config(allow_empty=True, **given))
 
 

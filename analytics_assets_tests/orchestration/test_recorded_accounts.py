@@ -10,6 +10,7 @@ import pytest
 
 from analytics_assets.orchestration import run_records
 from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
@@ -18,6 +19,9 @@ from analytics_assets.orchestration.run_records import (
     latest_loads,
     record_forgotten,
 )
+
+NAMES = AssetNames()
+
 
 LISTED = ["acme", "globex", "initech"]
 
@@ -72,7 +76,7 @@ def failure(account: str, cause: str, error: str) -> dg.Failure:
 
 
 def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
-    assert latest_loads(records) == {}
+    assert latest_loads(records, NAMES) == {}
     load(records, "accounts", None, dagster__row_count=3, dlt_load_id="1.5")
     for account in LISTED:
         load(records, "campaigns", account, dagster__partition_row_count=7, dlt_load_id="1.5")
@@ -85,7 +89,7 @@ def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstanc
         dlt_load_id="2.5",
     )
     load(records, "audiences", "gone")
-    found = latest_loads(records)
+    found = latest_loads(records, NAMES)
     assert {key: (load.rows, load.load_id) for key, load in found.items()} == {
         ("accounts", None): (3, "1.5"),
         ("campaigns", "acme"): (9, "2.5"),
@@ -100,9 +104,9 @@ def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstanc
 
 def test_a_load_tells_its_run(records: dg.DagsterInstance) -> None:
     run_id = attempt(records, "acme", "campaigns")
-    assert latest_loads(records)["campaigns", "acme"].run_id == run_id
-    assert failed_attempts(records) == {}
-    assert attempted_accounts(records) == {"acme"}
+    assert latest_loads(records, NAMES)["campaigns", "acme"].run_id == run_id
+    assert failed_attempts(records, NAMES) == {}
+    assert attempted_accounts(records, NAMES) == {"acme"}
 
 
 def test_what_was_before_an_account_was_forgotten_does_not_count(
@@ -112,21 +116,21 @@ def test_what_was_before_an_account_was_forgotten_does_not_count(
         load(records, "campaigns", account)
     attempt(records, "acme", "audiences", failure=failure("acme", "it broke off", "ReadError"))
     attempt(records, "globex", "audiences", failure=failure("globex", "it broke off", "ReadError"))
-    record_forgotten(records, "acme")
+    record_forgotten(records, NAMES, "acme")
     observe(records, "campaigns", "globex")  # what people observe is none of this
     observe(records, "audiences", "globex")
-    assert set(latest_loads(records)) == {("campaigns", "globex"), ("campaigns", "initech")}
-    assert attempted_accounts(records) == {"globex"}
-    assert attempts_without_loads(records)["acme"] == {}
-    assert set(failed_attempts(records)) == {"globex"}
+    assert set(latest_loads(records, NAMES)) == {("campaigns", "globex"), ("campaigns", "initech")}
+    assert attempted_accounts(records, NAMES) == {"globex"}
+    assert attempts_without_loads(records, NAMES)["acme"] == {}
+    assert set(failed_attempts(records, NAMES)) == {"globex"}
     load(records, "campaigns", "acme")
-    assert ("campaigns", "acme") in latest_loads(records)
+    assert ("campaigns", "acme") in latest_loads(records, NAMES)
 
 
 def test_an_attempt_that_failed(records: dg.DagsterInstance) -> None:
     refused = failure("acme", "GET /v1/acme answers 403", "RefusedError")
     run_id = attempt(records, "acme", "campaigns", "audiences", failure=refused)
-    [(account, found)] = failed_attempts(records).items()
+    [(account, found)] = failed_attempts(records, NAMES).items()
     assert (account, found.account_id) == ("acme", "acme")
     assert (found.resources, found.run_id) == (("campaigns", "audiences"), run_id)
     assert (found.cause, found.permanent) == ("campaigns: GET /v1/acme answers 403", True)
@@ -141,19 +145,19 @@ def test_the_newest_run_tells_the_cause_and_a_load_ends_it(records: dg.DagsterIn
         records, "acme", "campaigns", "audiences", failure=failure("acme", "first", "RefusedError")
     )
     newest = attempt(records, "acme", "audiences", failure=failure("acme", "second", "ReadError"))
-    found = failed_attempts(records)["acme"]
+    found = failed_attempts(records, NAMES)["acme"]
     assert (found.run_id, found.cause, found.permanent) == (newest, "campaigns: second", False)
     assert found.resources == ("campaigns", "audiences")
     attempt(records, "acme", "audiences")
-    found = failed_attempts(records)["acme"]
+    found = failed_attempts(records, NAMES)["acme"]
     assert (found.resources, found.cause) == (("campaigns",), "campaigns: first")
     attempt(records, "acme", "campaigns")
-    assert failed_attempts(records) == {}
+    assert failed_attempts(records, NAMES) == {}
 
 
 def test_an_account_that_is_not_listed_is_left_out(records: dg.DagsterInstance) -> None:
     for account in LISTED:
         attempt(records, account, "campaigns", failure=failure(account, "so", "ReadError"))
     keep_partitions(records, LISTED[:2])
-    assert set(failed_attempts(records)) == set(LISTED[:2])
-    assert set(attempts_without_loads(records)) == set(LISTED[:2])
+    assert set(failed_attempts(records, NAMES)) == set(LISTED[:2])
+    assert set(attempts_without_loads(records, NAMES)) == set(LISTED[:2])
