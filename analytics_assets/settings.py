@@ -32,9 +32,12 @@ from analytics_assets.lookup import setting_name as setting_name
 from analytics_assets.validation import (
     CRON,
     DESTINATION,
+    KEY_PREFIX,
     NAME,
+    OWNERS,
     TIME_ZONE,
     URL,
+    WORD,
     above,
     between,
     validated,
@@ -104,6 +107,14 @@ class PlatformSettings:
 
     destination: Annotated[str, DESTINATION, "any SQL destination of dlt"] = "duckdb"
     dataset_name: Annotated[str, NAME, "the schema that holds the tables"] = "analytics"
+    key_prefix: Annotated[
+        str | None,
+        KEY_PREFIX,
+        "what the asset keys begin with, and the names of jobs, schedules and sensors; for assets"
+        " that are embedded in a code location of yours",
+    ] = None
+    group_name: Annotated[str, WORD, "the group of the assets in Dagster"] = "analytics"
+    owners: Annotated[tuple[str, ...], OWNERS, "who owns the assets"] = ("team:data-engineering",)
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),
@@ -285,7 +296,7 @@ def _found_setting(setting: Setting) -> FoundSetting | None:
     found = _find(setting)
     if found is None:
         default = setting.default
-        return None if default is None else FoundSetting(setting.key, str(default), None)
+        return None if default is None else FoundSetting(setting.key, _text(default), None)
     return FoundSetting(setting.key, _shown(setting, found.value), found.origin)
 
 
@@ -296,7 +307,11 @@ def _shown(setting: Setting, value: Any) -> str:
         return _HIDDEN
     if setting.is_secret:
         return _HIDDEN
-    return public_url(str(value)) if setting.key.endswith("_url") else str(value)
+    return public_url(str(value)) if setting.key.endswith("_url") else _text(value)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _resolve(section: Section) -> dict[str, Any]:

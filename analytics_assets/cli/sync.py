@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from analytics_assets.cli.sync_report import Group, SyncReport
     from analytics_assets.dagster_backend.command_runs import CommandRun
+    from analytics_assets.orchestration.naming import AssetNames
 
     _Choice = click.Choice[str]
 else:
@@ -114,47 +115,52 @@ def _sync(
     """
     ensure_dagster_home()
     import_platform()
-    import dagster as dg
-
     from analytics_assets.cli.sync_report import cause_of
     from analytics_assets.cli.terminal import TerminalProgress
     from analytics_assets.dagster_backend.command_runs import run_job
     from analytics_assets.definitions import compose
+    from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.orchestration.partitions import run_target
     from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
+    names = AssetNames.of_settings(settings)
     with dagster_instance() as instance, TerminalProgress() as progress:
         end_killed_runs(instance)
         definitions = compose(settings, progress)
-        if not failed or (not (accounts or resources) and _list_failed_last(instance)):
-            _list_accounts(report, instance, definitions, allow_empty)
-        chosen = chosen_accounts(instance, accounts)
-        names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
-        groups = _failed_last(instance, chosen, names) if failed else [(chosen, names)]
+        if not failed or (not (accounts or resources) and _list_failed_last(instance, names)):
+            _list_accounts(report, instance, definitions, names, allow_empty)
+        asked_for = chosen_accounts(instance, accounts)
+        chosen = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
+        groups: list[Group] = [(asked_for, chosen)]
+        if failed:
+            groups = _failed_last(instance, names, asked_for, chosen)
         report.want(groups)
         progress.expect(len(report.accounts))
         for account_ids, of in groups:
-            for shard in shards(instance, account_ids if of else [], settings.accounts_per_run):
-                target = run_target(instance, shard, allow_empty=allow_empty)
-                job = definitions.resolve_job_def("sync")
-                selection = [dg.AssetKey(name) for name in of]
-                _note(report, instance, run_job(instance, job, target.ops, target.tags, selection))
+            parts = shards(instance, names, account_ids if of else [], settings.accounts_per_run)
+            for part in parts:
+                target = run_target(instance, names, part, allow_empty=allow_empty)
+                job, keys = definitions.resolve_job_def(names.sync_job), names.keys(of)
+                _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
     if report.failed_runs:
         raise click.ClickException("\n".join(map(cause_of, report.failed_runs)))
 
 
 def _list_accounts(
-    report: SyncReport, instance: dg.DagsterInstance, definitions: dg.Definitions, allow_empty: bool
+    report: SyncReport,
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    names: AssetNames,
+    allow_empty: bool,
 ) -> None:
     from analytics_assets.cli.sync_report import cause_of
     from analytics_assets.dagster_backend.command_runs import run_job
-    from analytics_assets.orchestration.partitions import LISTING_OP
 
-    ops = {LISTING_OP: {"config": {"allow_empty": allow_empty}}}
-    listed = run_job(instance, definitions.resolve_job_def("refresh_accounts"), ops)
+    ops = {names.listing_op: {"config": {"allow_empty": allow_empty}}}
+    listed = run_job(instance, definitions.resolve_job_def(names.refresh_job), ops)
     _note(report, instance, listed)
     if not listed.success:
         raise click.ClickException(cause_of(listed))
@@ -170,22 +176,25 @@ def _interrupted() -> Interrupted:
     return Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
 
 
-def _list_failed_last(instance: dg.DagsterInstance) -> bool:
+def _list_failed_last(instance: dg.DagsterInstance, names: AssetNames) -> bool:
     import dagster as dg
 
-    runs = instance.get_runs(dg.RunsFilter(job_name="refresh_accounts"), limit=1)
+    runs = instance.get_runs(dg.RunsFilter(job_name=names.refresh_job), limit=1)
     return any(run.status == dg.DagsterRunStatus.FAILURE for run in runs)
 
 
 def _failed_last(
-    instance: dg.DagsterInstance, account_ids: Collection[str], names: Collection[str]
+    instance: dg.DagsterInstance,
+    names: AssetNames,
+    account_ids: Collection[str],
+    resource_names: Collection[str],
 ) -> list[Group]:
     """What failed last of these accounts and resources; accounts that lack the same, together."""
     from analytics_assets.orchestration.run_records import failed_attempts
 
     groups: dict[tuple[str, ...], list[str]] = {}
-    for account_id, attempt in failed_attempts(instance).items():
-        of = tuple(name for name in names if name in attempt.resources)
+    for account_id, attempt in failed_attempts(instance, names).items():
+        of = tuple(name for name in resource_names if name in attempt.resources)
         if account_id in account_ids and of:
             groups.setdefault(of, []).append(account_id)
     return [(account_ids, of) for of, account_ids in groups.items()]

@@ -11,7 +11,6 @@ import click
 
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.cli.interrupts import Interrupted
-from analytics_assets.errors import is_permanent
 from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
@@ -69,9 +68,12 @@ class SyncReport:
 
     def add(self, instance: dg.DagsterInstance, run: CommandRun) -> None:
         """Adds a run that has ended."""
+        from analytics_assets.orchestration.naming import AssetNames
+
         self.runs.append(run)
         for event in _materializations(run):
-            self.rows[event.asset_key.path[-1], event.partition] = _row_count(event)
+            name = AssetNames.resource_name(event.asset_key)
+            self.rows[name, event.partition] = _row_count(event)
         if not run.success and not run.interrupted:
             self.failures += _failures(instance, run)
 
@@ -155,11 +157,11 @@ def _failures(instance: dg.DagsterInstance, run: CommandRun) -> Iterator[Failure
     from analytics_assets.orchestration.run_records import run_failure
 
     found = run_failure(instance, run.run_id)
-    if not found.accounts:
+    if not found.partitions:
         yield Failure(None, None, one_line(cause_of(run)), permanent=False, run_id=run.run_id)
-    for account_id, failed in found.accounts.items():
-        permanent = is_permanent(failed["error"])
-        yield Failure(account_id, failed["resource"], failed["cause"], permanent, run.run_id)
+    for account_id, resources in found.partitions.items():
+        for name in resources:
+            yield Failure(account_id, name, *found.of(account_id, name), run.run_id)
 
 
 def _materializations(run: CommandRun) -> Iterator[dg.AssetMaterialization]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.orchestration.progress import Progress
 
 LINE_SECONDS = 10.0
@@ -70,18 +70,14 @@ class TerminalProgress(Progress):
         super().reading(context, accounts)
         self._bar.update(self._task, description="reading")
 
-    def read(
-        self, context: dg.AssetExecutionContext, outcome: AccountRead | AccountFailure
-    ) -> None:
+    def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
         """Moves on by an account."""
-        super().read(context, outcome)
+        super().read(context, read)
         self._read += 1
-        if isinstance(outcome, AccountFailure):
-            self._failed += 1
-        else:
-            self._rows += outcome.rows.count
-            counts = outcome.requests.by_resource.values()
-            self._requests += sum(count.requests for count in counts)
+        self._failed += bool(read.failures)
+        self._rows += read.rows.count
+        counts = read.requests.by_resource.values()
+        self._requests += sum(count.requests for count in counts)
         self._bar.update(self._task, advance=1, note=self._note())
         if self._bar.disable and self._is_time():
             self._told_at, self._told = time.monotonic(), self._read

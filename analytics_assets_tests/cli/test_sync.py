@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from analytics_assets.cli import main
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
@@ -72,23 +72,21 @@ def test_json_of_a_sync_that_succeeded(home, sync, api: SampleApi, instance: Dag
 
 def test_json_of_accounts_that_failed(home, sync, api: SampleApi, instance: DagsterInstance):
     first, second, third = sorted(api.data.account_ids)
-    api.behaviour.forbidden_accounts.add(second)
-    api.behaviour.faults.append(Fault("status", f"/v1/{third}/*/audiences*", value="500"))
+    api.behaviour.forbidden_accounts.add(third)
+    api.behaviour.faults.append(Fault("status", f"/v1/{second}/*/audiences*", value="500"))
     report = document(result := sync("--json"))
     assert (result.exit_code, report["state"]) == (1, "failed")
     assert report["error"] == result.stderr.removeprefix("Error: ").strip()
     states = [(account["account_id"], account["state"]) for account in report["accounts"]]
-    assert states == [(second, "failed"), (third, "failed"), (first, "ok")]
-    failures = {failure["account_id"]: failure for failure in report["failures"]}
-    assert {key: failure["permanent"] for key, failure in failures.items()} == {
-        second: True,
-        third: False,
+    assert states == [(third, "failed"), (second, "partly"), (first, "ok")]
+    failures = {(found["account_id"], found["resource"]): found for found in report["failures"]}
+    expected = {(third, name) for name in ACCOUNT_RESOURCES} | {(second, "audiences")}
+    assert failures.keys() == expected
+    assert {key for key, found in failures.items() if not found["permanent"]} == {
+        (second, "audiences")
     }
-    assert failures[third]["resource"] == "audiences"
-    assert "answers 500" in failures[third]["cause"]
-    assert {failure["run_id"] for failure in report["failures"]} == {
-        instance.get_runs(limit=1)[0].run_id
-    }
+    assert "answers 500" in failures[second, "audiences"]["cause"]
+    assert {found["run_id"] for found in failures.values()} == {instance.get_runs()[0].run_id}
 
 
 @pytest.mark.parametrize(
