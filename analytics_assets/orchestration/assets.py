@@ -87,21 +87,21 @@ def _declared(
 def accounts_asset(
     context: dg.AssetExecutionContext,
     config: ListConfig,
-    dlt: DagsterDltResource,
-    progress: dg.ResourceParam[Progress],
+    analytics_dlt: DagsterDltResource,
+    analytics_progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckEvaluation]:  # type: ignore[type-arg]
     """Replaces the list of accounts, and keeps the partitions equal to it."""
     if not context.selected_asset_keys:
-        yield from check_only(context, progress, [ACCOUNTS.name])
+        yield from check_only(context, analytics_progress, [ACCOUNTS.name])
         return
     names = AssetNames.of_run(context)
-    with ingestion(context, progress) as run:
+    with ingestion(context, analytics_progress) as run:
         listing = run.reader.read_listing()
         account_ids = _account_ids(listing.rows)
         if not config.allow_empty:
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
-        outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
+        outcome = run.load(context, analytics_dlt, [ACCOUNTS.name], [listing], allow_empty=True)
         keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
         asset_key=names.key(ACCOUNTS.name),
@@ -119,29 +119,31 @@ def accounts_asset(
 def account_assets(
     context: dg.AssetExecutionContext,
     config: AccountsConfig,
-    dlt: DagsterDltResource,
-    progress: dg.ResourceParam[Progress],
+    analytics_dlt: DagsterDltResource,
+    analytics_progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
     """Reads the run's accounts, and replaces the rows of those that were read whole."""
     if not context.selected_asset_keys:
-        yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
+        yield from check_only(context, analytics_progress, list(ACCOUNT_RESOURCES))
         return
     names = AssetNames.of_run(context)
     account_ids = requested_accounts(context, config)
     resource_names = selected_resources(context, ACCOUNT_RESOURCES)
     reads: list[AccountRead] = []
     failures: list[AccountFailure] = []
-    with ingestion(context, progress) as run:
-        progress.reading(context, len(account_ids))
+    with ingestion(context, analytics_progress) as run:
+        analytics_progress.reading(context, len(account_ids))
         for outcome in run.reader.read_accounts(account_ids, resource_names):
-            progress.read(context, outcome)
+            analytics_progress.read(context, outcome)
             if isinstance(outcome, AccountFailure):
                 failures.append(outcome)
             else:
                 reads.append(outcome)
         if reads:
-            progress.loading(context, len(reads))
-            loaded = run.load(context, dlt, resource_names, reads, allow_empty=config.allow_empty)
+            analytics_progress.loading(context, len(reads))
+            loaded = run.load(
+                context, analytics_dlt, resource_names, reads, allow_empty=config.allow_empty
+            )
             events = materializations(loaded, run.settings, names, reads)
             yield from reported(context, events)
             yield from check_tables(context, run.settings, loaded)

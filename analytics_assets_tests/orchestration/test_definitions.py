@@ -13,7 +13,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
