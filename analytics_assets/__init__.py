@@ -6,14 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analytics_assets.component import AnalyticsPlatform
     from analytics_assets.factory import build_definitions
     from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS
 
-__all__ = ["ACCOUNT_PARTITIONS", "build_definitions"]
+__all__ = ["ACCOUNT_PARTITIONS", "AnalyticsPlatform", "build_definitions"]
 
 # imported when they are used: the commands begin without Dagster
 _MODULES = {
     "ACCOUNT_PARTITIONS": "analytics_assets.orchestration.partitions",
+    "AnalyticsPlatform": "analytics_assets.component",
     "build_definitions": "analytics_assets.factory",
 }
 
