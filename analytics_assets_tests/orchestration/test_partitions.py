@@ -115,8 +115,7 @@ def test_a_run_is_for_the_accounts_of_its_configuration(
 @pytest.mark.parametrize(
     ("own", "accounts", "said"),
     [
-        (None, None, "the run names no account: give a partition, or a range"),
-        (None, [], "the run names no account"),
+        (None, [], "the run names no account: give a partition, or a range"),
         (["b"], ["b", "z", "y"], "no such account: z, y. Materialise `accounts`"),
         (["b", "c"], ["c", "d"], "`accounts` leaves out the run's own partition b$"),
     ],
@@ -125,7 +124,7 @@ def test_what_a_run_cannot_be_for(
     records: dg.DagsterInstance,
     planned: list[list[str]],
     own: list[str] | None,
-    accounts: list[str] | None,
+    accounts: list[str],
     said: str,
 ) -> None:
     with pytest.raises(dg.Failure, match=said) as caught:
