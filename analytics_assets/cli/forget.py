@@ -49,7 +49,7 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        audits, _ = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request)
+        audits = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request).audits
         counts = {name: held[account].rows for name, held in audits.items() if account in held}
         if remove and counts:
             with dagster_instance() as instance:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
@@ -55,12 +55,10 @@ class TerminalProgress(Progress):
         self._total += accounts
         self._bar.update(self._task, total=self._total, description="reading")
 
-    def read(
-        self, context: dg.AssetExecutionContext, outcome: AccountRead | AccountFailure
-    ) -> None:
+    def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
         """Moves the bar on by an account."""
-        super().read(context, outcome)
-        self._failed += isinstance(outcome, AccountFailure)
+        super().read(context, read)
+        self._failed += bool(read.failures)
         note = f"{self._failed} failed" if self._failed else ""
         self._bar.update(self._task, advance=1, note=note)
 

@@ -15,6 +15,10 @@ from uuid import uuid4
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEventBatchMetadata
 
+from analytics_assets.dagster_backend.internals import (
+    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
+)
+
 _SIZE_SETTING: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _SIZE: Final = 500
 
@@ -39,6 +43,25 @@ def reported(
     for _, of_asset in groupby(materializations, key=lambda event: event.asset_key):
         for materialization, batch_metadata in _in_one_batch(of_asset):
             yield dg.DagsterEvent.asset_materialization(step, materialization, batch_metadata)
+
+
+def asset_outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+    """The outputs of a step's assets, without which Dagster skips what lies downstream in the run.
+
+    Dagster would log a materialisation for each partition of the run; the step has reported its
+    own, with their figures, and for sets of partitions that Dagster has no name for.
+    """
+    passed_by = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+    for name, key in context.assets_def.keys_by_output_name.items():
+        if key in context.selected_asset_keys:
+            yield dg.Output(None, name, metadata=passed_by)
+
+
+def check_outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+    """The outputs of a step's checks, which Dagster misses where it is given their evaluations."""
+    for name, spec in context.assets_def.check_specs_by_output_name.items():
+        if spec.key in context.selected_asset_check_keys:
+            yield dg.Output(None, name)
 
 
 def plan_partitions(context: dg.AssetExecutionContext, partition_keys: Iterable[str]) -> None:

@@ -84,11 +84,10 @@ def _failed_run(
 ) -> str:
     failure = run_failure(instance, run.run_id)
     assets = sorted(key.to_user_string() for key in run.asset_selection or ())
-    lines = [f"{account}: {failure.of(account)[0]}" for account in sorted(failure.accounts)]
     return _message(
         settings,
         f"Run of {run.job_name} failed" + (f" ({', '.join(assets)})" if assets else ""),
-        lines or [failure.cause],
+        failure.lines(),
         f"/runs/{run.run_id}",
     )
 
@@ -108,7 +107,8 @@ def _evaluated_since(
         if event is None or not isinstance(evaluation, dg.AssetCheckEvaluation):
             continue
         newest = max(newest, event.timestamp)
-        if event.timestamp > since and not evaluation.passed:
+        # what failed with its run is told with it
+        if event.timestamp > since and not evaluation.passed and not evaluation.blocking:
             failed.append(evaluation)
     return newest, failed
 

@@ -41,6 +41,8 @@ class Evidence:
         columns: The table's columns.
         before: The rows that it held before, by account.
         left_out: The rows that the API sent and that were not loaded, by account and reason.
+        unread: Why an account could not be read when it last was to be, by account.
+        failed: Whether it was in this run that an account could not be read.
         listed: The accounts that the API lists.
         settings: What is called old, and what a loss.
     """
@@ -50,6 +52,8 @@ class Evidence:
     columns: TableColumns
     before: Mapping[str, int]
     left_out: Findings
+    unread: Findings
+    failed: bool
     listed: Collection[str]
     settings: PlatformSettings
 
@@ -116,7 +120,16 @@ def _lost(evidence: Evidence) -> Findings:
     }
 
 
+LEFT_OUT: Final = "every_row_is_loaded"
+UNREAD: Final = "every_account_is_read"
+
 CHECKS: Final[dict[str, Check]] = {
+    UNREAD: Check(
+        "Every account could be read when it last was to be. One that could not keeps the rows"
+        " that it had.",
+        lambda evidence: evidence.unread,
+        applies=lambda resource: resource.parent is not None,
+    ),
     "key_is_unique": Check(
         "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
     ),
@@ -147,7 +160,7 @@ CHECKS: Final[dict[str, Check]] = {
         _of_accounts(lambda audit: dict(audit.unknown)),
         dg.AssetCheckSeverity.WARN,
     ),
-    "every_row_is_loaded": Check(
+    LEFT_OUT: Check(
         "Every row that the API sent when an account was last read is in the table. One without a"
         " usable key, or with the key of another, is left out.",
         lambda evidence: evidence.left_out,
@@ -195,6 +208,9 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
         check_name=key.name,
         passed=not findings,
         severity=check.severity,
+        # Dagster knows failures by partition, and by asset only where a blocking check fails:
+        # without that it could not re-execute a run from its failed assets
+        blocking=key.name == UNREAD and evidence.failed,
         description=_summary(findings) if findings else None,
         metadata={
             "rows": rows,

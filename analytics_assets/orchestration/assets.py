@@ -1,18 +1,19 @@
 """The assets: `accounts`, and what is read account by account."""
 
 # Dagster reads the annotations of assets, so that they must not be strings here.
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
 from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
-from analytics_assets.dagster_backend.batches import reported
-from analytics_assets.errors import ReadError, SuddenlyEmptyError
+from analytics_assets.api.account_reading import AccountRead, ReadFailure
+from analytics_assets.api.reader import Reader
+from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs, reported
+from analytics_assets.errors import ReadError, SuddenlyEmptyError, WarehouseError
 from analytics_assets.orchestration.asset_checks import check_specs
-from analytics_assets.orchestration.evidence import check_only, check_tables
+from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
 from analytics_assets.orchestration.ingestion import ingestion, selected_resources
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
@@ -32,6 +33,7 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
 )
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
@@ -89,19 +91,48 @@ def accounts_asset(
     config: ListConfig,
     analytics_dlt: DagsterDltResource,
     analytics_progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckEvaluation]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Replaces the list of accounts, and keeps the partitions equal to it."""
-    if not context.selected_asset_keys:
+    if context.selected_asset_keys:
+        yield from unless_judged(
+            context, _list_accounts(context, config, analytics_dlt, analytics_progress)
+        )
+    else:
         yield from check_only(context, analytics_progress, [ACCOUNTS.name])
-        return
+    yield from check_outputs(context)
+
+
+def account_assets(
+    context: dg.AssetExecutionContext,
+    config: AccountsConfig,
+    analytics_dlt: DagsterDltResource,
+    analytics_progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation | dg.Output[None]]:
+    """Reads the run's accounts, and replaces the rows of each resource that was read whole."""
+    if context.selected_asset_keys:
+        yield from unless_judged(
+            context, _sync_accounts(context, config, analytics_dlt, analytics_progress)
+        )
+    else:
+        yield from check_only(context, analytics_progress, list(ACCOUNT_RESOURCES))
+    yield from asset_outputs(context)
+    yield from check_outputs(context)
+
+
+def _list_accounts(
+    context: dg.AssetExecutionContext,
+    config: ListConfig,
+    dlt: DagsterDltResource,
+    progress: Progress,
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation]:
     names = AssetNames.of_run(context)
-    with ingestion(context, analytics_progress) as run:
+    with ingestion(context, progress) as run:
         listing = run.reader.read_listing()
         account_ids = _account_ids(listing.rows)
         if not config.allow_empty:
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
-        outcome = run.load(context, analytics_dlt, [ACCOUNTS.name], [listing], allow_empty=True)
+        outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
         keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
         asset_key=names.key(ACCOUNTS.name),
@@ -116,43 +147,48 @@ def accounts_asset(
     yield from check_tables(context, run.settings, outcome)
 
 
-def account_assets(
+def _sync_accounts(
     context: dg.AssetExecutionContext,
     config: AccountsConfig,
-    analytics_dlt: DagsterDltResource,
-    analytics_progress: dg.ResourceParam[Progress],
+    dlt: DagsterDltResource,
+    progress: Progress,
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
-    """Reads the run's accounts, and replaces the rows of those that were read whole."""
-    if not context.selected_asset_keys:
-        yield from check_only(context, analytics_progress, list(ACCOUNT_RESOURCES))
-        return
-    names = AssetNames.of_run(context)
+    names, resource_names = AssetNames.of_run(context), selected_resources(context)
     account_ids = requested_accounts(context, config)
-    resource_names = selected_resources(context, ACCOUNT_RESOURCES)
-    reads: list[AccountRead] = []
-    failures: list[AccountFailure] = []
-    with ingestion(context, analytics_progress) as run:
-        analytics_progress.reading(context, len(account_ids))
-        for outcome in run.reader.read_accounts(account_ids, resource_names):
-            analytics_progress.read(context, outcome)
-            if isinstance(outcome, AccountFailure):
-                failures.append(outcome)
-            else:
-                reads.append(outcome)
+    loaded_before = earlier_loads(context)
+    wanted = without_partitions(resource_names, account_ids, loaded_before)
+    with ingestion(context, progress) as run:
+        reads = list(_read(context, progress, run.reader, wanted))
+        failures = [failure for read in reads for failure in read.failures]
+        reads = [read for read in reads if read.rows.resources]
         if reads:
-            analytics_progress.loading(context, len(reads))
-            loaded = run.load(
-                context, analytics_dlt, resource_names, reads, allow_empty=config.allow_empty
-            )
-            events = materializations(loaded, run.settings, names, reads)
-            yield from reported(context, events)
-            yield from check_tables(context, run.settings, loaded)
-            failures += [
-                _suddenly_empty(account_id, rows)
-                for account_id, rows in loaded.suddenly_empty.items()
-            ]
+            progress.loading(context, len(reads))
+        try:
+            outcome = run.load(context, dlt, resource_names, reads, allow_empty=config.allow_empty)
+        except WarehouseError as error:
+            if reads or not failures:
+                raise
+            context.log.warning(f"the tables were not judged: {error}")
+        else:
+            failures += _suddenly_empty(outcome.suddenly_empty, reads)
+            yield from reported(context, materializations(outcome, run.settings, names, reads))
+            yield from check_tables(context, run.settings, outcome, failures)
     if failures:
-        raise failure(failures, len(account_ids))
+        # what this run did not read, because an earlier one had loaded it, did not fail
+        yield from reported(context, loaded_before)
+        raise failure(failures, len(account_ids), len(resource_names))
+
+
+def _read(
+    context: dg.AssetExecutionContext,
+    progress: Progress,
+    reader: Reader,
+    wanted: Mapping[str, Sequence[str]],
+) -> Iterator[AccountRead]:
+    progress.reading(context, len(wanted))
+    for read in reader.read_accounts(wanted):
+        progress.read(context, read)
+        yield read
 
 
 def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -> None:
@@ -176,9 +212,18 @@ def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -
     raise ReadError(f"{ACCOUNTS.name}: {found}; nothing was changed. {ALLOW_EMPTY_HINT}")
 
 
-def _suddenly_empty(account_id: str, rows: int) -> AccountFailure:
-    error = f"the API has no row of it, where the tables hold {rows}. {ALLOW_EMPTY_HINT}"
-    return AccountFailure(account_id, None, SuddenlyEmptyError(error))
+def _suddenly_empty(
+    rows_kept: Mapping[str, int], reads: Iterable[AccountRead]
+) -> Iterator[ReadFailure]:
+    for read in reads:
+        account_id = str(read.rows.account_id)
+        if account_id in rows_kept:
+            error = (
+                f"the API has no row of it, where the tables hold {rows_kept[account_id]}."
+                f" {ALLOW_EMPTY_HINT}"
+            )
+            lost = tuple(read.rows.resources)
+            yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
 
 
 def _account_ids(listing: AccountRows) -> list[str]:

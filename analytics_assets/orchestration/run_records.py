@@ -5,7 +5,7 @@ A query or two per asset, however many accounts there are: sensors ask every 30 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeVar, cast
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import dagster as dg
 
 from analytics_assets.errors import is_permanent
-from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -63,13 +63,13 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """What an account's newest failed run says about it.
+class FailedPartition:
+    """A resource of an account whose latest attempt failed.
 
     Attributes:
         account_id: The account.
-        resources: The resources whose latest attempt failed, in this run or an older one.
-        run_id: The newest run in which one of them failed.
+        resource: The resource's name.
+        run_id: The run in which it failed.
         at: When that run ended, in seconds since 1970.
         cause: What went wrong, in one line.
         permanent: Whether trying again soon is pointless.
@@ -77,12 +77,31 @@ class FailedAttempt:
     """
 
     account_id: str
-    resources: tuple[str, ...]
+    resource: str
     run_id: str
     at: float
     cause: str
     permanent: bool
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """What failed of an account, taken together.
+
+    Attributes:
+        resources: The resources whose latest attempt failed.
+        run_id: The newest run in which one of them failed.
+        at: When that run ended, in seconds since 1970.
+        cause: What went wrong, each cause once, in one line.
+        permanent: Whether trying again soon is pointless for all of them.
+    """
+
+    resources: tuple[str, ...]
+    run_id: str
+    at: float
+    cause: str
+    permanent: bool
 
 
 def latest_loads(
@@ -104,30 +123,44 @@ def latest_loads(
     return {(load.resource, load.account_id): load for load in loads}
 
 
-def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:
-    """The accounts whose latest attempt at a resource ended in a failed run and made nothing.
+def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[FailedPartition]:
+    """The partitions whose latest attempt ended in a failed run and made nothing.
 
     An attempt that was cancelled, or has not ended yet, is none that failed. Accounts that are no
     longer listed are left out.
     """
     attempts = attempts_without_loads(instance, names)
     run_ids = set(chain(*(runs.values() for runs in attempts.values())))
-    failed = _failed_runs(instance, run_ids)
-    failures: dict[str, RunFailure] = {}
-    found = {}
-    for account_id, runs in attempts.items():
-        resources = tuple(name for name, run_id in runs.items() if run_id in failed)
-        if not resources:
-            continue
-        run = max((failed[runs[name]] for name in resources), key=_ended_at)
-        run_id = run.dagster_run.run_id
-        if run_id not in failures:
-            failures[run_id] = run_failure(instance, run_id)
-        cause, permanent = failures[run_id].of(account_id)
-        found[account_id] = FailedAttempt(
-            account_id, resources, run_id, _ended_at(run), cause, permanent, run.dagster_run.tags
-        )
+    runs = _failed_runs(instance, run_ids)
+    failures = {run_id: run_failure(instance, run_id) for run_id in runs}
+    found = []
+    for account_id, attempted in attempts.items():
+        for name, run_id in attempted.items():
+            if (run := runs.get(run_id)) is not None:
+                cause, permanent = failures[run_id].of(account_id, name)
+                at, tags = _ended_at(run), run.dagster_run.tags
+                partition = (account_id, name, run_id, at, cause, permanent, tags)
+                found.append(FailedPartition(*partition))
     return found
+
+
+def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:
+    """What failed of each account that has a failed partition."""
+    by_account: dict[str, list[FailedPartition]] = {}
+    for partition in failed_partitions(instance, names):
+        by_account.setdefault(partition.account_id, []).append(partition)
+    return {account_id: _together(failed) for account_id, failed in by_account.items()}
+
+
+def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
+    newest = max(failed, key=lambda partition: partition.at)
+    return FailedAttempt(
+        tuple(partition.resource for partition in failed),
+        newest.run_id,
+        newest.at,
+        "; ".join(dict.fromkeys(partition.cause for partition in failed)),
+        all(partition.permanent for partition in failed),
+    )
 
 
 def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
@@ -229,22 +262,31 @@ def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, d
 
 @dataclass(frozen=True, slots=True)
 class RunFailure:
-    """Why a run failed: as a whole, and for the accounts that it names.
+    """Why a run failed: as a whole, and by the partitions that it names.
 
     Attributes:
         cause: What went wrong, in one line.
-        accounts: What the run says of the accounts that failed.
+        partitions: By account and resource, what the run says of those that failed.
     """
 
     cause: str
-    accounts: Mapping[str, Mapping[str, Any]]
+    partitions: Mapping[str, Mapping[str, Mapping[str, str]]]
 
-    def of(self, account_id: str) -> tuple[str, bool]:
+    def of(self, account_id: str, resource_name: str) -> tuple[str, bool]:
         """The cause, and whether it is permanent."""
-        failed = self.accounts.get(account_id)
+        failed = self.partitions.get(account_id, {}).get(resource_name)
         if failed is None:
             return self.cause, False
-        return f"{failed['resource']}: {failed['cause']}", is_permanent(failed["error"])
+        return failed["cause"], is_permanent(failed["error"])
+
+    def lines(self) -> list[str]:
+        """A line for each account and cause; the run's own cause, where it names no account."""
+        named = {
+            f"{account_id}: {failed['cause']}": None
+            for account_id, resources in sorted(self.partitions.items())
+            for failed in resources.values()
+        }
+        return list(named) or [self.cause]
 
 
 def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
@@ -255,8 +297,8 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
             data = event.step_failure_data.user_failure_data
-            accounts = data.metadata.get(FAILED_ACCOUNTS) if data else None
-            by_account = accounts.value if isinstance(accounts, dg.JsonMetadataValue) else {}
+            failed = data.metadata.get(FAILED_PARTITIONS) if data else None
+            by_account = failed.value if isinstance(failed, dg.JsonMetadataValue) else {}
             return RunFailure(one_line(failure_text(event)), cast(dict[str, Any], by_account))
         if event is not None:
             return RunFailure(one_line(f"the run ended without a cause: {event.message}"), {})

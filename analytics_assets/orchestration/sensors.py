@@ -21,11 +21,10 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts, run_target
 from analytics_assets.orchestration.presence import records_mark, unknown_loads
 from analytics_assets.orchestration.run_records import (
-    FailedAttempt,
     Load,
     attempted_accounts,
     attempts_without_loads,
-    failed_attempts,
+    failed_partitions,
     latest_loads,
     unfinished_runs,
 )
@@ -248,14 +247,15 @@ def _sync_lost(
 def _failed_accounts(
     instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames, now: float
 ) -> Requests:
-    """Accounts whose attempt failed some time ago; those with as many retries together."""
-    due = [
-        attempt
-        for attempt in failed_attempts(instance, names).values()
-        if not attempt.permanent and _is_due(settings, _retries(attempt.tags), attempt.at, now)
-    ]
-    for (retries, resources), attempts in groupby(sorted(due, key=_kind), key=_kind):
-        accounts = [attempt.account_id for attempt in attempts]
+    """What failed some time ago: accounts of which the same failed as often, together."""
+    kinds: dict[tuple[str, int], list[str]] = {}
+    for each in failed_partitions(instance, names):
+        retries = _retries(each.tags)
+        if not each.permanent and _is_due(settings, retries, each.at, now):
+            kinds.setdefault((each.account_id, retries), []).append(each.resource)
+    due = [(retries, tuple(failed), account) for (account, retries), failed in kinds.items()]
+    for (retries, resources), alike in groupby(sorted(due), key=lambda kind: kind[:2]):
+        accounts = [account for _, _, account in alike]
         tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
         return _sync_requests(instance, settings, names, accounts, tags, resources)
     return []
@@ -283,10 +283,6 @@ def _sync_requests(
         )
         for target in targets
     ]
-
-
-def _kind(attempt: FailedAttempt) -> tuple[int, tuple[str, ...]]:
-    return _retries(attempt.tags), attempt.resources
 
 
 def _retries(tags: Mapping[str, str]) -> int:

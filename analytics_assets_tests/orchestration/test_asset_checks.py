@@ -44,6 +44,8 @@ def evidence(name: str = "campaigns", **known: Any) -> Evidence:
         "columns": TableColumns.of(RESOURCES[name], {}),
         "before": {account: found.rows for account, found in audits.items()},
         "left_out": {},
+        "unread": {},
+        "failed": False,
         "listed": {"acme", "globex"},
         "settings": SETTINGS,
     }
@@ -178,6 +180,15 @@ def test_checks_are_told_by_table_and_name() -> None:
     told = [(made.asset_key.path[-1], made.check_name) for made in evaluations(keys, found)]
     assert told == sorted(told)
     assert len(told) == len(keys)
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_asset_has_failed_where_an_account_did_in_this_run(failed: bool) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "every_account_is_read")
+    found = evidence(unread={"acme": "GET /v1/acme answers 403"}, failed=failed)
+    [evaluation] = evaluations([key], {"campaigns": found})
+    assert (evaluation.passed, evaluation.blocking) == (False, failed)
+    assert evaluation.description == "acme: GET /v1/acme answers 403"
 
 
 def test_a_number_that_was_found_is_told() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from analytics_assets.api.reader import AccountFailure
+from analytics_assets.api.account_reading import ReadFailure
 from analytics_assets.errors import ReadError, RefusedError
 from analytics_assets.orchestration.metadata import (
-    FAILED_ACCOUNTS,
+    FAILED_PARTITIONS,
     drift_metadata,
     failure,
     load_metadata,
@@ -105,25 +105,32 @@ def test_to_list_the_accounts_anew_makes_nothing_stale() -> None:
     assert not items.tags
 
 
-def test_a_run_that_failed_names_each_account_with_its_cause() -> None:
+def test_a_run_that_failed_names_each_partition_with_its_cause() -> None:
+    below = ("campaigns", "campaign_items")
     failures = [
-        AccountFailure("globex", None, ReadError("it broke off")),
-        AccountFailure("acme", "campaigns", RefusedError("GET /v1/acme answers 403")),
+        ReadFailure("globex", None, ("audiences",), ReadError("it broke off")),
+        ReadFailure("acme", "campaigns", below, RefusedError("GET /v1/acme answers 403")),
     ]
-    failed = failure(failures, 7)
+    failed = failure(failures, 7, 3)
     assert str(failed) == (
-        "2 of 7 accounts failed, and nothing of them was changed:\n"
-        "acme: campaigns: GET /v1/acme answers 403\n"
-        "globex: account: it broke off"
+        "3 of 21 partitions failed, in 2 of 7 accounts, and keep the rows that they had:\n"
+        "acme: campaigns: GET /v1/acme answers 403"
+        " (so nothing is changed of campaign_items either)\n"
+        "globex: account: it broke off\n"
+        "What the API refuses for good (403, 404) is not tried again before the next sync of all."
+        " To leave it out, select the assets without campaign_items, campaigns (sync: name the"
+        " others by --resource)"
     )
     assert not failed.allow_retries
-    by_account = failed.metadata[FAILED_ACCOUNTS]
+    by_account = failed.metadata[FAILED_PARTITIONS]
     assert isinstance(by_account, dg.JsonMetadataValue)
+    refused = {"cause": "campaigns: GET /v1/acme answers 403", "error": "RefusedError"}
     assert by_account.value == {
-        "acme": {
-            "resource": "campaigns",
-            "cause": "GET /v1/acme answers 403",
-            "error": "RefusedError",
-        },
-        "globex": {"resource": "account", "cause": "it broke off", "error": "ReadError"},
+        "acme": {"campaigns": refused, "campaign_items": refused},
+        "globex": {"audiences": {"cause": "account: it broke off", "error": "ReadError"}},
     }
+
+
+def test_what_may_help_later_is_not_to_be_left_out() -> None:
+    failed = failure([ReadFailure("acme", None, ("audiences",), ReadError("it broke off"))], 1, 1)
+    assert "leave it out" not in str(failed)

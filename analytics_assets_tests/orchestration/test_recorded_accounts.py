@@ -9,13 +9,14 @@ import dagster as dg
 import pytest
 
 from analytics_assets.orchestration import run_records
-from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
     attempts_without_loads,
     failed_attempts,
+    failed_partitions,
     latest_loads,
     record_forgotten,
 )
@@ -71,8 +72,9 @@ def attempt(
 
 
 def failure(account: str, cause: str, error: str) -> dg.Failure:
-    told = {account: {"resource": "campaigns", "cause": cause, "error": error}}
-    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_ACCOUNTS: told})
+    failed = {"cause": f"campaigns: {cause}", "error": error}
+    told = {account: {"campaigns": failed, "audiences": failed}}
+    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_PARTITIONS: told})
 
 
 def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
@@ -131,10 +133,13 @@ def test_an_attempt_that_failed(records: dg.DagsterInstance) -> None:
     refused = failure("acme", "GET /v1/acme answers 403", "RefusedError")
     run_id = attempt(records, "acme", "campaigns", "audiences", failure=refused)
     [(account, found)] = failed_attempts(records, NAMES).items()
-    assert (account, found.account_id) == ("acme", "acme")
+    assert account == "acme"
     assert (found.resources, found.run_id) == (("campaigns", "audiences"), run_id)
     assert (found.cause, found.permanent) == ("campaigns: GET /v1/acme answers 403", True)
-    assert found.tags["analytics/retry"] == "1"
+    assert [each.tags["analytics/retry"] for each in failed_partitions(records, NAMES)] == [
+        "1",
+        "1",
+    ]
     record = records.get_run_record_by_id(run_id)
     assert record is not None
     assert found.at == record.end_time
@@ -146,7 +151,8 @@ def test_the_newest_run_tells_the_cause_and_a_load_ends_it(records: dg.DagsterIn
     )
     newest = attempt(records, "acme", "audiences", failure=failure("acme", "second", "ReadError"))
     found = failed_attempts(records, NAMES)["acme"]
-    assert (found.run_id, found.cause, found.permanent) == (newest, "campaigns: second", False)
+    assert (found.run_id, found.permanent) == (newest, False)
+    assert found.cause == "campaigns: first; campaigns: second"
     assert found.resources == ("campaigns", "audiences")
     attempt(records, "acme", "audiences")
     found = failed_attempts(records, NAMES)["acme"]

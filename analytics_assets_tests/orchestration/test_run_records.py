@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 from analytics_assets.errors import WarehouseError
 from analytics_assets.factory import compose
 from analytics_assets.orchestration import run_records as records
-from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.presence import compare
 from analytics_assets.orchestration.progress import Progress
@@ -25,6 +25,7 @@ from analytics_assets.orchestration.run_records import (
     RunFailure,
     attempted_accounts,
     failed_attempts,
+    failed_partitions,
     latest_loads,
     record_forgotten,
     run_failure,
@@ -52,11 +53,14 @@ def newest_run(instance: DagsterInstance) -> str:
     [("RefusedError", True), ("SuddenlyEmptyError", True), ("ReadError", False), ("Gone", False)],
 )
 def test_what_a_failed_run_says_of_an_account(error: str, is_permanent: bool):
-    said = {"resource": "campaigns", "cause": "GET /v1/acme answers 403", "error": error}
-    failure = RunFailure("2 of 7 accounts failed", {"acme": said})
-    assert failure.of("acme") == ("campaigns: GET /v1/acme answers 403", is_permanent)
+    said = {"cause": "campaigns: GET /v1/acme answers 403", "error": error}
+    failure = RunFailure("2 of 7 failed", {"acme": {"campaigns": said, "motion_ads": said}})
+    assert failure.of("acme", "campaigns") == (said["cause"], is_permanent)
     # of others, it says why it ended
-    assert failure.of("globex") == ("2 of 7 accounts failed", False)
+    assert failure.of("acme", "audiences") == ("2 of 7 failed", False)
+    assert failure.of("globex", "campaigns") == ("2 of 7 failed", False)
+    assert failure.lines() == [f"acme: {said['cause']}"]
+    assert RunFailure("it ended", {}).lines() == ["it ended"]
 
 
 @pytest.fixture
@@ -78,8 +82,8 @@ def failed_run(instance: DagsterInstance, error: Exception) -> str:
 
 
 def test_the_cause_of_a_run_is_that_of_its_step(records_in_memory: DagsterInstance):
-    accounts = {"acme": {"resource": "campaigns", "cause": "it broke off", "error": "ReadError"}}
-    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_ACCOUNTS: accounts})
+    accounts = {"acme": {"campaigns": {"cause": "it broke off", "error": "ReadError"}}}
+    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_PARTITIONS: accounts})
     found = run_failure(records_in_memory, failed_run(records_in_memory, told))
     assert found == RunFailure("1 of 2 accounts failed", accounts)
     found = run_failure(records_in_memory, failed_run(records_in_memory, ValueError("a\nbug")))
@@ -191,14 +195,17 @@ def test_a_failing_account(home, sync, api: SampleApi, instance: DagsterInstance
     failed = failed_attempts(instance, NAMES)
     assert set(failed) == {second, third}
     attempt = failed[second]
-    assert (attempt.account_id, attempt.resources) == (second, ALL)
+    assert attempt.resources == ("campaigns", "campaign_items", "motion_ads")
     assert attempt.cause.startswith(f"campaigns: GET /v1/{second}/campaigns/ answers 403: ")
     assert (attempt.permanent, failed[third].permanent) == (True, False)
     assert failed[third].cause.startswith(f"campaigns: GET /v1/{third}/campaigns/ answers 503: ")
     run = instance.get_run_record_by_id(attempt.run_id)
     assert run is not None
     assert (attempt.run_id, attempt.at) == (newest_run(instance), run.end_time)
-    assert attempt.tags["dagster/asset_partition_range_start"] == first
+    [tags] = {
+        str(each.tags) for each in failed_partitions(instance, NAMES) if each.account_id == second
+    }
+    assert f"'dagster/asset_partition_range_start': '{first}'" in tags
 
     api.behaviour.faults.clear()
     assert sync("--account", second).exit_code == 0

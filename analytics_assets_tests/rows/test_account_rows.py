@@ -25,7 +25,7 @@ def write(
     writer = AccountWriter("acme", names or list(rows), folder)
     for name, of_resource in rows.items():
         writer.add(name, of_resource)
-    return writer, writer.close()
+    return writer, AccountRows("acme", {name: writer.close(name) for name in names or rows})
 
 
 def stored(rows: AccountRows, name: str) -> list[dict[str, Any]]:
@@ -122,8 +122,7 @@ def test_a_parents_id_has_the_type_that_it_has_there(tmp_path: Path, monkeypatch
 def test_the_list_of_accounts_belongs_to_none(tmp_path: Path):
     writer = AccountWriter(None, ["accounts"], tmp_path)
     writer.add("accounts", [{"account_id": "acme"}, {"account_id": "globex"}, {"id": 1}])
-    rows = writer.close()
-    assert rows.account_id is None
+    rows = AccountRows(None, {"accounts": writer.close("accounts")})
     assert stored(rows, "accounts") == [{"account_id": "acme"}, {"account_id": "globex"}]
     assert rows.resources["accounts"].left_out == {"rows without a key": 1}
 
