@@ -118,7 +118,7 @@ def _sync(
     from analytics_assets.cli.sync_report import cause_of
     from analytics_assets.cli.terminal import TerminalProgress
     from analytics_assets.dagster_backend.command_runs import run_job
-    from analytics_assets.definitions import compose
+    from analytics_assets.factory import compose
     from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.orchestration.partitions import run_target
     from analytics_assets.orchestration.sharding import shards
