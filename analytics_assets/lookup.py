@@ -33,6 +33,7 @@ Section = tuple[str, ...]
 
 _DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
 _RUNTIME: Final = "runtime"
+_OF_THE_PROCESS: Final = ("dlthub_telemetry", "log_level")
 
 PIPELINE_NAME: Final = "analytics_assets"
 """dlt's name for what reads and loads here."""
@@ -148,7 +149,8 @@ class _Defaults(CustomLoaderDocProvider):
     ) -> tuple[Any | None, str]:
         value, name = super().get_value(key, hint, pipeline_name, *sections)
         is_ours = Container()[ConfigSectionContext].pipeline_name == PIPELINE_NAME
-        return (value if is_ours or sections[:1] == (_RUNTIME,) else None), name
+        is_of_all = sections[:1] == (_RUNTIME,) and key in _OF_THE_PROCESS
+        return (value if is_ours or is_of_all else None), name
 
 
 class _RunContext(RunContext):

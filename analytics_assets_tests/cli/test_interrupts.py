@@ -12,6 +12,7 @@ import sys
 import termios
 from pathlib import Path
 
+import dlt
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
@@ -65,8 +66,10 @@ def test_while_it_loads(api: SampleApi, home: Path, instance: DagsterInstance):
 
 
 def test_dlt_leaves_signals_to_dagster(home: Path, tmp_path: Path):
-    pipeline = make_pipeline(platform_settings(), tmp_path)
-    assert not pipeline.runtime_config.intercept_signals
+    ours = make_pipeline(platform_settings(), tmp_path)
+    assert not ours.runtime_config.intercept_signals
+    theirs = dlt.pipeline("theirs", pipelines_dir=str(tmp_path), destination="duckdb")
+    assert theirs.runtime_config.intercept_signals
 
 
 def test_by_closing_the_terminal(hanging: SampleApi, instance: DagsterInstance):
