@@ -24,6 +24,7 @@ from analytics_assets.orchestration.run_records import latest_loads
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import RowCounts
+from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.load import LoadOutcome, audit_tables
 from analytics_assets.warehouse.pipeline import working_folder
 
@@ -70,8 +71,8 @@ def check_tables(
         unread = {f.account_id: str(f.error) for f in failures if name in f.lost}
         return Evidence(
             resource=RESOURCES[name],
-            audit=outcome.audits[name],
-            columns=outcome.columns[name],
+            audit=outcome.audits.get(name, {}),
+            columns=outcome.columns.get(name) or TableColumns.of(RESOURCES[name], {}),
             before=before.get(name, {}),
             left_out=since_earlier(name, LEFT_OUT, left_out),
             unread=since_earlier(name, UNREAD, {**dict.fromkeys(left_out), **unread}),
@@ -80,9 +81,12 @@ def check_tables(
             settings=settings,
         )
 
-    yield from evaluations(
-        context.selected_asset_check_keys, {name: evidence(name) for name in outcome.audits}
-    )
+    # of a table that is not there it is known whether its accounts could be read, and nothing else
+    tables = {
+        key: AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys
+    }
+    keys = [key for key, name in tables.items() if name in outcome.audits or key.name == UNREAD]
+    yield from evaluations(keys, {name: evidence(name) for name in {tables[key] for key in keys}})
 
 
 def check_only(
