@@ -33,6 +33,7 @@ Section = tuple[str, ...]
 
 _DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
 _RUNTIME: Final = "runtime"
+_OF_THE_PROCESS: Final = ("dlthub_telemetry", "log_level")
 
 PIPELINE_NAME: Final = "analytics_assets"
 """dlt's name for what reads and loads here."""
@@ -41,7 +42,8 @@ PIPELINE_NAME: Final = "analytics_assets"
 DLT_DEFAULTS: Final[dict[str, Any]] = {
     # requests in flight at once
     "extract": {"workers": 64, "max_parallel_items": 64},
-    _RUNTIME: {"dlthub_telemetry": False, "log_level": "WARNING"},
+    # a signal ends the run at once, as Dagster has it; dlt would first finish the load, and say so
+    _RUNTIME: {"dlthub_telemetry": False, "log_level": "WARNING", "intercept_signals": False},
     # dlt's column that names the load of a row; off by default for Arrow tables
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
     # staged rows that stay would double a DuckDB file
@@ -147,7 +149,8 @@ class _Defaults(CustomLoaderDocProvider):
     ) -> tuple[Any | None, str]:
         value, name = super().get_value(key, hint, pipeline_name, *sections)
         is_ours = Container()[ConfigSectionContext].pipeline_name == PIPELINE_NAME
-        return (value if is_ours or sections[:1] == (_RUNTIME,) else None), name
+        is_of_all = sections[:1] == (_RUNTIME,) and key in _OF_THE_PROCESS
+        return (value if is_ours or is_of_all else None), name
 
 
 class _RunContext(RunContext):

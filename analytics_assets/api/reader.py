@@ -60,22 +60,22 @@ class Reader:
         """
         sources = levels(self.client, {name for names in wanted.values() for name in names})
         stopped, without_token = Event(), 0
-        with ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core()) as accounts:
-            futures = [
-                accounts.submit(
-                    read_account, self.client, sources, account_id, names, self.folder, stopped
-                )
-                for account_id, names in wanted.items()
-            ]
-            try:
-                for future in as_completed(futures):
-                    read = future.result()
-                    yield read
-                    error = read.failures[0].error if read.failures else None
-                    without_token += isinstance(error, CredentialsError)
-                    if error and without_token == len(futures):
-                        raise error
-            finally:
-                # A run that was cancelled begins no further request, and waits for those begun.
-                stopped.set()
-                accounts.shutdown(wait=False, cancel_futures=True)
+        accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
+        futures = [
+            accounts.submit(
+                read_account, self.client, sources, account_id, names, self.folder, stopped
+            )
+            for account_id, names in wanted.items()
+        ]
+        try:
+            for future in as_completed(futures):
+                read = future.result()
+                yield read
+                error = read.failures[0].error if read.failures else None
+                without_token += isinstance(error, CredentialsError)
+                if error and without_token == len(futures):
+                    raise error
+        finally:
+            # A run that was cancelled begins no further request, and does not wait for those begun.
+            stopped.set()
+            accounts.shutdown(wait=False, cancel_futures=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
+from analytics_assets.cli.interrupts import Interrupted, end_process, stopping_as_ctrl_c_does
 from analytics_assets.errors import AnalyticsError
 
 # Each command lies in a module of its own, imported when it is used: `--help` stays quick.
@@ -35,11 +37,22 @@ class _Commands(click.Group):
         )
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = get_close_matches(args[0], _COMMANDS, n=1)
+        if args[0] not in _COMMANDS and near and not ctx.resilient_parsing:
+            ctx.fail(f"No such command '{args[0]}': did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with stopping_as_ctrl_c_does():
+                return super().invoke(ctx)
         except AnalyticsError as error:
             raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -50,3 +63,8 @@ class _Commands(click.Group):
 @click.version_option(package_name="analytics-assets")
 def main() -> None:
     """Ingests an advertising analytics API into a warehouse, with Dagster and dlt."""
+
+
+def run() -> None:
+    """The command as a process of its own."""
+    end_process(lambda: main(prog_name="analytics-assets"))

@@ -1,5 +1,5 @@
 """`python -m analytics_assets.cli`."""
 
-from analytics_assets.cli import main
+from analytics_assets.cli import run
 
-main(prog_name="analytics-assets")
+run()

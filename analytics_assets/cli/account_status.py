@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from analytics_assets.cli.accounts import chosen_accounts
-from analytics_assets.cli.home import dagster_instance
+from analytics_assets.cli.home import dagster_instance, end_killed_runs
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 
@@ -118,6 +118,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         settings = platform_settings()
         names = AssetNames.of_settings(settings)
 
+        end_killed_runs(instance)
         account_ids = chosen_accounts(instance, accounts)
         loads, failures = latest_loads(instance, names), failed_attempts(instance, names)
         runs = unfinished_runs(instance, names)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.cli.home import dagster_instance
+from analytics_assets.cli.home import dagster_instance, has_records
 from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
@@ -19,11 +19,16 @@ ACCOUNTS_SHOWN: Final = 40
 
 
 def complete_account(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The accounts that begin so, for the shell."""
-    from analytics_assets.orchestration.partitions import known_accounts
+    """The accounts that begin so, for the shell, which can show no error."""
+    try:
+        if not has_records():
+            return []
+        from analytics_assets.orchestration.partitions import known_accounts
 
-    with dagster_instance() as instance:
-        return [key for key in known_accounts(instance) if key.startswith(incomplete)]
+        with dagster_instance() as instance:
+            return [key for key in known_accounts(instance) if key.startswith(incomplete)]
+    except Exception:  # of a home or records that will not do: the command itself will say it
+        return []
 
 
 def chosen_accounts(instance: dg.DagsterInstance, accounts: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,9 @@ import click
 import analytics_assets
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, DagsterRun
+
+    from analytics_assets.dagster_backend.internals import InstanceRef
 
 SETUP_SECONDS = 60.0
 """Longest wait for another process that sets up Dagster's records, which takes a second or two."""
@@ -82,7 +84,7 @@ def dagster_instance() -> Iterator[DagsterInstance]:
 
     try:
         with _set_up_alone(home):
-            instance = DagsterInstance.get()
+            instance = DagsterInstance.from_ref(_instance_ref(home))
             _read_something(instance)
     except click.ClickException:
         raise
@@ -95,6 +97,33 @@ def dagster_instance() -> Iterator[DagsterInstance]:
             raise _unusable(home, error) from None
 
 
+def _instance_ref(home: Path) -> InstanceRef:
+    """Where the records are, for a process whose terminal is its own.
+
+    In a run, Dagster would have all that is written go to files instead: no progress is seen then,
+    and the helper processes that bring it back print tracebacks at Ctrl-C.
+    """
+    from analytics_assets.dagster_backend.internals import InstanceRef, NoOpComputeLogManager
+
+    nothing = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
+    return InstanceRef.from_dir(str(home), overrides={"compute_logs": {**nothing, "config": {}}})
+
+
+def end_killed_runs(instance: DagsterInstance) -> None:
+    """Marks the runs of commands as failed whose process on this machine was killed."""
+    from analytics_assets.dagster_backend.orphans import fail_orphans
+
+    fail_orphans(instance, _unfinished(instance))
+
+
+def _unfinished(instance: DagsterInstance) -> Sequence[DagsterRun]:
+    from dagster import RunsFilter
+
+    from analytics_assets.orchestration.run_records import UNFINISHED
+
+    return instance.get_runs(RunsFilter(statuses=UNFINISHED))
+
+
 def probe_dagster_home() -> str:
     """Says where Dagster's records are, if they can be read and written. Makes no new ones.
 
@@ -105,6 +134,7 @@ def probe_dagster_home() -> str:
     from dagster import DagsterInstance
 
     from analytics_assets.dagster_backend.internals import InstanceRef
+    from analytics_assets.dagster_backend.orphans import is_orphan
 
     try:
         with TemporaryFile(dir=home) as probe:
@@ -115,9 +145,17 @@ def probe_dagster_home() -> str:
             _read_something(instance)
             for lazily_made in ("run_launcher", "run_coordinator"):
                 getattr(instance, lazily_made)
-            return f"{home}, {instance.get_runs_count()} runs recorded"
+            killed = sum(map(is_orphan, _unfinished(instance)))
+            return f"{home}, {instance.get_runs_count()} runs recorded{_of_killed(killed)}"
     except Exception as error:
         raise _unusable(home, error) from None
+
+
+def _of_killed(runs: int) -> str:
+    if not runs:
+        return ""
+    were, them = ("was", "it") if runs == 1 else ("were", "them")
+    return f", of which {runs} {were} killed: the next `sync` or `status` marks {them} as failed"
 
 
 def has_records() -> bool:

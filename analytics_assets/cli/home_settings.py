@@ -68,6 +68,10 @@ RULES: Final = (
         exact=True,
     ),
     Rule(
+        "run_launcher",
+        "the run of a command that was killed counts as running until the next command",
+    ),
+    Rule(
         "freshness.enabled",
         "the UI does not show how old the assets are",
         exact=True,

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import json
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
-from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
+from analytics_assets.cli.home import dagster_instance, end_killed_runs, ensure_dagster_home
 from analytics_assets.cli.imports import import_platform
+from analytics_assets.cli.interrupts import Interrupted
+from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     import dagster as dg
 
+    from analytics_assets.cli.sync_report import Group, SyncReport
+    from analytics_assets.dagster_backend.command_runs import CommandRun
     from analytics_assets.orchestration.naming import AssetNames
 
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # generic in newer releases only
 
-# where the UI looks for the runs of a job: the code location that workspace.yaml names
-_REPOSITORY = "__repository__@analytics_assets"
+
+class _ResourceName(_Choice):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        near = get_close_matches(value, self.choices, n=1)
+        if value not in self.choices and near:
+            self.fail(f"there is no resource {value!r}: did you mean {near[0]}?", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command()
@@ -37,113 +51,150 @@ _REPOSITORY = "__repository__@analytics_assets"
     "resources",
     multiple=True,
     metavar="NAME",
-    type=click.Choice(list(RESOURCES)),
+    type=_ResourceName(list(RESOURCES)),
     help=f"Only this resource; may be given more than once. One of {', '.join(RESOURCES)}.",
+)
+@click.option(
+    "--failed",
+    is_flag=True,
+    help="Only what failed last, also what the API has refused for good.",
 )
 @click.option(
     "--allow-empty",
     is_flag=True,
     help="Accept an account that is suddenly empty, and a list of accounts that lacks most or all.",
 )
-def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, also on failure.")
+def sync(
+    accounts: tuple[str, ...],
+    resources: tuple[str, ...],
+    failed: bool,
+    allow_empty: bool,
+    as_json: bool,
+) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.
 
     The setting `accounts_per_run` bounds a run; more accounts are read by several, one by one.
 
     Ends with exit code 0 only if every account succeeded; names each that failed, with its cause.
     """
+    from analytics_assets.cli.sync_report import SyncReport
+
+    report = SyncReport()
+    error: click.ClickException | None = None
+    try:
+        _sync(report, accounts, resources, failed=failed, allow_empty=allow_empty)
+    except AnalyticsError as unusable:
+        error = click.ClickException(str(unusable))
+    except click.ClickException as known:
+        error = known
+    except KeyboardInterrupt:
+        error = _interrupted()
+    if as_json:
+        click.echo(json.dumps(report.document(error), indent=2))
+    elif failed and error is None and not report.runs:
+        click.echo("nothing that was asked for failed last")
+    elif not isinstance(error, Interrupted):
+        report.print()
+    if error is not None:
+        raise error
+
+
+def _sync(
+    report: SyncReport,
+    accounts: Sequence[str],
+    resources: Collection[str],
+    *,
+    failed: bool,
+    allow_empty: bool,
+) -> None:
+    """Syncs, and notes what came of it.
+
+    Raises:
+        click.ClickException: Something failed, or the command was interrupted.
+    """
     ensure_dagster_home()
     import_platform()
-    from analytics_assets.cli.terminal import TerminalProgress, print_summary
+    from analytics_assets.cli.sync_report import cause_of
+    from analytics_assets.cli.terminal import TerminalProgress
+    from analytics_assets.dagster_backend.command_runs import run_job
     from analytics_assets.factory import compose
     from analytics_assets.orchestration.naming import AssetNames
+    from analytics_assets.orchestration.partitions import run_target
     from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
     names = AssetNames.of_settings(settings)
-    chosen = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     with dagster_instance() as instance, TerminalProgress() as progress:
+        end_killed_runs(instance)
         definitions = compose(settings, progress)
-        listed = _list_accounts(instance, definitions, names, allow_empty)
-        if not listed.success:
-            raise click.ClickException(_cause(listed))
-        account_ids = chosen_accounts(instance, accounts)
-        parts = shards(instance, names, account_ids if chosen else [], settings.accounts_per_run)
-        results = [_sync(instance, definitions, names, part, chosen, allow_empty) for part in parts]
-    print_summary(listed, results, account_ids)
-    if causes := [_cause(result) for result in results if not result.success]:
-        raise click.ClickException("\n".join(causes))
+        if not failed or (not (accounts or resources) and _list_failed_last(instance, names)):
+            _list_accounts(report, instance, definitions, names, allow_empty)
+        asked_for = chosen_accounts(instance, accounts)
+        chosen = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
+        groups: list[Group] = [(asked_for, chosen)]
+        if failed:
+            groups = _failed_last(instance, names, asked_for, chosen)
+        report.want(groups)
+        progress.expect(len(report.accounts))
+        for account_ids, of in groups:
+            parts = shards(instance, names, account_ids if of else [], settings.accounts_per_run)
+            for part in parts:
+                target = run_target(instance, names, part, allow_empty=allow_empty)
+                job, keys = definitions.resolve_job_def(names.sync_job), names.keys(of)
+                _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
+    if report.failed_runs:
+        raise click.ClickException("\n".join(map(cause_of, report.failed_runs)))
 
 
 def _list_accounts(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, names: AssetNames, allow_empty: bool
-) -> dg.ExecuteInProcessResult:
-    ops = {names.listing_op: {"config": {"allow_empty": allow_empty}}}
-    return _run(instance, definitions.resolve_job_def(names.refresh_job), ops)
-
-
-def _sync(
+    report: SyncReport,
     instance: dg.DagsterInstance,
     definitions: dg.Definitions,
     names: AssetNames,
-    account_ids: Sequence[str],
-    resource_names: Collection[str],
     allow_empty: bool,
-) -> dg.ExecuteInProcessResult:
-    from analytics_assets.orchestration.partitions import run_target
+) -> None:
+    from analytics_assets.cli.sync_report import cause_of
+    from analytics_assets.dagster_backend.command_runs import run_job
 
-    target = run_target(instance, names, account_ids, allow_empty=allow_empty)
-    return _run(
-        instance,
-        definitions.resolve_job_def(names.sync_job),
-        target.ops,
-        target.tags,
-        asset_selection=names.keys(resource_names),
-    )
+    ops = {names.listing_op: {"config": {"allow_empty": allow_empty}}}
+    listed = run_job(instance, definitions.resolve_job_def(names.refresh_job), ops)
+    _note(report, instance, listed)
+    if not listed.success:
+        raise click.ClickException(cause_of(listed))
 
 
-def _run(
+def _note(report: SyncReport, instance: dg.DagsterInstance, run: CommandRun) -> None:
+    report.add(instance, run)
+    if run.interrupted:
+        raise _interrupted()
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
+
+
+def _list_failed_last(instance: dg.DagsterInstance, names: AssetNames) -> bool:
+    import dagster as dg
+
+    runs = instance.get_runs(dg.RunsFilter(job_name=names.refresh_job), limit=1)
+    return any(run.status == dg.DagsterRunStatus.FAILURE for run in runs)
+
+
+def _failed_last(
     instance: dg.DagsterInstance,
-    job: dg.JobDefinition,
-    ops: Mapping[str, Any],
-    tags: Mapping[str, str] | None = None,
-    asset_selection: Sequence[dg.AssetKey] | None = None,
-) -> dg.ExecuteInProcessResult:
-    from analytics_assets.dagster_backend.internals import REPOSITORY_LABEL_TAG
-    from analytics_assets.dagster_backend.orphans import process_tags
+    names: AssetNames,
+    account_ids: Collection[str],
+    resource_names: Collection[str],
+) -> list[Group]:
+    """What failed last of these accounts and resources; accounts that lack the same, together."""
+    from analytics_assets.orchestration.run_records import failed_attempts
 
-    # the run's own log stays in Dagster's records; the terminal shows the progress
-    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
-    result = job.execute_in_process(
-        instance=instance,
-        run_config={"loggers": quiet, "ops": ops},
-        tags={**(tags or {}), **process_tags(), REPOSITORY_LABEL_TAG: _REPOSITORY},
-        asset_selection=asset_selection,
-        raise_on_error=False,
-    )
-    if any(map(_is_interrupt, result.all_events)):
-        raise _Interrupted("interrupted: what was not loaded by now keeps the rows that it had")
-    return result
-
-
-class _Interrupted(click.ClickException):
-    exit_code = 130  # as shells have it: 128 + SIGINT
-
-
-def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    if not event.is_step_failure:
-        return False
-    error = event.step_failure_data.error
-    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
-
-
-def _cause(result: dg.ExecuteInProcessResult) -> str:
-    """What the failed run says to people; an unexpected error says where its trace is."""
-    from analytics_assets.orchestration.run_records import failure_text
-
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        details = f" (details: run {result.run_id} in the Dagster UI)"
-        return failure_text(event) + ("" if event.step_failure_data.user_failure_data else details)
-    return f"run {result.run_id} failed; see it in the Dagster UI"
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for account_id, attempt in failed_attempts(instance, names).items():
+        of = tuple(name for name in resource_names if name in attempt.resources)
+        if account_id in account_ids and of:
+            groups.setdefault(of, []).append(account_id)
+    return [(account_ids, of) for of, account_ids in groups.items()]

@@ -1,42 +1,50 @@
-"""What a sync shows on a terminal: its progress, and a summary."""
+"""How far a sync is: a bar on a terminal, and elsewhere a line now and then."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+import time
+from contextlib import suppress
 from types import TracebackType
+from typing import Final
 
+import click
 import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
 from analytics_assets.api.account_reading import AccountRead
-from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
-from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import ROW_COUNTS
-from analytics_assets.resources import ACCOUNTS
-from analytics_assets.text import one_line
+
+LINE_SECONDS = 10.0
+"""Where there is no terminal, lines are at least so far apart..."""
+
+LINE_SHARE: Final = 0.1
+"""... and by so large a share of the accounts."""
+
+# the longest line of which a bar can still be seen at a glance
+_WIDTH: Final = 100
 
 
 class TerminalProgress(Progress):
-    """A bar over the accounts. Shows nothing where standard error is no terminal."""
+    """Shows on standard error how many accounts are read, and how long the rest may take."""
 
     def __init__(self) -> None:
+        console = Console(stderr=True, emoji=False)
+        console.width = min(console.width, _WIDTH)
         self._bar = ProgressBar(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=Console(stderr=True, emoji=False),
-            disable=not Console(stderr=True).is_terminal,
+            console=console,
+            disable=not console.is_terminal,
+            expand=True,
         )
         self._task = self._bar.add_task("accounts", total=None, note="")
-        self._total = 0
-        self._failed = 0
+        self._started = self._told_at = time.monotonic()
+        self._total = self._read = self._told = self._failed = self._rows = self._requests = 0
 
     def __enter__(self) -> TerminalProgress:
         self._bar.start()
@@ -48,19 +56,32 @@ class TerminalProgress(Progress):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        with suppress(OSError):  # the terminal is closed
+            self._bar.stop()
+
+    def expect(self, accounts: int) -> None:
+        """So many accounts are to be read, in one run or in several."""
+        self._total = accounts
+        self._started = self._told_at = time.monotonic()
+        self._bar.update(self._task, total=accounts)
 
     def reading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
-        """Starts the bar, or makes it longer by a further run's accounts."""
-        self._total += accounts
-        self._bar.update(self._task, total=self._total, description="reading")
+        """Says that a run reads now."""
+        super().reading(context, accounts)
+        self._bar.update(self._task, description="reading")
 
     def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
-        """Moves the bar on by an account."""
+        """Moves on by an account."""
         super().read(context, read)
+        self._read += 1
         self._failed += bool(read.failures)
-        note = f"{self._failed} failed" if self._failed else ""
-        self._bar.update(self._task, advance=1, note=note)
+        self._rows += read.rows.count
+        counts = read.requests.by_resource.values()
+        self._requests += sum(count.requests for count in counts)
+        self._bar.update(self._task, advance=1, note=self._note())
+        if self._bar.disable and self._is_time():
+            self._told_at, self._told = time.monotonic(), self._read
+            click.echo(self._line(), err=True)
 
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """Says for whom the run waits, also where there is no terminal."""
@@ -69,49 +90,35 @@ class TerminalProgress(Progress):
 
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """Says that the rows go to the warehouse now."""
+        super().loading(context, accounts)
         self._bar.update(self._task, description="loading")
 
+    def _note(self) -> str:
+        parts = [f"{self._failed} failed" if self._failed else "", f"{self._rows:,} rows"]
+        return ", ".join(filter(None, [*parts, self._left()]))
 
-def print_summary(
-    listed: dg.ExecuteInProcessResult,
-    results: Sequence[dg.ExecuteInProcessResult],
-    account_ids: Sequence[str],
-) -> None:
-    """Prints rows per resource, and state and rows per account."""
-    by_resource: dict[str, int] = {ACCOUNTS.name: _rows(_events(listed)[0])}
-    by_account: dict[str, int] = {}
-    for event in chain.from_iterable(map(_events, results)):
-        name, account_id = AssetNames.resource_name(event.asset_key), str(event.partition)
-        by_resource[name] = by_resource.get(name, 0) + _rows(event)
-        by_account[account_id] = by_account.get(account_id, 0) + _rows(event)
-    console = Console(markup=False, emoji=False)
-    console.print(_table(("resource", "rows"), list(by_resource.items())))
-    if results:
-        failed = [(key, "failed", "-") for key in account_ids if key not in by_account]
-        done = [(key, "ok", by_account[key]) for key in account_ids if key in by_account]
-        shown = done[: max(ACCOUNTS_SHOWN - len(failed), 0)]
-        console.print(_table(("account", "state", "rows"), [*failed, *shown]))
-        if len(shown) < len(done):
-            console.print(f"... and {len(done) - len(shown)} more accounts, all ok")
+    def _line(self) -> str:
+        failed = f" ({self._failed} failed)" if self._failed else ""
+        read = f"{self._read} of {self._total} accounts read{failed}"
+        figures = f"{self._rows:,} rows, {self._requests:,} requests"
+        return ", ".join(filter(None, [read, figures, self._left()]))
 
+    def _is_time(self) -> bool:
+        since = time.monotonic() - self._told_at
+        share = (self._read - self._told) / max(self._total, 1)
+        return self._read < self._total and since >= LINE_SECONDS and share >= LINE_SHARE
 
-def _table(header: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Table:
-    table = Table()
-    for name in header:
-        table.add_column(name, justify="right" if name == "rows" else "left")
-    for row in rows:
-        cells = (f"{cell:,}" if isinstance(cell, int) else one_line(str(cell)) for cell in row)
-        table.add_row(*cells, style="red" if "failed" in row else None)
-    return table
+    def _left(self) -> str:
+        """The time that the rest takes at the pace so far; empty where none is left."""
+        rest = self._total - self._read
+        if rest <= 0:
+            return ""
+        return f"~{_duration((time.monotonic() - self._started) / self._read * rest)} left"
 
 
-def _events(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
-    return [
-        event.step_materialization_data.materialization
-        for event in result.filter_events(lambda event: event.is_step_materialization)
-    ]
-
-
-def _rows(event: dg.AssetMaterialization) -> int:
-    value = next(event.metadata[key] for key in ROW_COUNTS if key in event.metadata).value
-    return int(value)  # type: ignore[arg-type]
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -14,6 +14,8 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
+from analytics_assets.dagster_backend import orphans
+
 # a worker that is silent for so long is lost: one that is only busy answers from another process
 _QUESTIONS: Final = 3
 _ANSWER_SECONDS: Final = 5.0
@@ -30,7 +32,7 @@ class FleetRunLauncher(CeleryRunLauncher):
         """Whether the run is being worked on, by its worker's own word."""
         task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
         if task_id is None:  # a command runs it, and no worker
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
+            return orphans.health(run)
         task = self.celery.backend.get_task_meta(task_id)
         lost = task["status"] == STARTED and not self._has_task(task["result"]["hostname"], task_id)
         health = super().check_run_worker_health(run)
@@ -47,6 +49,8 @@ class FleetRunLauncher(CeleryRunLauncher):
         again.
         """
         run = self._instance.get_run_by_id(run_id)
+        if run is not None and orphans.is_of_a_command(run):
+            return orphans.interrupt(self._instance, run)
         if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
             return False
         if run.status != DagsterRunStatus.CANCELING:

@@ -23,13 +23,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 # `dagster.DagsterInstance` opens the records that a dagster.yaml names, and so makes them.
 from dagster._core.instance.ref import InstanceRef
 
-# By these tags one tells what a run repeats, and by the last the UI finds the job of a run that no
-# code location has started.
-from dagster._core.storage.tags import (
-    ASSET_RESUME_RETRY_TAG,
-    REPOSITORY_LABEL_TAG,
-    RESUME_RETRY_TAG,
-)
+# dagster.yaml names it by its module, which no public name leads to.
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+
+# By these tags one tells what a run repeats.
+from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 
 __all__ = [
     "ASSET_RESUME_RETRY_TAG",
@@ -38,9 +36,9 @@ __all__ = [
     "INPUT_DATA_VERSION_TAG_PREFIX",
     "INPUT_EVENT_POINTER_TAG_PREFIX",
     "NULL_EVENT_POINTER",
-    "REPOSITORY_LABEL_TAG",
     "RESUME_RETRY_TAG",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "InstanceRef",
+    "NoOpComputeLogManager",
     "UnresolvedAssetJobDefinition",
 ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -141,6 +144,20 @@ def test_a_worker_that_does_not_know_the_run_has_lost_it(fleet: Fleet, records: 
 
 def test_a_run_of_a_command_is_left_alone(fleet: Fleet, records: DagsterInstance):
     assert health(records, DagsterRun("sync")) == WorkerStatus.RUNNING
+
+
+def test_the_run_of_a_command_that_was_killed_ends(fleet: Fleet, records: DagsterInstance):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    code = ReconstructableRepository.for_module("analytics_assets.definitions", "defs")
+    run = records.create_run_for_job(
+        code.get_reconstructable_job("refresh_accounts").get_definition(),
+        status=DagsterRunStatus.STARTED,
+        tags={".dagster/analytics_process": f"{socket.gethostname()}:{process.pid}"},
+    )
+    assert health(records, run) == WorkerStatus.FAILED
+    assert launcher(records).terminate(run.run_id)
+    assert records.get_runs()[0].status == DagsterRunStatus.CANCELED
 
 
 def launch_refresh(records: DagsterInstance) -> DagsterRun:

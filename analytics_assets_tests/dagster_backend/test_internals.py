@@ -21,6 +21,7 @@ BACKEND = PACKAGE / "dagster_backend"
 SQLITE = "dagster._core.storage.event_log:SqliteEventLogStorage"
 POSTGRES = "dagster_postgres:PostgresEventLogStorage"
 CELERY = "dagster_celery.launcher:CeleryRunLauncher"
+LAUNCHER = "dagster:DefaultRunLauncher"
 EVENT_LOG = "dagster._core.storage.event_log.base:EventLogStorage"
 
 # by file and owner: what is overridden or called, and the parameters that are given or taken
@@ -52,6 +53,15 @@ METHODS = {
         "check_run_worker_health": "run",
         "terminate": "run_id",
     },
+    ("dagster_backend/run_launcher.py", LAUNCHER): {
+        "check_run_worker_health": "run",
+        "terminate": "run_id",
+    },
+    ("dagster_backend/command_runs.py", "dagster:DagsterInstance"): {
+        "create_run_for_job": "job_def run_config tags asset_selection remote_job_origin",
+        "report_run_canceling": "run message",
+        "report_run_canceled": "dagster_run message",
+    },
     ("dagster_backend/batches.py", "dagster:DagsterEvent"): {
         "asset_materialization": "step_context materialization batch_metadata",
         "build_asset_materialization_planned_event": (
@@ -64,7 +74,7 @@ METHODS = {
     ("dagster_backend/batches.py", "dagster:OpExecutionContext"): {
         "get_step_execution_context": "",
     },
-    ("cli/home.py", "dagster._core.instance.ref:InstanceRef"): {"from_dir": "base_dir"},
+    ("cli/home.py", "dagster._core.instance.ref:InstanceRef"): {"from_dir": "base_dir overrides"},
     ("orchestration/run_records.py", EVENT_LOG): {
         "get_latest_asset_partition_materialization_attempts_without_materializations": "asset_key",
         "get_latest_storage_id_by_partition": "asset_key event_type",
@@ -84,6 +94,7 @@ ATTRIBUTES = [
     ("dagster_backend/postgres_event_log.py", POSTGRES, "_engine"),
     ("dagster_backend/celery_launcher.py", CELERY, "celery"),
     ("dagster_backend/celery_launcher.py", CELERY, "_instance"),
+    ("dagster_backend/run_launcher.py", LAUNCHER, "_instance"),
 ]
 
 

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
+from analytics_assets.dagster_backend import orphans
 from analytics_assets.dagster_backend.orphans import fail_orphans, process_tags
 
 TAG = ".dagster/analytics_process"
@@ -47,7 +49,40 @@ def status(records: dg.DagsterInstance, run: dg.DagsterRun) -> DagsterRunStatus:
 
 
 def test_a_run_says_in_which_process_it_runs() -> None:
-    assert process_tags() == {TAG: f"{socket.gethostname()}:{os.getpid()}"}
+    host, pid, started = process_tags()[TAG].split(":")
+    assert (host, int(pid)) == (socket.gethostname(), os.getpid())
+    assert started
+
+
+@pytest.mark.parametrize("proc", ["/proc", "/nowhere"], ids=["proc", "ps"])
+def test_a_process_that_got_the_id_of_another_is_another(
+    records: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, proc: str
+) -> None:
+    monkeypatch.setattr(orphans, "_PROC", Path(proc))
+    tag = process_tags()[TAG]
+    assert "::" not in tag
+    assert not tag.endswith(":")
+    run, other = started(records, {TAG: tag}), started(records, {TAG: f"{tag}0"})
+    assert fail_orphans(records, [run, other]) == [run]
+    assert status(records, other) == DagsterRunStatus.FAILURE
+
+
+def test_a_process_that_nobody_has_buried_is_gone(records: dg.DagsterInstance) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    run = started(records, {TAG: f"{socket.gethostname()}:{dead.pid}"})
+    assert fail_orphans(records, [run]) == ([] if Path("/proc/self/stat").exists() else [run])
+    dead.wait()
+
+
+def test_a_run_that_was_to_stop_and_whose_process_is_gone_is_cancelled(
+    records: dg.DagsterInstance, gone: int
+) -> None:
+    run = started(records, {TAG: f"{socket.gethostname()}:{gone}"})
+    records.report_run_canceling(run)
+    [canceling] = records.get_runs()
+    assert fail_orphans(records, [canceling]) == []
+    assert status(records, run) == DagsterRunStatus.CANCELED
 
 
 def test_a_run_whose_process_is_gone_has_failed(records: dg.DagsterInstance, gone: int) -> None:
@@ -65,9 +100,16 @@ def test_other_runs_are_let_be(records: dg.DagsterInstance, gone: int) -> None:
         started(records, process_tags()),
         started(records, {TAG: f"elsewhere.{socket.gethostname()}:{gone}"}),
         started(records, {}),  # Dagster watches it
+        records.create_run_for_job(
+            nothing,
+            status=DagsterRunStatus.STARTED,
+            tags={TAG: f"{socket.gethostname()}:{gone}"},  # re-executed: not in that process
+            parent_run_id=(first := started(records, {})).run_id,
+            root_run_id=first.run_id,
+        ),
     ]
     assert fail_orphans(records, runs) == runs
-    assert [status(records, run) for run in runs] == [DagsterRunStatus.STARTED] * 3
+    assert [status(records, run) for run in runs] == [DagsterRunStatus.STARTED] * 4
 
 
 def test_a_process_of_somebody_else_is_there(

@@ -47,12 +47,14 @@ class Commands:
         )
 
 
-def start_sync(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+def start_sync(
+    *arguments: str, stdout: int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[str]:
     """Starts `analytics-assets sync`; what it says on standard error can be read."""
     return subprocess.Popen(
         [sys.executable, "-m", "analytics_assets.cli", "sync", *arguments],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environment},
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         # what started the tests may have it ignored
