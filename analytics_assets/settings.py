@@ -33,6 +33,7 @@ from analytics_assets.validation import (
     CRON,
     DESTINATION,
     NAME,
+    PATH,
     TIME_ZONE,
     URL,
     above,
@@ -104,6 +105,12 @@ class PlatformSettings:
 
     destination: Annotated[str, DESTINATION, "any SQL destination of dlt"] = "duckdb"
     dataset_name: Annotated[str, NAME, "the schema that holds the tables"] = "analytics"
+    publish_to: Annotated[
+        str | None,
+        PATH,
+        "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
+        " load's way; without it, none is made",
+    ] = None
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),

@@ -127,6 +127,7 @@ def account_assets(
     names = selected_resources(context, ACCOUNT_RESOURCES)
     reads: list[AccountRead] = []
     failures: list[AccountFailure] = []
+    not_published = ""
     with ingestion(context, progress) as run:
         progress.reading(context, len(account_ids))
         for outcome in run.reader.read_accounts(account_ids, names):
@@ -138,6 +139,7 @@ def account_assets(
         if reads:
             progress.loading(context, len(reads))
             loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
+            not_published = loaded.not_published
             yield from reported(context, materializations(loaded, run.settings, reads))
             yield from check_tables(context, run.settings, loaded)
             failures += [
@@ -146,6 +148,8 @@ def account_assets(
             ]
     if failures:
         raise failure(failures, len(account_ids))
+    if not_published:  # last: what was loaded is on record
+        raise dg.Failure(not_published, allow_retries=False)
 
 
 def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -> None:
