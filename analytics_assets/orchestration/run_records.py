@@ -95,7 +95,7 @@ def latest_loads(instance: dg.DagsterInstance) -> dict[tuple[str, str | None], L
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
     for name in ACCOUNT_RESOURCES:
         newest = _newest(instance, name, dg.DagsterEventType.ASSET_MATERIALIZATION)
-        for ids in _chunks(newest.values()):
+        for ids in chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
             loads += [_load(name, record) for record in records]
@@ -202,7 +202,7 @@ def _forgotten(instance: dg.DagsterInstance, resource_name: str) -> dict[str, in
         asset_key, dg.DagsterEventType.ASSET_OBSERVATION
     )
     found = {}
-    for ids in _chunks(observed.values()):
+    for ids in chunks(observed.values()):
         wanted = dg.AssetRecordsFilter(asset_key=asset_key, storage_ids=ids)
         for record in instance.fetch_observations(wanted, limit=len(ids)).records:
             event = record.asset_observation
@@ -213,7 +213,7 @@ def _forgotten(instance: dg.DagsterInstance, resource_name: str) -> dict[str, in
 
 def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, dg.RunRecord]:
     failed = {}
-    for ids in _chunks(sorted(run_ids)):
+    for ids in chunks(sorted(run_ids)):
         wanted = dg.RunsFilter(run_ids=ids, statuses=[dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(wanted):
             failed[record.dagster_run.run_id] = record
@@ -281,7 +281,8 @@ def _ended_at(run: dg.RunRecord) -> float:
     return run.end_time or run.update_timestamp.timestamp()
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items, as many at a time as one query takes."""
     whole = list(items)
     for start in range(0, len(whole), _RECORDS_PER_QUERY):
         yield whole[start : start + _RECORDS_PER_QUERY]
