@@ -32,10 +32,13 @@ from analytics_assets.lookup import setting_name as setting_name
 from analytics_assets.validation import (
     CRON,
     DESTINATION,
+    KEY_PREFIX,
     NAME,
+    OWNERS,
     PATH,
     TIME_ZONE,
     URL,
+    WORD,
     above,
     between,
     validated,
@@ -111,6 +114,14 @@ class PlatformSettings:
         "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
         " load's way; without it, none is made",
     ] = None
+    key_prefix: Annotated[
+        str | None,
+        KEY_PREFIX,
+        "what the asset keys begin with, and the names of jobs, schedules and sensors; for assets"
+        " that are embedded in a code location of yours",
+    ] = None
+    group_name: Annotated[str, WORD, "the group of the assets in Dagster"] = "analytics"
+    owners: Annotated[tuple[str, ...], OWNERS, "who owns the assets"] = ("team:data-engineering",)
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),
@@ -292,7 +303,7 @@ def _found_setting(setting: Setting) -> FoundSetting | None:
     found = _find(setting)
     if found is None:
         default = setting.default
-        return None if default is None else FoundSetting(setting.key, str(default), None)
+        return None if default is None else FoundSetting(setting.key, _text(default), None)
     return FoundSetting(setting.key, _shown(setting, found.value), found.origin)
 
 
@@ -303,7 +314,11 @@ def _shown(setting: Setting, value: Any) -> str:
         return _HIDDEN
     if setting.is_secret:
         return _HIDDEN
-    return public_url(str(value)) if setting.key.endswith("_url") else str(value)
+    return public_url(str(value)) if setting.key.endswith("_url") else _text(value)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _resolve(section: Section) -> dict[str, Any]:

@@ -59,6 +59,10 @@ def _is_url(value: str) -> bool:
     return parts.scheme in ("http", "https") and has_host and is_whole
 
 
+def _is_word(value: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_]+", value) is not None
+
+
 def _fires(value: str) -> bool:
     fields, *_ = croniter.expand(value)
     return len(fields) == 5 and croniter(value).get_next() > 0  # never, for the 30th of February
@@ -81,6 +85,22 @@ NAME: Final = Allowed(
     "a name of letters, digits, _ and -, the first a letter",
     lambda value: re.fullmatch(r"_*[A-Za-z][A-Za-z0-9_-]*", value) is not None,
     "analytics",
+)
+# what Dagster admits in the names of ops and groups
+WORD: Final = Allowed(
+    "a name of letters, digits and _", lambda value: _is_word(value), "advertising"
+)
+KEY_PREFIX: Final = Allowed(
+    "names of letters, digits and _, with / between them",
+    lambda value: all(map(_is_word, value.split("/"))),
+    "marketing/advertising",
+)
+OWNERS: Final = Allowed(
+    "a list of e-mail addresses and teams (team:NAME)",
+    lambda value: all(
+        re.fullmatch(r"team:.+|[\w.%+-]+@[\w.-]+\.[A-Za-z]{2,7}", one) for one in value
+    ),
+    "team:data-engineering",
 )
 
 
@@ -136,7 +156,21 @@ def _typed(key: str, hint: Any, value: Any) -> Any:
     # of anything else dlt would make a text, too: of a table its contents
     if plain is str and (not isinstance(value, (str, int)) or isinstance(value, bool)):
         raise ConfigValueCannotBeCoercedException(key, type(value), plain)
+    if plain is tuple:
+        return _texts(key, value)
     return deserialize_value(key, value, plain)
+
+
+def _texts(key: str, value: Any) -> tuple[str, ...]:
+    """A list of texts; in the environment, one text with commas.
+
+    Raises:
+        ConfigValueCannotBeCoercedException: It is neither.
+    """
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise ConfigValueCannotBeCoercedException(key, type(value), tuple)
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def _type_in_words(hint: Any) -> str:

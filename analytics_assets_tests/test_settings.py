@@ -115,6 +115,17 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
             (f"postgresql://u:{SECRET}@host/db", '{"duckdb": 1}', "duck db"),
             "a name of a destination; set it to one such as postgres",
         ),
+        (
+            f"{PLATFORM}KEY_PREFIX",
+            ("ads/", "/ads", "a//b", "my ads", "my-ads", "größe"),
+            "names of letters, digits and _, with / between them; set it to one such as",
+        ),
+        (f"{PLATFORM}GROUP_NAME", ("my ads", "a/b", "größe"), "a name of letters, digits and _;"),
+        (
+            f"{PLATFORM}OWNERS",
+            ("somebody", "team:", "team:ads, somebody", "a@b", "a b@c.org"),
+            "a list of e-mail addresses and teams (team:NAME); set it to one such as",
+        ),
     ],
 )
 def test_shapes(monkeypatch, name: str, values: tuple[str, ...], expected: str):
@@ -139,6 +150,9 @@ def test_shapes(monkeypatch, name: str, values: tuple[str, ...], expected: str):
         (f"{PLATFORM}TIME_ZONE", "America/Argentina/Buenos_Aires", None),
         (f"{PLATFORM}DATASET_NAME", "Ad-data_2024", None),
         (f"{PLATFORM}DESTINATION", "dlt.destinations.duckdb", None),
+        (f"{PLATFORM}KEY_PREFIX", "marketing/ads_2024", None),
+        (f"{PLATFORM}GROUP_NAME", "ads_2024", None),
+        (f"{PLATFORM}OWNERS", "team:ads, a.b@example.com", ("team:ads", "a.b@example.com")),
     ],
 )
 def test_what_can_be_used(monkeypatch, name: str, text: str, value: object):
@@ -229,6 +243,8 @@ def test_the_short_keys(monkeypatch, toml):
         ("[analytics]\nmax_row_loss = nan", "ANALYTICS__MAX_ROW_LOSS"),
         ("[analytics]\nmax_row_loss = false", "ANALYTICS__MAX_ROW_LOSS"),
         ("[analytics]\nsensor_interval = inf", "ANALYTICS__SENSOR_INTERVAL"),
+        ("[analytics]\nowners = 1", "ANALYTICS__OWNERS"),
+        ("[analytics]\nowners = [1]", "ANALYTICS__OWNERS"),
         ("[analytics]\nalert_webhook_url = 1.5", "ANALYTICS__ALERT_WEBHOOK_URL"),
     ],
 )
@@ -241,6 +257,13 @@ def test_values_of_another_kind(toml, text: str, name: str):
 def test_numbers_as_they_stand_in_toml(toml):
     toml("[analytics]\naccounts_per_run = 3.0\nmax_age_hours = 1\n")
     assert (platform_settings().accounts_per_run, platform_settings().max_age_hours) == (3, 1.0)
+
+
+def test_a_list_as_it_stands_in_toml(toml):
+    toml('[analytics]\nowners = ["team:ads", "a.b@example.com"]\n')
+    assert platform_settings().owners == ("team:ads", "a.b@example.com")
+    [shown] = [setting.value for setting in found_settings() if setting.key == "owners"]
+    assert shown == "team:ads, a.b@example.com"
 
 
 def test_a_number_as_client_id(monkeypatch, toml):

@@ -69,6 +69,8 @@ def main() -> None:
 def _in_words(default: Any) -> str:
     if default is None:
         return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:.15g}" if isinstance(default, float) else str(default)

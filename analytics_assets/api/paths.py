@@ -19,10 +19,12 @@ class Asked(NamedTuple):
     Attributes:
         resource_name: The resource; empty for none of ours, as where a redirect led.
         account_id: The account; empty for none.
+        parent_id: The `id`, as text, of the row below which the list lies; empty for none.
     """
 
     resource_name: str = ""
     account_id: str = ""
+    parent_id: str = ""
 
 
 def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
@@ -42,7 +44,8 @@ def asked_by(path_url: str) -> Asked:
     path = path_url.partition("?")[0].rstrip("/")
     for name, resource in RESOURCES.items():
         if (found := _pattern(resource.path).fullmatch(path)) is not None:
-            return Asked(name, unquote(found.groupdict().get("account") or ""))
+            ids = found.groupdict(default="")
+            return Asked(name, unquote(ids.get("account", "")), unquote(ids.get("parent", "")))
     return Asked()
 
 
@@ -51,4 +54,5 @@ def _pattern(resource_path: str) -> re.Pattern[str]:
     """Matches a resource's paths, below whatever prefix a base URL has."""
     path = re.escape(resource_path).rstrip("/")
     path = path.replace(r"\{account_id\}", "(?P<account>[^/]+)", 1)
+    path = path.replace(r"\{parent_id\}", "(?P<parent>[^/]+)", 1)
     return re.compile(".*" + re.sub(r"\\\{\w+\\\}", "[^/]+", path))

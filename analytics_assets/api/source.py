@@ -1,19 +1,20 @@
 """dlt's REST API source, made from the resource table: one for each level of lists.
 
 The first level are the lists of an account, the second those below the rows of one of them, and so
-on. What a level is asked for stands in it as a resource of dlt's own, named as the parent: whoever
-iterates over a level binds it to the parents' ids.
+on. What a list is asked for stands in it as a resource of dlt's own: whoever iterates over a level
+binds it to the parents' ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import dlt
 from dlt.common.jsonpath import compile_path
 from dlt.extract import DltResource, DltSource
-from dlt.extract.pipe_iterator import ManagedPipeIterator
+from dlt.extract.exceptions import ResourceExtractionError
+from dlt.extract.pipe_iterator import PipeIterator
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 
@@ -21,7 +22,7 @@ from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.resources import ACCOUNTS, RESOURCES
-from analytics_assets.rows.keys import PARENT_ID, list_key
+from analytics_assets.rows.keys import PARENT_ID, list_key, parents_of
 from analytics_assets.schema import Resource
 from analytics_assets.speedups import await_any
 
@@ -43,6 +44,18 @@ class Page(NamedTuple):
     rows: list[Row]
 
 
+class MissingList(NamedTuple):
+    """A list that could not be had.
+
+    Attributes:
+        resource_name: The resource that its rows are of.
+        error: What happened.
+    """
+
+    resource_name: str
+    error: ResourceExtractionError
+
+
 def levels(client: ApiClient, resource_names: Collection[str]) -> list[DltSource]:
     """A source for each level of the named resources, parents included, the accounts' own first.
 
@@ -55,28 +68,56 @@ def levels(client: ApiClient, resource_names: Collection[str]) -> list[DltSource
 
 
 def pages(
-    level: DltSource, account_id: str | None, parent_ids: Callable[[str], Iterable[Any]]
-) -> Iterator[Page]:
-    """Asks for the lists of a level, side by side, and yields them as they come.
+    level: DltSource,
+    names: Iterable[str],
+    account_id: str | None,
+    parent_ids: Callable[[str], Iterable[Any]],
+    given_up: Container[str] = (),
+) -> Iterator[Page | MissingList]:
+    """Asks for the lists of some resources, side by side, and yields them as they come.
+
+    One that cannot be had stops no other.
 
     Args:
-        level: The level.
+        level: The level that the resources are of.
+        names: The resources.
         account_id: The account; None for the list of accounts.
         parent_ids: Gives the ids of the rows of a resource, below which lists are asked for.
-
-    Raises:
-        ResourceExtractionError: The first error of a resource; its cause is what happened. Requests
-            that were under way have ended by then, and none follows.
+        given_up: Resources of which no further list is asked for; it may grow meanwhile.
     """
-    source, account_path = level.clone(), path_part(account_id)
-    for name, resource in source.resources.items():
-        if not resource.selected:
-            ids = [account_id] if name == ACCOUNTS.name else parent_ids(name)
-            resource.bind([_parent_row(account_path, row_id) for row_id in ids])
-    with ManagedPipeIterator.from_pipes(source.resources.selected_pipes) as items:
+    source, account_path = level.with_resources(*names), path_part(account_id)
+    for resource in map(RESOURCES.__getitem__, source.selected_resources):
+        if (parent := _asked_for(resource)) is not None:
+            ids = [account_id] if parent == ACCOUNTS.name else parent_ids(parent)
+            rows = [_parent_row(account_path, row_id) for row_id in ids]
+            asked_for = _UntilGivenUp(rows, resource.name, given_up)
+            source.resources[parents_of(resource)].bind(asked_for)
+    with PipeIterator.from_pipes(source.resources.selected_pipes) as items:
         await_any(items)
-        for item in items:
-            yield Page(item.pipe.name, item.item)
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except ResourceExtractionError as error:
+                yield MissingList(error.pipe_name, error)
+            else:
+                yield Page(item.pipe.name, item.item)
+
+
+class _UntilGivenUp:
+    """The rows that a resource's lists are asked for, until the resource is given up."""
+
+    def __init__(self, rows: list[Row], resource_name: str, given_up: Container[str]) -> None:
+        self._rows = rows
+        self._resource_name = resource_name
+        self._given_up = given_up
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            if self._resource_name in self._given_up:
+                return
+            yield row
 
 
 def with_parents(resource_names: Collection[str]) -> list[Resource]:
@@ -97,12 +138,11 @@ def _depth(resource: Resource) -> int:
 
 
 def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
-    parents = {_asked_for(resource) for resource in resources} - {None}
     config: RESTAPIConfig = {
         "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
         "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": _RESULTS}},
         "resources": [
-            *(_parents(str(name)) for name in parents),
+            *(_parents(resource) for resource in resources if _asked_for(resource)),
             *(_endpoint(resource) for resource in resources),
         ],
     }
@@ -116,15 +156,15 @@ def _asked_for(resource: Resource) -> str | None:
     return resource.parent if resource.has_parent_rows else ACCOUNTS.name
 
 
-def _parents(name: str) -> DltResource:
-    def parents(rows: list[Row]) -> Iterator[list[Row]]:
+def _parents(resource: Resource) -> DltResource:
+    def parents(rows: Iterable[Row]) -> Iterator[Iterable[Row]]:
         yield rows
 
-    return dlt.resource(parents, name=name, selected=False)
+    return dlt.resource(parents, name=parents_of(resource), selected=False)
 
 
 def _endpoint(resource: Resource) -> EndpointResource:
-    of_parent = f"{{resources.{_asked_for(resource)}.%s}}"
+    of_parent = f"{{resources.{parents_of(resource)}.%s}}"
     endpoint: EndpointResource = {
         "name": resource.name,
         "endpoint": {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from analytics_assets.orchestration.run_records import FailedAttempt, Load
+    from analytics_assets.settings import PlatformSettings
 
 State = Literal["failed", "lost", "partly", "never", "ok"]
 
@@ -103,18 +104,24 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
 
     Raises:
         click.ClickException: The records cannot be read, or an account is not listed.
+        SettingsError: A setting of the platform is unusable.
     """
     with dagster_instance() as instance:
+        from analytics_assets.orchestration.naming import AssetNames
         from analytics_assets.orchestration.run_records import (
             failed_attempts,
             latest_loads,
             unfinished_runs,
         )
+        from analytics_assets.settings import platform_settings
+
+        settings = platform_settings()
+        names = AssetNames.of_settings(settings)
 
         account_ids = chosen_accounts(instance, accounts)
-        loads, failures = latest_loads(instance), failed_attempts(instance)
-        runs = unfinished_runs(instance)
-    lost, not_compared = _lost(loads)
+        loads, failures = latest_loads(instance, names), failed_attempts(instance, names)
+        runs = unfinished_runs(instance, names)
+    lost, not_compared = _lost(settings, loads)
     statuses = [
         AccountStatus(
             account_id,
@@ -128,16 +135,15 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     return StatusReport(loads.get(_LIST), _LIST in lost, statuses, runs, not_compared)
 
 
-def _lost(loads: Mapping[_Key, Load]) -> tuple[set[_Key], str | None]:
+def _lost(settings: PlatformSettings, loads: Mapping[_Key, Load]) -> tuple[set[_Key], str | None]:
     """The loads whose rows the warehouse does not hold, and why it was not asked, if so."""
     if not loads:
         return set(), None
     from analytics_assets.orchestration.presence import without_rows
-    from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.holdings import held_rows
 
     try:
-        held = held_rows(platform_settings())
+        held = held_rows(settings)
     except AnalyticsError as error:
         return set(), str(error)
     return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}, None

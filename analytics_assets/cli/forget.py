@@ -34,6 +34,7 @@ def forget(account: str, yes: bool) -> None:
 
 def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
     """The account's rows by table, which are removed if that is asked for."""
+    from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.orchestration.run_records import record_forgotten
     from analytics_assets.rows.account_rows import no_rows
     from analytics_assets.settings import platform_settings
@@ -48,11 +49,11 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        audits, _ = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request)
+        audits = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request).audits
         counts = {name: held[account].rows for name, held in audits.items() if account in held}
         if remove and counts:
             with dagster_instance() as instance:
-                record_forgotten(instance, account)
+                record_forgotten(instance, AssetNames.of_settings(settings), account)
             nothing = no_rows(account, audits)
             outcome = load(settings, folder, list(audits), [nothing], request, allow_empty=True)
             if outcome.not_published:

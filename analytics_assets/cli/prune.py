@@ -17,6 +17,8 @@ from analytics_assets.cli.home import dagster_instance
 if TYPE_CHECKING:
     import dagster as dg
 
+    from analytics_assets.orchestration.naming import AssetNames
+    from analytics_assets.settings import PlatformSettings
     from analytics_assets.warehouse.retention import RecordedLoads
 
 _HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
@@ -42,10 +44,14 @@ def prune(age: str, yes: bool) -> None:
     """
     before = time.time() - _seconds(age)
     with dagster_instance() as instance:
+        from analytics_assets.orchestration.naming import AssetNames
         from analytics_assets.orchestration.retention import expired_runs
+        from analytics_assets.settings import platform_settings
 
-        loads = _recorded_loads(instance, before)
-        run_ids = expired_runs(instance, before)
+        settings = platform_settings()
+        names = AssetNames.of_settings(settings)
+        loads = _recorded_loads(settings, instance, names, before)
+        run_ids = expired_runs(instance, names, before)
         size = sum(map(_size, _files(instance, run_ids)))
         click.echo(
             f"{len(run_ids):,} of {instance.get_runs_count():,} runs, with their events and logs"
@@ -53,7 +59,7 @@ def prune(age: str, yes: bool) -> None:
         )
         click.echo(f"{len(loads.expired):,} of {loads.number:,} loads in dlt's record, _dlt_loads")
         if yes:
-            _remove_loads(loads)
+            _remove_loads(settings, loads)
             _remove_runs(instance, run_ids)
     click.echo(
         f"These are older than {age}, and were removed."
@@ -77,24 +83,23 @@ def _seconds(age: str) -> float:
     return int(found[1]) * _HOURS[found[2]] * 3600.0
 
 
-def _recorded_loads(instance: dg.DagsterInstance, before: float) -> RecordedLoads:
+def _recorded_loads(
+    settings: PlatformSettings, instance: dg.DagsterInstance, names: AssetNames, before: float
+) -> RecordedLoads:
     from analytics_assets.orchestration.run_records import latest_loads
-    from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.retention import recorded_loads
 
-    on_record = {load.load_id for load in latest_loads(instance).values() if load.load_id}
-    return recorded_loads(platform_settings(), before, on_record)
+    on_record = {load.load_id for load in latest_loads(instance, names).values() if load.load_id}
+    return recorded_loads(settings, before, on_record)
 
 
-def _remove_loads(loads: RecordedLoads) -> None:
-    from analytics_assets.settings import platform_settings
+def _remove_loads(settings: PlatformSettings, loads: RecordedLoads) -> None:
     from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.retention import remove_loads
 
     if not loads.expired:
         return
-    settings = platform_settings()
     request = LockRequest(
         holder=f"analytics-assets prune (process {os.getpid()})",
         timeout=settings.lock_timeout,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import dagster as dg
 
+    from analytics_assets.orchestration.naming import AssetNames
+
 
 # where the UI looks for the runs of a job: the code location that workspace.yaml names
 _REPOSITORY = "__repository__@analytics_assets"
@@ -54,54 +56,51 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     import_platform()
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
     from analytics_assets.definitions import compose
+    from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
-    names = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
+    names = AssetNames.of_settings(settings)
+    chosen = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
     with dagster_instance() as instance, TerminalProgress() as progress:
         definitions = compose(settings, progress)
-        listed = _list_accounts(instance, definitions, allow_empty)
+        listed = _list_accounts(instance, definitions, names, allow_empty)
         if not listed.success:
             raise click.ClickException(_cause(listed))
         account_ids = chosen_accounts(instance, accounts)
-        results = [
-            _sync(instance, definitions, shard, names, allow_empty)
-            for shard in shards(instance, account_ids if names else [], settings.accounts_per_run)
-        ]
+        parts = shards(instance, names, account_ids if chosen else [], settings.accounts_per_run)
+        results = [_sync(instance, definitions, names, part, chosen, allow_empty) for part in parts]
     print_summary(listed, results, account_ids)
     if causes := [_cause(result) for result in results if not result.success]:
         raise click.ClickException("\n".join(causes))
 
 
 def _list_accounts(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, allow_empty: bool
+    instance: dg.DagsterInstance, definitions: dg.Definitions, names: AssetNames, allow_empty: bool
 ) -> dg.ExecuteInProcessResult:
-    from analytics_assets.orchestration.partitions import LISTING_OP
-
-    ops = {LISTING_OP: {"config": {"allow_empty": allow_empty}}}
-    return _run(instance, definitions.resolve_job_def("refresh_accounts"), ops)
+    ops = {names.listing_op: {"config": {"allow_empty": allow_empty}}}
+    return _run(instance, definitions.resolve_job_def(names.refresh_job), ops)
 
 
 def _sync(
     instance: dg.DagsterInstance,
     definitions: dg.Definitions,
+    names: AssetNames,
     account_ids: Sequence[str],
     resource_names: Collection[str],
     allow_empty: bool,
 ) -> dg.ExecuteInProcessResult:
-    import dagster as dg
-
     from analytics_assets.orchestration.partitions import run_target
 
-    target = run_target(instance, account_ids, allow_empty=allow_empty)
+    target = run_target(instance, names, account_ids, allow_empty=allow_empty)
     return _run(
         instance,
-        definitions.resolve_job_def("sync"),
+        definitions.resolve_job_def(names.sync_job),
         target.ops,
         target.tags,
-        asset_selection=[dg.AssetKey(name) for name in resource_names],
+        asset_selection=names.keys(resource_names),
     )
 
 

@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import ROW_COUNTS
 from analytics_assets.resources import ACCOUNTS
@@ -54,12 +55,10 @@ class TerminalProgress(Progress):
         self._total += accounts
         self._bar.update(self._task, total=self._total, description="reading")
 
-    def read(
-        self, context: dg.AssetExecutionContext, outcome: AccountRead | AccountFailure
-    ) -> None:
+    def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
         """Moves the bar on by an account."""
-        super().read(context, outcome)
-        self._failed += isinstance(outcome, AccountFailure)
+        super().read(context, read)
+        self._failed += bool(read.failures)
         note = f"{self._failed} failed" if self._failed else ""
         self._bar.update(self._task, advance=1, note=note)
 
@@ -82,7 +81,7 @@ def print_summary(
     by_resource: dict[str, int] = {ACCOUNTS.name: _rows(_events(listed)[0])}
     by_account: dict[str, int] = {}
     for event in chain.from_iterable(map(_events, results)):
-        name, account_id = event.asset_key.to_user_string(), str(event.partition)
+        name, account_id = AssetNames.resource_name(event.asset_key), str(event.partition)
         by_resource[name] = by_resource.get(name, 0) + _rows(event)
         by_account[account_id] = by_account.get(account_id, 0) + _rows(event)
     console = Console(markup=False, emoji=False)

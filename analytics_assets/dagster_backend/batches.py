@@ -7,16 +7,22 @@ to its event log together, where it is asked to.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
-from itertools import groupby, product
+from itertools import groupby, product, zip_longest
 from typing import Final, TypeVar
 from uuid import uuid4
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEventBatchMetadata
 
+from analytics_assets.dagster_backend.internals import (
+    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
+)
+
 _SIZE_SETTING: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _SIZE: Final = 500
+_TENTH_OF_A_MILLISECOND: Final = 0.0001
 
 Item = TypeVar("Item")
 
@@ -32,13 +38,41 @@ def reported(
     """Reports materialisations, those of an asset as one batch, as Dagster does those of a range.
 
     Yields the events for the asset's function to yield; one that yields materialisations reports
-    each on its own.
+    each on its own. No two of an asset have the same millisecond: the UI takes them for one.
+
+    Args:
+        context: The step's.
+        materializations: What was made, asset by asset.
     """
     step = context.op_execution_context.get_step_execution_context()
     # Dagster's own storage takes a batch for that of one asset
-    for _, of_asset in groupby(materializations, key=lambda event: event.asset_key):
-        for materialization, batch_metadata in _in_one_batch(of_asset):
+    by_asset = groupby(materializations, key=lambda event: event.asset_key)
+    batches = [list(_in_one_batch(of_asset)) for _, of_asset in by_asset]
+    for one_of_each in zip_longest(*batches):
+        for materialization, batch_metadata in filter(None, one_of_each):
             yield dg.DagsterEvent.asset_materialization(step, materialization, batch_metadata)
+        reported_at = _milliseconds()
+        while _milliseconds() == reported_at:
+            time.sleep(_TENTH_OF_A_MILLISECOND)
+
+
+def asset_outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+    """The outputs of a step's assets, without which Dagster skips what lies downstream in the run.
+
+    Dagster would log a materialisation for each partition of the run; the step has reported its
+    own, with their figures, and for sets of partitions that Dagster has no name for.
+    """
+    passed_by = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+    for name, key in context.assets_def.keys_by_output_name.items():
+        if key in context.selected_asset_keys:
+            yield dg.Output(None, name, metadata=passed_by)
+
+
+def check_outputs(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+    """The outputs of a step's checks, which Dagster misses where it is given their evaluations."""
+    for name, spec in context.assets_def.check_specs_by_output_name.items():
+        if spec.key in context.selected_asset_check_keys:
+            yield dg.Output(None, name)
 
 
 def plan_partitions(context: dg.AssetExecutionContext, partition_keys: Iterable[str]) -> None:
@@ -59,6 +93,10 @@ def plan_partitions(context: dg.AssetExecutionContext, partition_keys: Iterable[
             context.run.run_id,
             batch_metadata=batch_metadata,
         )
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)
 
 
 def _in_one_batch(items: Iterable[Item]) -> Iterator[tuple[Item, DagsterEventBatchMetadata]]:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from analytics_assets import webhook
 from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import run_failure
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import (
@@ -27,6 +28,7 @@ _NO_WEBHOOK: Final = (
 
 def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
     """The two sensors, switched on if the settings say so and there is a webhook."""
+    names = AssetNames.of_settings(settings)
     status = (
         dg.DefaultSensorStatus.RUNNING
         if settings.automation and settings.alert_webhook_url
@@ -34,7 +36,7 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
     )
 
     @dg.run_failure_sensor(
-        name="alert_on_failed_runs",
+        name=names.of_definition("alert_on_failed_runs"),
         minimum_interval_seconds=settings.sensor_interval,
         default_status=status,
         description="Posts a run that failed to the webhook, with each account and its cause.",
@@ -44,7 +46,7 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         return _post(current, _failed_run(current, context.instance, context.dagster_run))
 
     @dg.sensor(
-        name="alert_on_failed_checks",
+        name=names.of_definition("alert_on_failed_checks"),
         minimum_interval_seconds=settings.sensor_interval,
         default_status=status,
         description="Posts the checks that failed to the webhook, with what they found.",
@@ -52,7 +54,8 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
     def alert_on_failed_checks(
         context: dg.SensorEvaluationContext,
     ) -> dg.SkipReason | dg.SensorResult:
-        newest, failed = _evaluated_since(context.instance, float(context.cursor or "inf"))
+        since = float(context.cursor or "inf")
+        newest, failed = _evaluated_since(context.instance, names, since)
         # before the first tick nobody was to be told
         cursor = str(newest)
         if context.cursor is None or not failed:
@@ -79,20 +82,19 @@ def _failed_run(
 ) -> str:
     failure = run_failure(instance, run.run_id)
     assets = sorted(key.to_user_string() for key in run.asset_selection or ())
-    lines = [f"{account}: {failure.of(account)[0]}" for account in sorted(failure.accounts)]
     return _message(
         settings,
         f"Run of {run.job_name} failed" + (f" ({', '.join(assets)})" if assets else ""),
-        lines or [failure.cause],
+        failure.lines(),
         f"/runs/{run.run_id}",
     )
 
 
 def _evaluated_since(
-    instance: dg.DagsterInstance, since: float
+    instance: dg.DagsterInstance, names: AssetNames, since: float
 ) -> tuple[float, list[dg.AssetCheckEvaluation]]:
     """The time of the latest evaluation, and those evaluated later than `since` that failed."""
-    keys = [spec.key for spec in check_specs(RESOURCES)]
+    keys = [spec.key for spec in check_specs(names, RESOURCES)]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
     newest, failed = 0.0, []
     for record in records:
@@ -103,7 +105,8 @@ def _evaluated_since(
         if event is None or not isinstance(evaluation, dg.AssetCheckEvaluation):
             continue
         newest = max(newest, event.timestamp)
-        if event.timestamp > since and not evaluation.passed:
+        # what failed with its run is told with it
+        if event.timestamp > since and not evaluation.passed and not evaluation.blocking:
             failed.append(evaluation)
     return newest, failed
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
@@ -40,6 +41,8 @@ class Evidence:
         columns: The table's columns.
         before: The rows that it held before, by account.
         left_out: The rows that the API sent and that were not loaded, by account and reason.
+        unread: Why an account could not be read when it last was to be, by account.
+        failed: Whether it was in this run that an account could not be read.
         listed: The accounts that the API lists.
         settings: What is called old, and what a loss.
     """
@@ -49,6 +52,8 @@ class Evidence:
     columns: TableColumns
     before: Mapping[str, int]
     left_out: Findings
+    unread: Findings
+    failed: bool
     listed: Collection[str]
     settings: PlatformSettings
 
@@ -115,7 +120,16 @@ def _lost(evidence: Evidence) -> Findings:
     }
 
 
+LEFT_OUT: Final = "every_row_is_loaded"
+UNREAD: Final = "every_account_is_read"
+
 CHECKS: Final[dict[str, Check]] = {
+    UNREAD: Check(
+        "Every account could be read when it last was to be. One that could not keeps the rows"
+        " that it had.",
+        lambda evidence: evidence.unread,
+        applies=lambda resource: resource.parent is not None,
+    ),
     "key_is_unique": Check(
         "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
     ),
@@ -146,7 +160,7 @@ CHECKS: Final[dict[str, Check]] = {
         _of_accounts(lambda audit: dict(audit.unknown)),
         dg.AssetCheckSeverity.WARN,
     ),
-    "every_row_is_loaded": Check(
+    LEFT_OUT: Check(
         "Every row that the API sent when an account was last read is in the table. One without a"
         " usable key, or with the key of another, is left out.",
         lambda evidence: evidence.left_out,
@@ -166,10 +180,10 @@ CHECKS: Final[dict[str, Check]] = {
 }
 
 
-def check_specs(resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
+def check_specs(names: AssetNames, resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
     """The checks of the named resources' assets."""
     return [
-        dg.AssetCheckSpec(name, asset=dg.AssetKey(resource_name), description=check.description)
+        dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
         for resource_name in resource_names
         for name, check in CHECKS.items()
         if check.applies(RESOURCES[resource_name])
@@ -181,7 +195,7 @@ def evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges the tables that there is evidence of, by the selected checks."""
     for key in sorted(selected, key=lambda key: (key.asset_key, key.name)):
-        table = key.asset_key.to_user_string()
+        table = AssetNames.resource_name(key.asset_key)
         if table in evidence:
             yield _evaluation(key, CHECKS[key.name], evidence[table])
 
@@ -194,6 +208,9 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
         check_name=key.name,
         passed=not findings,
         severity=check.severity,
+        # Dagster knows failures by partition, and by asset only where a blocking check fails:
+        # without that it could not re-execute a run from its failed assets
+        blocking=key.name == UNREAD and evidence.failed,
         description=_summary(findings) if findings else None,
         metadata={
             "rows": rows,

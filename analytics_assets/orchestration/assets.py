@@ -1,18 +1,19 @@
 """The assets: `accounts`, and what is read account by account."""
 
 # Dagster reads the annotations of assets, so that they must not be strings here.
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
 from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
-from analytics_assets.dagster_backend.batches import reported
-from analytics_assets.errors import ReadError, SuddenlyEmptyError
+from analytics_assets.api.account_reading import AccountRead, ReadFailure
+from analytics_assets.api.reader import Reader
+from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs, reported
+from analytics_assets.errors import ReadError, SuddenlyEmptyError, WarehouseError
 from analytics_assets.orchestration.asset_checks import check_specs
-from analytics_assets.orchestration.evidence import check_only, check_tables
+from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
 from analytics_assets.orchestration.ingestion import ingestion, selected_resources
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
@@ -22,10 +23,9 @@ from analytics_assets.orchestration.metadata import (
     materializations,
     read_metadata,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import (
     ACCOUNT_PARTITIONS,
-    ACCOUNTS_OP,
-    LISTING_OP,
     AccountsConfig,
     ListConfig,
     keep_partitions,
@@ -33,6 +33,7 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
 )
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
@@ -54,29 +55,32 @@ _ACCOUNTS_NAMED: Final = 3
 
 def assets(settings: PlatformSettings) -> list[dg.AssetsDefinition]:
     """The assets, as the resource table and the settings declare them."""
-    listing = dg.multi_asset(name=LISTING_OP, **_declared([ACCOUNTS.name], settings))
+    names = AssetNames.of_settings(settings)
+    listing = dg.multi_asset(name=names.listing_op, **_declared(names, [ACCOUNTS.name], settings))
     of_accounts = dg.multi_asset(
-        name=ACCOUNTS_OP,
+        name=names.accounts_op,
         partitions_def=ACCOUNT_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **_declared(list(ACCOUNT_RESOURCES), settings),
+        **_declared(names, list(ACCOUNT_RESOURCES), settings),
     )
     return [listing(accounts_asset), of_accounts(account_assets)]
 
 
-def _declared(names: list[str], settings: PlatformSettings) -> dict[str, Any]:
+def _declared(
+    names: AssetNames, resource_names: list[str], settings: PlatformSettings
+) -> dict[str, Any]:
     """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
     specs = build_dlt_asset_specs(
-        load_source(plan(names, [], {})),
+        load_source(plan(resource_names, [], {})),
         None,  # type: ignore[arg-type]
-        AnalyticsTranslator(settings),
+        AnalyticsTranslator(settings, names),
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],
-        "check_specs": check_specs(names),
+        "check_specs": check_specs(names, resource_names),
         "can_subset": True,
         "pool": WAREHOUSE_POOL,
     }
@@ -87,11 +91,37 @@ def accounts_asset(
     config: ListConfig,
     dlt: DagsterDltResource,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckEvaluation]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Replaces the list of accounts, and keeps the partitions equal to it."""
-    if not context.selected_asset_keys:
+    if context.selected_asset_keys:
+        yield from unless_judged(context, _list_accounts(context, config, dlt, progress))
+    else:
         yield from check_only(context, progress, [ACCOUNTS.name])
-        return
+    yield from check_outputs(context)
+
+
+def account_assets(
+    context: dg.AssetExecutionContext,
+    config: AccountsConfig,
+    dlt: DagsterDltResource,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation | dg.Output[None]]:
+    """Reads the run's accounts, and replaces the rows of each resource that was read whole."""
+    if context.selected_asset_keys:
+        yield from unless_judged(context, _sync_accounts(context, config, dlt, progress))
+    else:
+        yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
+    yield from asset_outputs(context)
+    yield from check_outputs(context)
+
+
+def _list_accounts(
+    context: dg.AssetExecutionContext,
+    config: ListConfig,
+    dlt: DagsterDltResource,
+    progress: Progress,
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation]:
+    names = AssetNames.of_run(context)
     with ingestion(context, progress) as run:
         listing = run.reader.read_listing()
         account_ids = _account_ids(listing.rows)
@@ -101,55 +131,64 @@ def accounts_asset(
         outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
         keep_partitions(context.instance, account_ids)
     yield dg.MaterializeResult(
-        asset_key=dg.AssetKey(ACCOUNTS.name),
+        asset_key=names.key(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
         metadata={
             "dagster/row_count": listing.rows.count,
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
-            **load_metadata(outcome, run.settings, ACCOUNTS.name),
+            **load_metadata(outcome, run.settings, names, ACCOUNTS.name),
         },
     )
     yield from check_tables(context, run.settings, outcome)
 
 
-def account_assets(
+def _sync_accounts(
     context: dg.AssetExecutionContext,
     config: AccountsConfig,
     dlt: DagsterDltResource,
-    progress: dg.ResourceParam[Progress],
+    progress: Progress,
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
-    """Reads the run's accounts, and replaces the rows of those that were read whole."""
-    if not context.selected_asset_keys:
-        yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
-        return
+    names, resource_names = AssetNames.of_run(context), selected_resources(context)
     account_ids = requested_accounts(context, config)
-    names = selected_resources(context, ACCOUNT_RESOURCES)
-    reads: list[AccountRead] = []
-    failures: list[AccountFailure] = []
+    loaded_before = earlier_loads(context)
+    wanted = without_partitions(resource_names, account_ids, loaded_before)
     not_published = ""
     with ingestion(context, progress) as run:
-        progress.reading(context, len(account_ids))
-        for outcome in run.reader.read_accounts(account_ids, names):
-            progress.read(context, outcome)
-            if isinstance(outcome, AccountFailure):
-                failures.append(outcome)
-            else:
-                reads.append(outcome)
+        reads = list(_read(context, progress, run.reader, wanted))
+        failures = [failure for read in reads for failure in read.failures]
+        reads = [read for read in reads if read.rows.resources]
         if reads:
             progress.loading(context, len(reads))
-            loaded = run.load(context, dlt, names, reads, allow_empty=config.allow_empty)
-            not_published = loaded.not_published
-            yield from reported(context, materializations(loaded, run.settings, reads))
-            yield from check_tables(context, run.settings, loaded)
-            failures += [
-                _suddenly_empty(account_id, rows)
-                for account_id, rows in loaded.suddenly_empty.items()
-            ]
+        try:
+            outcome = run.load(context, dlt, resource_names, reads, allow_empty=config.allow_empty)
+        except WarehouseError as error:
+            if reads or not failures:
+                raise
+            context.log.warning(f"the tables were not judged: {error}")
+        else:
+            not_published = outcome.not_published
+            failures += _suddenly_empty(outcome.suddenly_empty, reads)
+            yield from reported(context, materializations(outcome, run.settings, names, reads))
+            yield from check_tables(context, run.settings, outcome, failures)
     if failures:
-        raise failure(failures, len(account_ids))
+        # what this run did not read, because an earlier one had loaded it, did not fail
+        yield from reported(context, loaded_before)
+        raise failure(failures, len(account_ids), len(resource_names))
     if not_published:  # last: what was loaded is on record
         raise dg.Failure(not_published, allow_retries=False)
+
+
+def _read(
+    context: dg.AssetExecutionContext,
+    progress: Progress,
+    reader: Reader,
+    wanted: Mapping[str, Sequence[str]],
+) -> Iterator[AccountRead]:
+    progress.reading(context, len(wanted))
+    for read in reader.read_accounts(wanted):
+        progress.read(context, read)
+        yield read
 
 
 def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -> None:
@@ -173,9 +212,18 @@ def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -
     raise ReadError(f"{ACCOUNTS.name}: {found}; nothing was changed. {ALLOW_EMPTY_HINT}")
 
 
-def _suddenly_empty(account_id: str, rows: int) -> AccountFailure:
-    error = f"the API has no row of it, where the tables hold {rows}. {ALLOW_EMPTY_HINT}"
-    return AccountFailure(account_id, None, SuddenlyEmptyError(error))
+def _suddenly_empty(
+    rows_kept: Mapping[str, int], reads: Iterable[AccountRead]
+) -> Iterator[ReadFailure]:
+    for read in reads:
+        account_id = str(read.rows.account_id)
+        if account_id in rows_kept:
+            error = (
+                f"the API has no row of it, where the tables hold {rows_kept[account_id]}."
+                f" {ALLOW_EMPTY_HINT}"
+            )
+            lost = tuple(read.rows.resources)
+            yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
 
 
 def _account_ids(listing: AccountRows) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,14 @@ from dagster_dlt import DagsterDltResource
 from dlt import Pipeline
 from dlt.extract import DltSource
 
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
-from analytics_assets.api.reader import AccountRead, Reader
+from analytics_assets.api.reader import Reader
 from analytics_assets.errors import AnalyticsError, telling_what_is_full
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.translator import AnalyticsTranslator
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.speedups import rarely_collecting
 from analytics_assets.warehouse.file_lock import LockRequest
@@ -57,7 +60,9 @@ class Ingestion:
                 context=context,
                 dlt_source=source,
                 dlt_pipeline=pipeline,
-                dagster_dlt_translator=AnalyticsTranslator(self.settings),
+                dagster_dlt_translator=AnalyticsTranslator(
+                    self.settings, AssetNames.of_run(context)
+                ),
                 loader_file_format="parquet",
             ):
                 pass  # what it tells of each table is told by account
@@ -112,6 +117,7 @@ def lock_request(
     )
 
 
-def selected_resources(context: dg.AssetExecutionContext, names: Collection[str]) -> list[str]:
-    """Those of the resources that the run materialises, parents first."""
-    return [name for name in names if dg.AssetKey(name) in context.selected_asset_keys]
+def selected_resources(context: dg.AssetExecutionContext) -> list[str]:
+    """The resources that the step materialises, parents first."""
+    selected = {AssetNames.resource_name(key) for key in context.selected_asset_keys}
+    return [name for name in RESOURCES if name in selected]

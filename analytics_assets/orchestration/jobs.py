@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import dagster as dg
 
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.dagster_backend.internals import UnresolvedAssetJobDefinition
+from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
 
-refresh_accounts = dg.define_asset_job(
-    "refresh_accounts",
-    selection=dg.AssetSelection.assets(ACCOUNTS.name),
-    description="Lists the accounts anew: a partition for each, gone for those no longer listed.",
-)
 
-sync = dg.define_asset_job(
-    "sync",
-    selection=dg.AssetSelection.assets(*ACCOUNT_RESOURCES),
-    description="Reads everything of an account, a range of accounts or any set of them. For a set"
-    " with gaps, launch it for one of its accounts, with all of them as `accounts: [...]` in the"
-    " configuration of `account_resources`.",
-)
+class Jobs(NamedTuple):
+    """All jobs of the platform.
 
-check = dg.define_asset_job(
-    "check",
-    selection=dg.AssetSelection.all_asset_checks(),
-    description="Judges the tables as they are, without a request to the API and without a load.",
-)
+    Attributes:
+        refresh: Lists the accounts.
+        sync: Reads accounts.
+        check: Judges the tables.
+    """
+
+    refresh: UnresolvedAssetJobDefinition
+    sync: UnresolvedAssetJobDefinition
+    check: UnresolvedAssetJobDefinition
+
+
+def asset_jobs(names: AssetNames) -> Jobs:
+    """The jobs over the assets of these names."""
+    refresh = dg.define_asset_job(
+        names.refresh_job,
+        selection=dg.AssetSelection.assets(names.key(ACCOUNTS.name)),
+        description="Lists the accounts anew: a partition for each, gone for those no longer"
+        " listed.",
+    )
+    sync = dg.define_asset_job(
+        names.sync_job,
+        selection=dg.AssetSelection.assets(*names.keys(ACCOUNT_RESOURCES)),
+        description="Reads everything of an account, a range of accounts or any set of them. For a"
+        " set with gaps, launch it for one of its accounts, with all of them as `accounts: [...]`"
+        f" in the configuration of `{names.accounts_op}`.",
+    )
+    check = dg.define_asset_job(
+        names.check_job,
+        selection=dg.AssetSelection.checks_for_assets(*names.keys(RESOURCES)),
+        description="Judges the tables as they are, without a request to the API and without a"
+        " load.",
+    )
+    return Jobs(refresh, sync, check)

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.dagster_backend.internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -16,6 +16,8 @@ from analytics_assets.dagster_backend.internals import (
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
+from analytics_assets.errors import RefusedError
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
@@ -23,27 +25,30 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.load import LoadOutcome
 
-FAILED_ACCOUNTS = "failed_accounts"
-"""Metadata of a failed step: by account, the resource that failed, the cause and its type."""
+FAILED_PARTITIONS = "failed_partitions"
+"""Metadata of a failed step: by account and resource, the cause and its type."""
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 
 
 def materializations(
-    outcome: LoadOutcome, settings: PlatformSettings, reads: Iterable[AccountRead]
+    outcome: LoadOutcome,
+    settings: PlatformSettings,
+    names: AssetNames,
+    reads: Iterable[AccountRead],
 ) -> Iterator[dg.AssetMaterialization]:
     """One event per table and account of a load, each with the account's own figures."""
     by_account = {read.rows.account_id: read for read in reads}
     for load in outcome.tables:
         name = load.resource.name
-        shared = load_metadata(outcome, settings, name)
+        shared = load_metadata(outcome, settings, names, name)
         for account_id in (account.account_id for account in load.accounts):
             read = by_account[account_id]
             yield dg.AssetMaterialization(
-                dg.AssetKey(name),
+                names.key(name),
                 partition=account_id,
-                tags=_provenance(load.resource),
+                tags=_provenance(load.resource, names),
                 metadata={
                     "dagster/partition_row_count": read.rows.resources[name].rows,
                     **read_metadata(read, name),
@@ -69,14 +74,14 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
 
 
 def load_metadata(
-    outcome: LoadOutcome, settings: PlatformSettings, resource_name: str
+    outcome: LoadOutcome, settings: PlatformSettings, names: AssetNames, resource_name: str
 ) -> dict[str, Any]:
     """What all accounts of a load share: where it went."""
     audit = outcome.audits[resource_name]
     return {
         "dagster/row_count": sum(account.rows for account in audit.values()),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(RESOURCES[resource_name]),
+        "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
         "dlt_load_id": outcome.load_id,
         "destination_name": settings.destination.rpartition(".")[2],
         "dataset_name": settings.dataset_name,
@@ -97,33 +102,48 @@ def drift_metadata(audit: TableAudit, account_ids: Iterable[str]) -> dict[str, A
     return metadata
 
 
-def failure(failures: Sequence[AccountFailure], accounts: int) -> dg.Failure:
-    """The end of a run in which some accounts failed: names each with its cause."""
+def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> dg.Failure:
+    """The end of a run over so many accounts and resources: names what failed, with its cause."""
     failures = sorted(failures, key=lambda failed: failed.account_id)
-    return dg.Failure(
-        f"{len(failures)} of {accounts} accounts failed, and nothing of them was changed:\n"
-        + "\n".join(map(str, failures)),
-        metadata={FAILED_ACCOUNTS: {f.account_id: _failure_metadata(f) for f in failures}},
-        allow_retries=False,
+    lost = sum(len(failed.lost) for failed in failures)
+    hit = len({failed.account_id for failed in failures})
+    summary = (
+        f"{lost} of {accounts * resources} partitions failed, in {hit} of {accounts} accounts, and"
+        " keep the rows that they had:"
     )
+    lines = [summary, *map(str, failures)]
+    refused = sorted({n for f in failures if isinstance(f.error, RefusedError) for n in f.lost})
+    if refused:
+        lines.append(
+            "What the API refuses for good (403, 404) is not tried again before the next sync of"
+            f" all. To leave it out, select the assets without {', '.join(refused)} (sync: name the"
+            " others by --resource)"
+        )
+    return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
 
 
-def _failure_metadata(failed: AccountFailure) -> dict[str, Any]:
-    return {
-        "resource": failed.resource_name or "account",
-        "cause": str(failed.error),
-        "error": type(failed.error).__name__,
-    }
+def _failed(failures: Iterable[ReadFailure]) -> dict[str, Any]:
+    """By account and resource, why it failed."""
+    by_account: dict[str, dict[str, dict[str, str]]] = {}
+    for failed in failures:
+        cause = f"{failed.resource_name or 'account'}: {failed.error}"
+        for name in failed.lost:
+            by_account.setdefault(failed.account_id, {})[name] = {
+                "cause": cause,
+                "error": type(failed.error).__name__,
+            }
+    return {FAILED_PARTITIONS: by_account}
 
 
-def _provenance(resource: Resource) -> dict[str, str]:
+def _provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
     # Without it Dagster goes by time, and calls every partition out of date whenever the accounts
     # are listed anew. An account's rows do not depend on what else is in that list.
     if resource.parent != ACCOUNTS.name:
         return {}
+    accounts = names.key(ACCOUNTS.name).to_user_string()
     return {
         CODE_VERSION_TAG: ACCOUNTS_VERSION,
         DATA_VERSION_TAG: ACCOUNTS_VERSION,
-        f"{INPUT_DATA_VERSION_TAG_PREFIX}/{ACCOUNTS.name}": ACCOUNTS_VERSION,
-        f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{ACCOUNTS.name}": NULL_EVENT_POINTER,
+        f"{INPUT_DATA_VERSION_TAG_PREFIX}/{accounts}": ACCOUNTS_VERSION,
+        f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{accounts}": NULL_EVENT_POINTER,
     }

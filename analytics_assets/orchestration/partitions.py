@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
 from analytics_assets.dagster_backend.batches import plan_partitions
+from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.resources import ACCOUNTS
+from analytics_assets.text import one_line
 
-LISTING_OP = "accounts"
-"""The op that reads the list of accounts; its configuration is `ListConfig`."""
-
-ACCOUNTS_OP = "account_resources"
-"""The op that reads accounts; its configuration is `AccountsConfig`."""
+# Dagster's tags of a run that is for a partition, or for those from one to another
+PARTITION_TAG: Final = "dagster/partition"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 
 ACCOUNT_PARTITIONS = dg.DynamicPartitionsDefinition(name="accounts")
 
@@ -55,6 +58,7 @@ class RunTarget:
 
 def run_target(
     instance: dg.DagsterInstance,
+    names: AssetNames,
     account_ids: Collection[str],
     *,
     allow_empty: bool = False,
@@ -70,21 +74,31 @@ def run_target(
     first, last = known[places[0]], known[places[-1]]
     tags: dict[str, str] = {}
     if len(places) == 1:
-        tags = {"dagster/partition": first}
+        tags = {PARTITION_TAG: first}
     elif places[-1] - places[0] + 1 == len(places):
         tags = {
-            "dagster/asset_partition_range_start": first,
-            "dagster/asset_partition_range_end": last,
+            RANGE_START_TAG: first,
+            RANGE_END_TAG: last,
         }
     else:
-        tags = {"dagster/partition": first}
+        tags = {PARTITION_TAG: first}
         config["accounts"] = [known[place] for place in places]
-    return RunTarget(tags, {ACCOUNTS_OP: {"config": config}})
+    return RunTarget(tags, {names.accounts_op: {"config": config}})
 
 
 def known_accounts(instance: dg.DagsterInstance) -> list[str]:
     """The partition keys, in Dagster's order."""
     return list(instance.get_dynamic_partitions(str(ACCOUNT_PARTITIONS.name)))
+
+
+def planned_partitions(
+    instance: dg.DagsterInstance, run_id: str, keys: Collection[dg.AssetKey]
+) -> list[str]:
+    """The partitions of some assets that a run was to materialise when it was made, each once."""
+    planned = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    events = [entry.dagster_event for entry in planned if entry.dagster_event]
+    partitions = (event.partition for event in events if event.asset_key in keys)
+    return list(dict.fromkeys(filter(None, partitions)))
 
 
 def keep_partitions(instance: dg.DagsterInstance, account_ids: Collection[str]) -> None:
@@ -96,35 +110,50 @@ def keep_partitions(instance: dg.DagsterInstance, account_ids: Collection[str]) 
         instance.delete_dynamic_partition(name, key)
 
 
-def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig) -> Sequence[str]:
-    """The partition keys that the run is for, from its partition, its range or its configuration.
+def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig) -> list[str]:
+    """The listed accounts that the run is for, from its partition, its range or its configuration.
+
+    A run may have waited while accounts left the list: those of a range that are left are read, and
+    the others named in its log.
 
     Raises:
-        dagster.Failure: It names none, one that is not listed, or two sets that do not agree.
+        dagster.Failure: It names none that is listed, or two sets that do not agree.
     """
-    own: Sequence[str] = []
-    if context.has_partition_key or context.has_partition_key_range:
-        own = list(context.partition_keys)
+    own = _own_accounts(context)
     wanted = list(dict.fromkeys(config.accounts or own))
     if not wanted:
         raise _failure(
             "the run names no account: give a partition, or a range with its first key first"
         )
+    known = known_accounts(context.instance)
+    unknown = [account for account in wanted if account not in set(known)]
+    if unknown and (config.accounts or len(unknown) == len(wanted)):
+        raise _failure(_no_such(unknown, known))
+    if unknown:
+        gone = ", ".join(map(one_line, unknown))
+        context.log.warning(f"no longer listed, and therefore not read: {gone}")
     if config.accounts:
-        _refuse_unknown(context, wanted)
         if missing := [key for key in own if key not in wanted]:
             raise _failure(f"`accounts` leaves out the run's own partition {', '.join(missing)}")
         plan_partitions(context, [key for key in wanted if key not in own])
-    return wanted
+    return [account for account in wanted if account not in unknown]
 
 
-def _refuse_unknown(context: dg.AssetExecutionContext, account_ids: Sequence[str]) -> None:
-    known = set(known_accounts(context.instance))
-    unknown = [key for key in account_ids if key not in known]
-    if unknown:
-        raise _failure(
-            f"no such account: {', '.join(unknown)}. Materialise `accounts` to list them anew"
-        )
+def _own_accounts(context: dg.AssetExecutionContext) -> list[str]:
+    """The run's partition, or those of its range when it was made: its ends may be gone by now."""
+    if (partition := context.run.tags.get(PARTITION_TAG)) is not None:
+        return [partition]
+    if RANGE_START_TAG not in context.run.tags:
+        return []
+    keys = context.selected_asset_keys
+    return planned_partitions(context.instance, context.run.run_id, keys)
+
+
+def _no_such(unknown: Sequence[str], known: Collection[str]) -> str:
+    near = get_close_matches(unknown[0], known, n=1)
+    hint = f"did you mean {near[0]}? Else materialise" if near else "materialise"
+    named = ", ".join(map(one_line, unknown))
+    return f"no such account: {named}: {hint} `{ACCOUNTS.name}` to list them anew"
 
 
 def _failure(message: str) -> dg.Failure:

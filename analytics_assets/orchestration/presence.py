@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 import dagster as dg
 
 from analytics_assets.errors import WarehouseError
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.run_records import Load, latest_loads
 from analytics_assets.resources import RESOURCES
@@ -36,12 +37,11 @@ def unknown_loads(loads: Iterable[Load], held: HeldLoads) -> list[Load]:
     ]
 
 
-def records_mark(instance: dg.DagsterInstance) -> str:
+def records_mark(instance: dg.DagsterInstance, names: AssetNames) -> str:
     """What changes whenever a load is recorded; empty before the first."""
-    keys = [dg.AssetKey(name) for name in RESOURCES]
     newest = [
         record.asset_entry.last_materialization_storage_id or 0
-        for record in instance.get_asset_records(keys)
+        for record in instance.get_asset_records(names.keys(RESOURCES))
     ]
     return str(max(newest)) if any(newest) else ""
 
@@ -53,8 +53,8 @@ def compare(instance: dg.DagsterInstance, settings: PlatformSettings) -> str:
         SettingsError: The settings lead to no warehouse.
         WarehouseError: It cannot be asked now, or does not hold it all.
     """
-    listed = set(known_accounts(instance))
-    loads = [load for load in latest_loads(instance).values() if load.account_id in listed]
+    listed, names = set(known_accounts(instance)), AssetNames.of_settings(settings)
+    loads = [load for load in latest_loads(instance, names).values() if load.account_id in listed]
     recorded = _accounts(loads)
     if not recorded:
         return "no account is on record as loaded"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from analytics_assets.api.reader import AccountFailure, AccountRead
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.text import one_line
 
 
@@ -15,20 +15,18 @@ class Progress:
         """The run starts to read that many accounts."""
         context.log.info(f"reading {accounts} accounts")
 
-    def read(
-        self, context: dg.AssetExecutionContext, outcome: AccountRead | AccountFailure
-    ) -> None:
-        """An account was read whole, or could not be."""
-        if isinstance(outcome, AccountFailure):
-            context.log.warning(f"{outcome}: nothing of this account will be changed")
-            return
-        account = one_line(str(outcome.rows.account_id))
-        context.log.info(f"{account}: {outcome.rows.count} rows in {outcome.seconds:.1f} s")
+    def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
+        """An account was read; what failed of it is named."""
+        for failure in read.failures:
+            context.log.warning(f"{failure}; what is loaded of it stays")
+        if read.rows.resources:
+            account = one_line(str(read.rows.account_id))
+            context.log.info(f"{account}: {read.rows.count} rows in {read.seconds:.1f} s")
 
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """The run waits for another that has the warehouse; `line` says for whom."""
         context.log.info(line)
 
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
-        """All accounts are read, and those read whole go to the warehouse."""
+        """All accounts are read, and what was read whole goes to the warehouse."""
         context.log.info(f"loading {accounts} accounts")

@@ -12,15 +12,16 @@ from itertools import chain
 import dagster as dg
 
 from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import chunks
 from analytics_assets.orchestration.sensors import REFRESH_TAG
 from analytics_assets.resources import RESOURCES
 
 
-def expired_runs(instance: dg.DagsterInstance, before: float) -> list[str]:
+def expired_runs(instance: dg.DagsterInstance, names: AssetNames, before: float) -> list[str]:
     """The runs that ended before a moment, in unix seconds, and that nothing asks for any more."""
     records = instance.get_run_records()
-    needed = _needed_runs(instance, records)
+    needed = _needed_runs(instance, names, records)
     return [
         record.dagster_run.run_id
         for record in records
@@ -32,11 +33,13 @@ def expired_runs(instance: dg.DagsterInstance, before: float) -> list[str]:
     ]
 
 
-def _needed_runs(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> set[str]:
+def _needed_runs(
+    instance: dg.DagsterInstance, names: AssetNames, records: Sequence[dg.RunRecord]
+) -> set[str]:
     """The runs that hold the latest of something: of any asset, not only of ours."""
     keys = instance.get_asset_keys()
     of_assets = chain.from_iterable(_runs_of_asset(instance, key) for key in keys)
-    return {*of_assets, *_runs_of_checks(instance), *_runs_of_jobs(records)}
+    return {*of_assets, *_runs_of_checks(instance, names), *_runs_of_jobs(records)}
 
 
 def _runs_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[str]:
@@ -59,8 +62,8 @@ def _runs_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[s
             yield from (record.run_id for record in fetch(wanted, limit=len(ids)).records)
 
 
-def _runs_of_checks(instance: dg.DagsterInstance) -> Iterator[str]:
-    keys = [spec.key for spec in check_specs(RESOURCES)]
+def _runs_of_checks(instance: dg.DagsterInstance, names: AssetNames) -> Iterator[str]:
+    keys = [spec.key for spec in check_specs(names, RESOURCES)]
     for summary in instance.event_log_storage.get_asset_check_summary_records(keys).values():
         for record in (
             summary.last_check_execution_record,

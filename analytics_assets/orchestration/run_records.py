@@ -5,7 +5,7 @@ A query or two per asset, however many accounts there are: sensors ask every 30 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeVar, cast
@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar, cast
 import dagster as dg
 
 from analytics_assets.errors import is_permanent
-from analytics_assets.orchestration.jobs import sync
-from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.text import one_line
@@ -63,13 +63,13 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """What an account's newest failed run says about it.
+class FailedPartition:
+    """A resource of an account whose latest attempt failed.
 
     Attributes:
         account_id: The account.
-        resources: The resources whose latest attempt failed, in this run or an older one.
-        run_id: The newest run in which one of them failed.
+        resource: The resource's name.
+        run_id: The run in which it failed.
         at: When that run ended, in seconds since 1970.
         cause: What went wrong, in one line.
         permanent: Whether trying again soon is pointless.
@@ -77,7 +77,7 @@ class FailedAttempt:
     """
 
     account_id: str
-    resources: tuple[str, ...]
+    resource: str
     run_id: str
     at: float
     cause: str
@@ -85,66 +85,103 @@ class FailedAttempt:
     tags: Mapping[str, str]
 
 
-def latest_loads(instance: dg.DagsterInstance) -> dict[tuple[str, str | None], Load]:
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """What failed of an account, taken together.
+
+    Attributes:
+        resources: The resources whose latest attempt failed.
+        run_id: The newest run in which one of them failed.
+        at: When that run ended, in seconds since 1970.
+        cause: What went wrong, each cause once, in one line.
+        permanent: Whether trying again soon is pointless for all of them.
+    """
+
+    resources: tuple[str, ...]
+    run_id: str
+    at: float
+    cause: str
+    permanent: bool
+
+
+def latest_loads(
+    instance: dg.DagsterInstance, names: AssetNames
+) -> dict[tuple[str, str | None], Load]:
     """The latest load by resource and account, of accounts that are no longer listed, too.
 
     What is on record of an account from before it was forgotten does not count.
     """
     loads = []
-    accounts = instance.fetch_materializations(dg.AssetKey(ACCOUNTS.name), limit=1).records
+    accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
     for name in ACCOUNT_RESOURCES:
-        newest = _newest(instance, name, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in chunks(newest.values()):
-            found = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), storage_ids=ids)
+            found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
             loads += [_load(name, record) for record in records]
     return {(load.resource, load.account_id): load for load in loads}
 
 
-def failed_attempts(instance: dg.DagsterInstance) -> dict[str, FailedAttempt]:
-    """The accounts whose latest attempt at a resource ended in a failed run and made nothing.
+def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[FailedPartition]:
+    """The partitions whose latest attempt ended in a failed run and made nothing.
 
     An attempt that was cancelled, or has not ended yet, is none that failed. Accounts that are no
     longer listed are left out.
     """
-    attempts = attempts_without_loads(instance)
+    attempts = attempts_without_loads(instance, names)
     run_ids = set(chain(*(runs.values() for runs in attempts.values())))
-    failed = _failed_runs(instance, run_ids)
-    failures: dict[str, RunFailure] = {}
-    found = {}
-    for account_id, runs in attempts.items():
-        resources = tuple(name for name, run_id in runs.items() if run_id in failed)
-        if not resources:
-            continue
-        run = max((failed[runs[name]] for name in resources), key=_ended_at)
-        run_id = run.dagster_run.run_id
-        if run_id not in failures:
-            failures[run_id] = run_failure(instance, run_id)
-        cause, permanent = failures[run_id].of(account_id)
-        found[account_id] = FailedAttempt(
-            account_id, resources, run_id, _ended_at(run), cause, permanent, run.dagster_run.tags
-        )
+    runs = _failed_runs(instance, run_ids)
+    failures = {run_id: run_failure(instance, run_id) for run_id in runs}
+    found = []
+    for account_id, attempted in attempts.items():
+        for name, run_id in attempted.items():
+            if (run := runs.get(run_id)) is not None:
+                cause, permanent = failures[run_id].of(account_id, name)
+                at, tags = _ended_at(run), run.dagster_run.tags
+                partition = (account_id, name, run_id, at, cause, permanent, tags)
+                found.append(FailedPartition(*partition))
     return found
 
 
-def attempted_accounts(instance: dg.DagsterInstance) -> set[str]:
+def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:
+    """What failed of each account that has a failed partition."""
+    by_account: dict[str, list[FailedPartition]] = {}
+    for partition in failed_partitions(instance, names):
+        by_account.setdefault(partition.account_id, []).append(partition)
+    return {account_id: _together(failed) for account_id, failed in by_account.items()}
+
+
+def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
+    newest = max(failed, key=lambda partition: partition.at)
+    return FailedAttempt(
+        tuple(partition.resource for partition in failed),
+        newest.run_id,
+        newest.at,
+        "; ".join(dict.fromkeys(partition.cause for partition in failed)),
+        all(partition.permanent for partition in failed),
+    )
+
+
+def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
     """The accounts that any run was to read since they were last forgotten, whatever came of it."""
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
-        account_id for name in ACCOUNT_RESOURCES for account_id in _newest(instance, name, planned)
+        account_id
+        for key in names.keys(ACCOUNT_RESOURCES)
+        for account_id in _newest(instance, key, planned)
     }
 
 
-def record_forgotten(instance: dg.DagsterInstance, account_id: str) -> None:
+def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id: str) -> None:
     """Notes that an account's rows are removed: if it is listed again, it counts as new.
 
     Dagster's storages cannot take a partition out of their records.
     """
-    for name in ACCOUNT_RESOURCES:
+    for key in names.keys(ACCOUNT_RESOURCES):
         instance.report_runless_asset_event(
             dg.AssetObservation(
-                dg.AssetKey(name),
+                key,
                 partition=account_id,
                 description="The account was forgotten: its rows are no longer in the table.",
                 metadata={_FORGOTTEN: True},
@@ -152,10 +189,10 @@ def record_forgotten(instance: dg.DagsterInstance, account_id: str) -> None:
         )
 
 
-def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+def unfinished_runs(instance: dg.DagsterInstance, names: AssetNames) -> list[dg.DagsterRun]:
     """The runs over accounts that have not ended, those in the queue included, newest first."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run for run in runs if _materializes_accounts(run)]
+    return [run for run in runs if _materializes_accounts(run, names)]
 
 
 def failure_text(event: dg.DagsterEvent) -> str:
@@ -167,17 +204,19 @@ def failure_text(event: dg.DagsterEvent) -> str:
     return " ".join(error.message.split()) if error else "unknown error"
 
 
-def attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+def attempts_without_loads(
+    instance: dg.DagsterInstance, names: AssetNames
+) -> dict[str, dict[str, str]]:
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
     for name in ACCOUNT_RESOURCES:
         attempts = (
             events.get_latest_asset_partition_materialization_attempts_without_materializations(
-                dg.AssetKey(name)
+                names.key(name)
             )
         )
-        forgotten = _forgotten(instance, name)
+        forgotten = _forgotten(instance, names.key(name))
         for account_id, (run_id, event_id) in attempts.items():
             if account_id in found and event_id > forgotten.get(account_id, 0):
                 found[account_id][name] = run_id
@@ -185,25 +224,26 @@ def attempts_without_loads(instance: dg.DagsterInstance) -> dict[str, dict[str, 
 
 
 def _newest(
-    instance: dg.DagsterInstance, resource_name: str, event_type: dg.DagsterEventType
+    instance: dg.DagsterInstance, key: dg.AssetKey, event_type: dg.DagsterEventType
 ) -> dict[str, int]:
     """The newest event of a type by account, unless the account was forgotten since."""
-    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
-        dg.AssetKey(resource_name), event_type
-    )
-    forgotten = _forgotten(instance, resource_name)
-    return {key: event for key, event in newest.items() if event > forgotten.get(key, 0)}
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, event_type)
+    forgotten = _forgotten(instance, key)
+    return {
+        account_id: event
+        for account_id, event in newest.items()
+        if event > forgotten.get(account_id, 0)
+    }
 
 
-def _forgotten(instance: dg.DagsterInstance, resource_name: str) -> dict[str, int]:
+def _forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
     """The event that says so, by account that was ever forgotten."""
-    asset_key = dg.AssetKey(resource_name)
     observed = instance.event_log_storage.get_latest_storage_id_by_partition(
-        asset_key, dg.DagsterEventType.ASSET_OBSERVATION
+        key, dg.DagsterEventType.ASSET_OBSERVATION
     )
     found = {}
     for ids in chunks(observed.values()):
-        wanted = dg.AssetRecordsFilter(asset_key=asset_key, storage_ids=ids)
+        wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
         for record in instance.fetch_observations(wanted, limit=len(ids)).records:
             event = record.asset_observation
             if event is not None and event.partition and _FORGOTTEN in event.metadata:
@@ -222,22 +262,31 @@ def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, d
 
 @dataclass(frozen=True, slots=True)
 class RunFailure:
-    """Why a run failed: as a whole, and for the accounts that it names.
+    """Why a run failed: as a whole, and by the partitions that it names.
 
     Attributes:
         cause: What went wrong, in one line.
-        accounts: What the run says of the accounts that failed.
+        partitions: By account and resource, what the run says of those that failed.
     """
 
     cause: str
-    accounts: Mapping[str, Mapping[str, Any]]
+    partitions: Mapping[str, Mapping[str, Mapping[str, str]]]
 
-    def of(self, account_id: str) -> tuple[str, bool]:
+    def of(self, account_id: str, resource_name: str) -> tuple[str, bool]:
         """The cause, and whether it is permanent."""
-        failed = self.accounts.get(account_id)
+        failed = self.partitions.get(account_id, {}).get(resource_name)
         if failed is None:
             return self.cause, False
-        return f"{failed['resource']}: {failed['cause']}", is_permanent(failed["error"])
+        return failed["cause"], is_permanent(failed["error"])
+
+    def lines(self) -> list[str]:
+        """A line for each account and cause; the run's own cause, where it names no account."""
+        named = {
+            f"{account_id}: {failed['cause']}": None
+            for account_id, resources in sorted(self.partitions.items())
+            for failed in resources.values()
+        }
+        return list(named) or [self.cause]
 
 
 def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
@@ -248,8 +297,8 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
             data = event.step_failure_data.user_failure_data
-            accounts = data.metadata.get(FAILED_ACCOUNTS) if data else None
-            by_account = accounts.value if isinstance(accounts, dg.JsonMetadataValue) else {}
+            failed = data.metadata.get(FAILED_PARTITIONS) if data else None
+            by_account = failed.value if isinstance(failed, dg.JsonMetadataValue) else {}
             return RunFailure(one_line(failure_text(event)), cast(dict[str, Any], by_account))
         if event is not None:
             return RunFailure(one_line(f"the run ended without a cause: {event.message}"), {})
@@ -271,10 +320,10 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     )
 
 
-def _materializes_accounts(run: dg.DagsterRun) -> bool:
+def _materializes_accounts(run: dg.DagsterRun, names: AssetNames) -> bool:
     if run.asset_selection is None:
-        return run.job_name == sync.name
-    return any(dg.AssetKey(name) in run.asset_selection for name in ACCOUNT_RESOURCES)
+        return run.job_name == names.sync_job
+    return any(key in run.asset_selection for key in names.keys(ACCOUNT_RESOURCES))
 
 
 def _ended_at(run: dg.RunRecord) -> float:

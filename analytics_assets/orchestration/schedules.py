@@ -7,7 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from analytics_assets.orchestration.jobs import refresh_accounts
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import UNFINISHED
 from analytics_assets.settings import PlatformSettings
 
@@ -19,6 +19,7 @@ SYNC_ALL: Final = "sync all"
 
 def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
     """The two schedules, switched on if the settings say so."""
+    names = AssetNames.of_settings(settings)
     status = (
         dg.DefaultScheduleStatus.RUNNING
         if settings.automation
@@ -26,8 +27,8 @@ def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
     )
 
     @dg.schedule(
-        name="list_accounts_then_sync_all",
-        job=refresh_accounts,
+        name=names.of_definition("list_accounts_then_sync_all"),
+        job_name=names.refresh_job,
         cron_schedule=settings.sync_cron,
         execution_timezone=settings.time_zone,
         default_status=status,
@@ -35,11 +36,11 @@ def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
         " run (by the sensor sync_accounts_that_are_due).",
     )
     def list_then_sync(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _list_accounts(context.instance, {THEN_TAG: SYNC_ALL})
+        return _list_accounts(context.instance, names, {THEN_TAG: SYNC_ALL})
 
     @dg.schedule(
-        name="list_accounts_to_find_new",
-        job=refresh_accounts,
+        name=names.of_definition("list_accounts_to_find_new"),
+        job_name=names.refresh_job,
         cron_schedule=settings.refresh_cron,
         execution_timezone=settings.time_zone,
         default_status=status,
@@ -47,15 +48,15 @@ def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
         " sync_accounts_that_are_due). One request.",
     )
     def list_only(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return _list_accounts(context.instance, {})
+        return _list_accounts(context.instance, names, {})
 
     return [list_then_sync, list_only]
 
 
 def _list_accounts(
-    instance: dg.DagsterInstance, tags: Mapping[str, str]
+    instance: dg.DagsterInstance, names: AssetNames, tags: Mapping[str, str]
 ) -> dg.RunRequest | dg.SkipReason:
-    same = dg.RunsFilter(job_name=refresh_accounts.name, statuses=UNFINISHED, tags=dict(tags))
+    same = dg.RunsFilter(job_name=names.refresh_job, statuses=UNFINISHED, tags=dict(tags))
     if under_way := instance.get_runs(same, limit=1):
         return dg.SkipReason(f"the accounts are being listed, by run {under_way[0].run_id}")
     return dg.RunRequest(tags=dict(tags))

@@ -16,15 +16,15 @@ import dagster as dg
 from analytics_assets.dagster_backend.orphans import fail_orphans
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.orchestration.asset_checks import check_specs
-from analytics_assets.orchestration.jobs import refresh_accounts, sync
+from analytics_assets.orchestration.jobs import Jobs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts, run_target
 from analytics_assets.orchestration.presence import records_mark, unknown_loads
 from analytics_assets.orchestration.run_records import (
-    FailedAttempt,
     Load,
     attempted_accounts,
     attempts_without_loads,
-    failed_attempts,
+    failed_partitions,
     latest_loads,
     unfinished_runs,
 )
@@ -43,12 +43,13 @@ Requests = list[dg.RunRequest]
 """Runs that are asked for together; none where there is nothing to do."""
 
 
-def sync_sensor(settings: PlatformSettings) -> dg.SensorDefinition:
+def sync_sensor(settings: PlatformSettings, jobs: Jobs) -> dg.SensorDefinition:
     """The sensor that syncs accounts, switched on if the settings say so."""
+    names = AssetNames.of_settings(settings)
 
     @dg.sensor(
-        name="sync_accounts_that_are_due",
-        jobs=[sync, refresh_accounts],
+        name=names.of_definition("sync_accounts_that_are_due"),
+        jobs=[jobs.sync, jobs.refresh],
         minimum_interval_seconds=settings.sensor_interval,
         default_status=(
             dg.DefaultSensorStatus.RUNNING
@@ -63,41 +64,47 @@ def sync_sensor(settings: PlatformSettings) -> dg.SensorDefinition:
     def sync_accounts_that_are_due(
         context: dg.SensorEvaluationContext,
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        return _decide(context, platform_settings(), time.time())
+        return _decide(context, platform_settings(), names, time.time())
 
     return sync_accounts_that_are_due
 
 
 def _decide(
-    context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
+    context: dg.SensorEvaluationContext,
+    settings: PlatformSettings,
+    names: AssetNames,
+    now: float,
 ) -> Requests | dg.SkipReason:
-    if under_way := fail_orphans(context.instance, unfinished_runs(context.instance)):
+    if under_way := fail_orphans(context.instance, unfinished_runs(context.instance, names)):
         return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
-    for requests in _due(context, settings, now):
+    for requests in _due(context, settings, names, now):
         if requests:
             return requests
     return dg.SkipReason("no account is new, and none that failed is due again")
 
 
 def _due(
-    context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
+    context: dg.SensorEvaluationContext,
+    settings: PlatformSettings,
+    names: AssetNames,
+    now: float,
 ) -> Iterator[Requests | dg.SkipReason]:
     """What there is to do, the most urgent first; each is looked for if nothing before is due."""
     instance = context.instance
-    yield _refresh(instance, settings, now)
-    yield _all_after_refresh(instance, settings)
-    yield _new_accounts(instance, settings)
-    yield _lost_loads(context, settings, now)
-    yield _failed_accounts(instance, settings, now)
+    yield _refresh(instance, settings, names, now)
+    yield _all_after_refresh(instance, settings, names)
+    yield _new_accounts(instance, settings, names)
+    yield _lost_loads(context, settings, names, now)
+    yield _failed_accounts(instance, settings, names, now)
 
 
 def _refresh(
-    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+    instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames, now: float
 ) -> Requests | dg.SkipReason:
     """The first list of accounts, or another attempt at the last one, if that failed."""
-    runs = instance.get_run_records(dg.RunsFilter(job_name=refresh_accounts.name), limit=1)
+    runs = instance.get_run_records(dg.RunsFilter(job_name=names.refresh_job), limit=1)
     if not runs:
-        return [_refresh_request("the accounts were never listed", retry=0)]
+        return [_refresh_request(names, "the accounts were never listed", retry=0)]
     run = runs[0].dagster_run
     if not run.is_finished:
         return dg.SkipReason(f"the accounts are being listed, by run {run.run_id}")
@@ -106,38 +113,45 @@ def _refresh(
     retry = _retries(run.tags)
     if not _is_due(settings, retry, runs[0].end_time or now, now):
         return []
-    return [_refresh_request(f"run {run.run_id} failed", retry + 1)]
+    return [_refresh_request(names, f"run {run.run_id} failed", retry + 1)]
 
 
-def _refresh_request(reason: str, retry: int) -> dg.RunRequest:
+def _refresh_request(names: AssetNames, reason: str, retry: int) -> dg.RunRequest:
     tags = {THEN_TAG: SYNC_ALL, REASON_TAG: reason, RETRY_TAG: str(retry)}
-    return dg.RunRequest(job_name=refresh_accounts.name, tags=tags)
+    return dg.RunRequest(job_name=names.refresh_job, tags=tags)
 
 
-def _all_after_refresh(instance: dg.DagsterInstance, settings: PlatformSettings) -> Requests:
+def _all_after_refresh(
+    instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames
+) -> Requests:
     """All accounts, once after each list that was made for it."""
     refreshes = dg.RunsFilter(
-        job_name=refresh_accounts.name,
+        job_name=names.refresh_job,
         statuses=[dg.DagsterRunStatus.SUCCESS],
         tags={THEN_TAG: SYNC_ALL},
     )
     for refresh in instance.get_runs(refreshes, limit=1):
         tags = {REFRESH_TAG: refresh.run_id}
-        if not instance.get_runs(dg.RunsFilter(job_name=sync.name, tags=tags), limit=1):
+        if not instance.get_runs(dg.RunsFilter(job_name=names.sync_job, tags=tags), limit=1):
             tags[REASON_TAG] = f"all accounts, after run {refresh.run_id} has listed them"
-            return _sync_requests(instance, settings, known_accounts(instance), tags)
+            return _sync_requests(instance, settings, names, known_accounts(instance), tags)
     return []
 
 
-def _new_accounts(instance: dg.DagsterInstance, settings: PlatformSettings) -> Requests:
+def _new_accounts(
+    instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames
+) -> Requests:
     """The accounts that no run has tried to read yet."""
-    attempted = attempted_accounts(instance)
+    attempted = attempted_accounts(instance, names)
     new = [account for account in known_accounts(instance) if account not in attempted]
-    return _sync_requests(instance, settings, new, {REASON_TAG: "new accounts"})
+    return _sync_requests(instance, settings, names, new, {REASON_TAG: "new accounts"})
 
 
 def _lost_loads(
-    context: dg.SensorEvaluationContext, settings: PlatformSettings, now: float
+    context: dg.SensorEvaluationContext,
+    settings: PlatformSettings,
+    names: AssetNames,
+    now: float,
 ) -> Requests:
     """What was loaded and the warehouse does not know: the list of accounts first.
 
@@ -147,7 +161,7 @@ def _lost_loads(
     instance = context.instance
     period = int(now // max(settings.account_retry_wait, 1))
     try:
-        if not (recorded := records_mark(instance)):
+        if not (recorded := records_mark(instance, names)):
             return []
         # a file is not touched if it is as it was: somebody may be about to write to it
         mark = file_mark(settings)
@@ -159,9 +173,9 @@ def _lost_loads(
     except AnalyticsError as error:
         context.log.info(f"the warehouse was not asked for what it holds: {error}")
         return []
-    lost = unknown_loads(latest_loads(instance).values(), held)
-    asked_for = _refresh_lost(instance, settings, lost, now) or _sync_lost(
-        instance, settings, lost, now
+    lost = unknown_loads(latest_loads(instance, names).values(), held)
+    asked_for = _refresh_lost(instance, settings, names, lost, now) or _sync_lost(
+        instance, settings, names, lost, now
     )
     if not asked_for:
         context.update_cursor(f"{state} {period}" if lost else state)
@@ -169,13 +183,17 @@ def _lost_loads(
 
 
 def _refresh_lost(
-    instance: dg.DagsterInstance, settings: PlatformSettings, lost: list[Load], now: float
+    instance: dg.DagsterInstance,
+    settings: PlatformSettings,
+    names: AssetNames,
+    lost: list[Load],
+    now: float,
 ) -> Requests:
     """Another list of accounts; if one was made for this reason and did not help, after a wait."""
     listing = next((load for load in lost if load.account_id is None), None)
     if listing is None:
         return []
-    same = dg.RunsFilter(job_name=refresh_accounts.name, tags={REASON_TAG: LOST})
+    same = dg.RunsFilter(job_name=names.refresh_job, tags={REASON_TAG: LOST})
     retry = 0
     for run in instance.get_run_records(same, limit=1):
         started = run.create_timestamp.timestamp()
@@ -185,17 +203,21 @@ def _refresh_lost(
                 return []
             retry = tried + 1
     tags = {REASON_TAG: LOST, RETRY_TAG: str(retry)}
-    return [dg.RunRequest(job_name=refresh_accounts.name, tags=tags)]
+    return [dg.RunRequest(job_name=names.refresh_job, tags=tags)]
 
 
 def _sync_lost(
-    instance: dg.DagsterInstance, settings: PlatformSettings, lost: list[Load], now: float
+    instance: dg.DagsterInstance,
+    settings: PlatformSettings,
+    names: AssetNames,
+    lost: list[Load],
+    now: float,
 ) -> Requests:
     """A sync of what is lost; those who were synced for this reason before, after a wait.
 
     What an attempt has failed since, or was cancelled, is not for this rule to try again.
     """
-    attempts = attempts_without_loads(instance)  # of the accounts that are listed
+    attempts = attempts_without_loads(instance, names)  # of the accounts that are listed
     loads = [
         load
         for load in lost
@@ -218,51 +240,49 @@ def _sync_lost(
     for retry, resources in sorted(found.values())[:1]:
         accounts = [key for key, kind in found.items() if kind == (retry, resources)]
         tags = {RETRY_TAG: str(retry), REASON_TAG: LOST}
-        return _sync_requests(instance, settings, accounts, tags, resources)
+        return _sync_requests(instance, settings, names, accounts, tags, resources)
     return []
 
 
 def _failed_accounts(
-    instance: dg.DagsterInstance, settings: PlatformSettings, now: float
+    instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames, now: float
 ) -> Requests:
-    """Accounts whose attempt failed some time ago; those with as many retries together."""
-    due = [
-        attempt
-        for attempt in failed_attempts(instance).values()
-        if not attempt.permanent and _is_due(settings, _retries(attempt.tags), attempt.at, now)
-    ]
-    for (retries, resources), attempts in groupby(sorted(due, key=_kind), key=_kind):
-        accounts = [attempt.account_id for attempt in attempts]
+    """What failed some time ago: accounts of which the same failed as often, together."""
+    kinds: dict[tuple[str, int], list[str]] = {}
+    for each in failed_partitions(instance, names):
+        retries = _retries(each.tags)
+        if not each.permanent and _is_due(settings, retries, each.at, now):
+            kinds.setdefault((each.account_id, retries), []).append(each.resource)
+    due = [(retries, tuple(failed), account) for (account, retries), failed in kinds.items()]
+    for (retries, resources), alike in groupby(sorted(due), key=lambda kind: kind[:2]):
+        accounts = [account for _, _, account in alike]
         tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
-        return _sync_requests(instance, settings, accounts, tags, resources)
+        return _sync_requests(instance, settings, names, accounts, tags, resources)
     return []
 
 
 def _sync_requests(
     instance: dg.DagsterInstance,
     settings: PlatformSettings,
+    names: AssetNames,
     account_ids: Collection[str],
     tags: Mapping[str, str],
     resources: Collection[str] = tuple(ACCOUNT_RESOURCES),
 ) -> Requests:
     targets = [
-        run_target(instance, shard)
-        for shard in shards(instance, account_ids, settings.accounts_per_run)
+        run_target(instance, names, shard)
+        for shard in shards(instance, names, account_ids, settings.accounts_per_run)
     ]
     return [
         dg.RunRequest(
-            job_name=sync.name,
+            job_name=names.sync_job,
             run_config={"ops": dict(target.ops)},
             tags={**target.tags, **tags},
-            asset_selection=[dg.AssetKey(name) for name in resources],
-            asset_check_keys=[spec.key for spec in check_specs(resources)],
+            asset_selection=names.keys(resources),
+            asset_check_keys=[spec.key for spec in check_specs(names, resources)],
         )
         for target in targets
     ]
-
-
-def _kind(attempt: FailedAttempt) -> tuple[int, tuple[str, ...]]:
-    return _retries(attempt.tags), attempt.resources
 
 
 def _retries(tags: Mapping[str, str]) -> int:

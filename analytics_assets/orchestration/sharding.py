@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping
 
 import dagster as dg
 
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import latest_loads
 
 
 def shards(
-    instance: dg.DagsterInstance, account_ids: Collection[str], accounts_per_run: int | None
+    instance: dg.DagsterInstance,
+    names: AssetNames,
+    account_ids: Collection[str],
+    accounts_per_run: int | None,
 ) -> list[list[str]]:
     """The accounts in as few shards as the bound allows, each with about as many rows.
 
@@ -20,7 +24,7 @@ def shards(
     if accounts_per_run is None or len(account_ids) <= accounts_per_run:
         return [list(account_ids)] if account_ids else []
     rows: dict[str, int] = {}
-    for (_, account_id), load in latest_loads(instance).items():
+    for (_, account_id), load in latest_loads(instance, names).items():
         if account_id is not None:
             rows[account_id] = rows.get(account_id, 0) + (load.rows or 0)
     return balanced(account_ids, rows, accounts_per_run)

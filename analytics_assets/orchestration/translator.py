@@ -14,13 +14,12 @@ from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_T
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from analytics_assets import resources
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
 from analytics_assets.settings import PlatformSettings
 
-GROUP = "analytics"
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
-OWNER = "team:data-engineering"
 # Dagster's own limit
 _SHORTEST_WINDOW = timedelta(minutes=1)
 
@@ -30,23 +29,25 @@ class AnalyticsTranslator(DagsterDltTranslator):
     """Names an asset as its resource, so that `--select campaigns` works."""
 
     settings: PlatformSettings = field(default_factory=PlatformSettings)
+    names: AssetNames = field(default_factory=AssetNames)
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The asset of a dlt resource, as the resource table declares it."""
         resource, settings = RESOURCES[data.resource.name], self.settings
+        names = self.names
         old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
         return dg.AssetSpec(
-            key=dg.AssetKey(resource.name),
-            deps=[dg.AssetKey(resource.parent)] if resource.parent else [],
-            group_name=GROUP,
+            key=names.key(resource.name),
+            deps=[names.key(resource.parent)] if resource.parent else [],
+            group_name=settings.group_name,
             description=f"{resource.description}\n\nRead from `GET {resource.path}`.",
             kinds={"dlt", settings.destination},
-            owners=[OWNER],
+            owners=settings.owners,
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=2 * old, warn_window=old),
             tags={"domain": "advertising", "scope": _scope(resource)},
             metadata={
                 "dagster/column_schema": column_schema(resource),
-                "dagster/column_lineage": column_lineage(resource),
+                "dagster/column_lineage": column_lineage(resource, names),
                 "dagster/code_references": code_references(resource),
                 "dagster/table_name": f"{settings.dataset_name}.{resource.name}",
                 "dagster/storage_kind": settings.destination,
@@ -84,14 +85,14 @@ def column_schema(resource: Resource) -> dg.TableSchema:
     )
 
 
-def column_lineage(resource: Resource) -> dg.TableColumnLineage:
+def column_lineage(resource: Resource, names: AssetNames) -> dg.TableColumnLineage:
     """The columns that a resource's rows take from the rows that they are asked for."""
     if resource.parent is None:
         return dg.TableColumnLineage({})
     taken = {ACCOUNT_ID.name: ACCOUNT_ID.name}
     if resource.parent_column:
         taken[resource.parent_column] = "id"
-    parent = dg.AssetKey(resource.parent)
+    parent = names.key(resource.parent)
     return dg.TableColumnLineage(
         {column: [dg.TableColumnDep(parent, source)] for column, source in taken.items()}
     )

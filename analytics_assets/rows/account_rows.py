@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics_assets.errors import ReadError
 from analytics_assets.resources import RESOURCES
@@ -51,7 +52,7 @@ class ResourceRows:
 
 @dataclass(frozen=True, slots=True)
 class AccountRows:
-    """The rows of an account that was read whole, by resource.
+    """The rows of an account, of the resources that were read whole.
 
     Attributes:
         account_id: The account; None for resources of no account.
@@ -88,6 +89,7 @@ class AccountWriter:
         self._account_id = account_id
         self._files = {name: _File(RESOURCES[name], folder) for name in resource_names}
         self._keys = {name: _Keys(RESOURCES[name], account_id) for name in resource_names}
+        self._listed: dict[str, Collection[str]] = {}
 
     def add(self, resource_name: str, rows: Iterable[Row]) -> None:
         """Takes rows of a resource as the API sent them; they are not changed.
@@ -108,18 +110,44 @@ class AccountWriter:
         keys = self._keys.get(resource_name)
         return list(keys.ids) if keys else []
 
-    def close(self) -> AccountRows:
-        """Ends the files.
+    def keep_listed(self, resource_name: str, ids: Collection[str]) -> None:
+        """Leaves out, in the end, the rows that have another id, as text, and those below them."""
+        self._listed[resource_name] = ids
+
+    def drop(self, resource_name: str) -> None:
+        """Takes back what came of a resource, if it was to be written."""
+        if (file := self._files.pop(resource_name, None)) is not None:
+            file.remove()
+
+    def close(self, resource_name: str) -> ResourceRows:
+        """Ends a resource's file.
 
         Raises:
             ReadError: A value is nested too deep.
         """
-        resources = {name: file.close() for name, file in self._files.items()}
-        for name, rows in resources.items():
-            keys, parent = self._keys[name], self._keys.get(str(RESOURCES[name].parent))
-            rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
-            rows.keyless_parents = parent.keyless if parent else 0
-        return AccountRows(self._account_id, resources)
+        resource, rows = RESOURCES[resource_name], self._files[resource_name].close()
+        self._leave_out_unlisted(rows, resource)
+        keys, parent = self._keys[resource_name], self._keys.get(str(resource.parent))
+        rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
+        rows.keyless_parents = parent.keyless if parent else 0
+        return rows
+
+    def _leave_out_unlisted(self, rows: ResourceRows, resource: Resource) -> None:
+        if resource.name in self._listed:
+            _keep_rows(rows, "id", self._listed[resource.name])
+        if resource.parent_column is not None and resource.parent in self._listed:
+            _keep_rows(rows, resource.parent_column, self._listed[resource.parent])
+
+
+def _keep_rows(rows: ResourceRows, column: str, values: Collection[str]) -> None:
+    """Keeps the rows whose column has one of the values, as text."""
+    with pa.ipc.open_stream(rows.path) as file:
+        table = file.read_all()
+    kept = table.filter(pc.is_in(table[column].cast(pa.string()), pa.array(values, pa.string())))
+    with pa.ipc.new_stream(rows.path, table.schema) as writer:
+        writer.write_table(kept)
+    rows.rows = kept.num_rows
+    rows.extras = kept.num_rows - kept[EXTRAS].null_count
 
 
 class _Keys:
@@ -199,6 +227,10 @@ class _File:
         self._flush()
         self._writer.close()
         return self._rows
+
+    def remove(self) -> None:
+        self._writer.close()
+        self._rows.path.unlink()
 
     def _flush(self) -> None:
         try:

@@ -18,9 +18,14 @@ PARENT_ID: Final = f"id_{uuid4().hex}"
 """Under this name, which no API can send, a parent's row has its id, for its children to take."""
 
 
+def parents_of(resource: Resource) -> str:
+    """The name, for dlt, of the rows that a resource's lists are asked for."""
+    return f"parents_of_{resource.name}"
+
+
 def parent_id_field(resource: Resource) -> str:
     """The field of a row with its parent's id; dlt names what a row takes from its parent so."""
-    return f"_{resource.parent}_{PARENT_ID}"
+    return f"_{parents_of(resource)}_{PARENT_ID}"
 
 
 def key_value(column: Column, value: Any) -> Any:

@@ -34,14 +34,14 @@ class LoadOutcome:
     Attributes:
         before: The rows that the tables held before.
         suddenly_empty: The accounts that were not loaded, with the rows they keep.
-        tables: What was loaded into each table.
-        load_id: dlt's name for the load.
+        tables: What was loaded, into the tables that got any account's rows.
+        load_id: dlt's name for the load; empty if nothing was loaded.
         columns: The tables' columns.
         audits: What the tables hold now.
         not_published: Why readers have no copy of what was loaded, where they are to have one.
     """
 
-    before: RowCounts
+    before: RowCounts = field(default_factory=dict)
     suddenly_empty: Mapping[str, int] = field(default_factory=dict)
     tables: Sequence[TableLoad] = ()
     load_id: str = ""
@@ -67,13 +67,16 @@ def load(
 ) -> LoadOutcome:
     """Replaces the accounts' rows: afterwards the tables hold those given, and no others of them.
 
+    A table keeps what it has of an account that comes without rows of it. Where there is nothing to
+    load, the tables are audited, and no warehouse is made.
+
     What was loaded is published, where that is asked for; if that fails, the outcome says why.
 
     Args:
         settings: Where the warehouse is.
         folder: Where dlt may work.
         tables: The tables in which rows are replaced.
-        accounts: The accounts with their rows of these tables.
+        accounts: The accounts with their rows of these tables, or of some of them.
         request: Who asks for the lock.
         run: Runs the pipeline, with files in Parquet.
         allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
@@ -84,6 +87,8 @@ def load(
             changed; each table is as it was or new.
     """
     published_file(settings)
+    if not any(account.resources for account in accounts):
+        return audit_tables(settings, folder, tables, request)
     pipeline = make_pipeline(settings, folder)
 
     def replace_rows() -> LoadOutcome:
@@ -92,13 +97,13 @@ def load(
         before = row_counts(pipeline, [name for name in tables if name in stored.columns])
         empty = {} if allow_empty else suddenly_empty(before, accounts)
         sound = [account for account in accounts if account.account_id not in empty]
-        if not sound:
-            return LoadOutcome(before, empty)
-        loads = prepare(settings, pipeline, tables, sound, stored)
-        # `stored_tables` has just restored the pipeline: dlt need not do it a second time
-        pipeline.config.restore_from_destination = not stored.columns
-        run(pipeline, load_source(loads))
-        write_comments(pipeline, [load.resource for load in loads])
+        loaded = [name for name in tables if any(name in a.resources for a in sound)]
+        loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
+        if loads:
+            # `stored_tables` has just restored the pipeline: dlt need not do it a second time
+            pipeline.config.restore_from_destination = not stored.columns
+            run(pipeline, load_source(loads))
+            write_comments(pipeline, [load.resource for load in loads])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
         audits = audit(pipeline, columns, tables)
         return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
@@ -118,19 +123,19 @@ def load(
 
 def audit_tables(
     settings: PlatformSettings, folder: Path, tables: Sequence[str], request: LockRequest
-) -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
+) -> LoadOutcome:
     """Audits tables, and looks at their columns, without a load; makes no warehouse.
 
     Raises:
         WarehouseError: The warehouse could not be read.
     """
     if is_missing(settings):
-        return {}, {}
+        return LoadOutcome()
     pipeline = make_pipeline(settings, folder)
 
-    def look() -> tuple[Mapping[str, TableAudit], Mapping[str, TableColumns]]:
+    def look() -> LoadOutcome:
         columns = known_columns(stored_tables(pipeline))
-        return audit(pipeline, columns, tables), columns
+        return LoadOutcome(columns=columns, audits=audit(pipeline, columns, tables))
 
     return run_locked(settings, pipeline, look, request)
 
@@ -151,7 +156,11 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
     for account in accounts:
         if account.account_id is None or account.count:
             continue
-        held = [rows[account.account_id] for rows in before.values() if account.account_id in rows]
+        held = [
+            before[name][account.account_id]
+            for name in account.resources
+            if account.account_id in before.get(name, {})
+        ]
         if len(held) > 1:
             found[account.account_id] = sum(held)
     return found

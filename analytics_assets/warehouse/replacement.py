@@ -63,9 +63,10 @@ def plan(
     for name in resource_names:
         resource = RESOURCES[name]
         columns = TableColumns.of(resource, stored.get(name, {}))
-        extending = [a for a in accounts if a.resources[name].extras or columns.misfits]
+        read = [account for account in accounts if name in account.resources]
+        extending = [a for a in read if a.resources[name].extras or columns.misfits]
         columns.extend(table for account in extending for table in _tables(account, name))
-        loads.append(TableLoad(resource, accounts, columns))
+        loads.append(TableLoad(resource, read, columns))
     return loads
 
 

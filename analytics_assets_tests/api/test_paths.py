@@ -31,7 +31,11 @@ def test_there_and_back(name: str, prefix: str, account: str, parent: str):
     ids = {"{account_id}": account, "{parent_id}": parent}
     assert segments == [ids.get(part, part) for part in resource.path.strip("/").split("/")]
     asked = asked_by(sent + "?page=2&of=a?b")
-    assert asked == Asked(name, account if "{account_id}" in resource.path else "")
+    assert asked == Asked(
+        name,
+        account if "{account_id}" in resource.path else "",
+        parent if "{parent_id}" in resource.path else "",
+    )
 
 
 @pytest.mark.parametrize("odd", [".", "..", "...", "a.b", "%2E"])

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.api import reader as reading
+from analytics_assets.api import account_reading as reading
+from analytics_assets.api import reader as reader_module
+from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.api.client import make_client
-from analytics_assets.api.reader import AccountFailure, AccountRead, Reader
+from analytics_assets.api.reader import Reader
 from analytics_assets.api.source import Page
 from analytics_assets.errors import (
     CredentialsError,
@@ -28,23 +30,17 @@ from analytics_assets_tests.testing.reading import UNREACHABLE, client_of
 NAMES = list(ACCOUNT_RESOURCES)
 
 
-def read(
-    api: SampleApi, folder: Path, names: list[str] = NAMES
-) -> dict[str, AccountRead | AccountFailure]:
-    outcomes = list(Reader(client_of(api), folder).read_accounts(api.data.account_ids, names))
-    return {
-        str(outcome.rows.account_id if isinstance(outcome, AccountRead) else outcome.account_id): (
-            outcome
-        )
-        for outcome in outcomes
-    }
+def read(api: SampleApi, folder: Path, names: list[str] = NAMES) -> dict[str, AccountRead]:
+    wanted = dict.fromkeys(api.data.account_ids, names)
+    reads = Reader(client_of(api), folder).read_accounts(wanted)
+    return {str(read.rows.account_id): read for read in reads}
 
 
 def test_accounts_come_with_the_rows_of_each_resource(api: SampleApi, tmp_path: Path) -> None:
     found = read(api, tmp_path)
     assert sorted(found) == sorted(api.data.account_ids)
     for account, outcome in found.items():
-        assert isinstance(outcome, AccountRead)
+        assert outcome.failures == []
         rows = {name: outcome.rows.resources[name].rows for name in NAMES}
         assert rows == {name: len(api.data.table(name, [account])) for name in NAMES}
         lists = len(api.data.rows("campaigns", account))
@@ -54,7 +50,6 @@ def test_accounts_come_with_the_rows_of_each_resource(api: SampleApi, tmp_path: 
 
 def test_a_parent_that_was_not_asked_for_is_not_kept(api: SampleApi, tmp_path: Path) -> None:
     for outcome in read(api, tmp_path, ["motion_ads"]).values():
-        assert isinstance(outcome, AccountRead)
         assert list(outcome.rows.resources) == ["motion_ads"]
         assert outcome.rows.count > 0
 
@@ -70,27 +65,30 @@ def test_a_parent_that_was_not_asked_for_is_not_kept(api: SampleApi, tmp_path: P
     ],
     ids=["403", "404", "400", "503", "no list"],
 )
-def test_an_account_that_cannot_be_read_whole(
+def test_a_resource_that_cannot_be_read_whole(
     api: SampleApi, tmp_path: Path, fault: Fault, kind: type[ReadError], is_permanent: bool
 ) -> None:
     broken, *others = api.data.account_ids
     fault.path = f"/v1/{broken}/campaigns/*/items/"
     api.behaviour.faults.append(fault)
     found = read(api, tmp_path, ["campaigns", "campaign_items"])
-    failed = found.pop(broken)
-    assert isinstance(failed, AccountFailure)
+    [failed] = found[broken].failures
     assert (failed.resource_name, type(failed.error)) == ("campaign_items", kind)
+    assert failed.lost == ("campaign_items",)
     assert failed.permanent == is_permanent
     assert str(failed).startswith(f"{broken}: campaign_items: GET /v1/{broken}/campaigns/")
-    assert sorted(found) == sorted(others)
-    assert all(isinstance(outcome, AccountRead) for outcome in found.values())
-    assert len(list(tmp_path.iterdir())) == len(others)  # nothing of it stays
+    assert list(found[broken].rows.resources) == ["campaigns"]
+    assert all(found[account].failures == [] for account in others)
+    folder = found[broken].rows.resources["campaigns"].path.parent
+    assert [path.name for path in folder.iterdir()] == ["campaigns.arrow"]
 
 
 def test_a_failure_is_told_in_one_line() -> None:
-    failed = AccountFailure("ac\nme", None, SuddenlyEmptyError("it is empty"))
+    failed = ReadFailure("ac\nme", None, ("audiences",), SuddenlyEmptyError("it is empty"))
     assert str(failed) == "ac me: account: it is empty"
     assert failed.permanent
+    below = ReadFailure("acme", "campaigns", ("campaigns", "motion_ads"), ReadError("it broke"))
+    assert str(below) == "acme: campaigns: it broke (so nothing is changed of motion_ads either)"
 
 
 def test_an_error_of_the_rows_names_its_resource(api: SampleApi, tmp_path: Path) -> None:
@@ -99,8 +97,9 @@ def test_an_error_of_the_rows_names_its_resource(api: SampleApi, tmp_path: Path)
     for _ in range(300):
         deep = [deep]
     api.data.set_rows("audiences", [{"id": 1, "deep": deep}], account_id=account)
-    failed = read(api, tmp_path, ["audiences"])[account]
-    assert isinstance(failed, AccountFailure)
+    found = read(api, tmp_path, ["audiences", "audience_rules"])[account]
+    [failed] = found.failures
+    assert list(found.rows.resources) == ["audience_rules"]
     assert failed.resource_name == "audiences"
     assert "the field 'deep' is nested more than" in str(failed.error)
 
@@ -122,11 +121,11 @@ def test_without_a_token_there_is_nothing_to_read(api: SampleApi, tmp_path: Path
     reader = Reader(client_of(api, client_secret="wrong"), tmp_path)
     with pytest.raises(CredentialsError, match="refuses the credentials"):
         reader.read_listing()
-    outcomes = reader.read_accounts(api.data.account_ids, ["audiences"])
-    for _ in api.data.account_ids:
-        outcome = next(outcomes)
-        assert isinstance(outcome, AccountFailure)
-        assert isinstance(outcome.error, CredentialsError)
+    outcomes = reader.read_accounts(dict.fromkeys(api.data.account_ids, NAMES))
+    for _account in api.data.account_ids:
+        [failed] = next(outcomes).failures
+        assert isinstance(failed.error, CredentialsError)
+        assert (failed.resource_name, sorted(failed.lost)) == (None, sorted(NAMES))
     with pytest.raises(CredentialsError, match="refuses the credentials"):
         next(outcomes)
 
@@ -138,7 +137,7 @@ def test_a_disk_that_is_full_ends_all(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(reading, "pages", full)
     reader = Reader(make_client(UNREACHABLE), tmp_path)
     with pytest.raises(DiskFullError, match="no space left"):
-        list(reader.read_accounts(["acme"], ["audiences"]))
+        list(reader.read_accounts({"acme": ["audiences"]}))
 
 
 def test_who_stops_listening_stops_the_reading(
@@ -147,9 +146,9 @@ def test_who_stops_listening_stops_the_reading(
     begun: list[str] = []
     went_on: list[str] = []
     reader, stopped = Reader(make_client(UNREACHABLE), tmp_path), Event()
-    monkeypatch.setattr(reading, "Event", lambda: stopped)
+    monkeypatch.setattr(reader_module, "Event", lambda: stopped)
 
-    def slow_but_the_first(_: object, account_id: str, __: object) -> Iterator[Page]:
+    def slow_but_the_first(_: object, __: object, account_id: str, *___: object) -> Iterator[Page]:
         begun.append(account_id)
         if account_id != "0":
             stopped.wait(5)
@@ -157,8 +156,8 @@ def test_who_stops_listening_stops_the_reading(
         went_on.append(account_id)
 
     monkeypatch.setattr(reading, "pages", slow_but_the_first)
-    outcomes = reader.read_accounts([str(number) for number in range(40)], ["audiences"])
-    assert isinstance(next(outcomes), AccountRead)
+    outcomes = reader.read_accounts({str(number): ["audiences"] for number in range(40)})
+    assert next(outcomes).failures == []
     outcomes.close()  # type: ignore[attr-defined]
     assert len(begun) < 40
     assert went_on == ["0"]
@@ -167,6 +166,6 @@ def test_who_stops_listening_stops_the_reading(
 def test_a_reader_reads_more_than_once(tmp_path: Path, api: SampleApi) -> None:
     reader = Reader(client_of(api), tmp_path)
     for _ in range(2):
-        outcomes = list(reader.read_accounts(api.data.account_ids, ["audiences"]))
-        assert all(isinstance(outcome, AccountRead) for outcome in outcomes)
+        outcomes = list(reader.read_accounts({key: ["audiences"] for key in api.data.account_ids}))
+        assert all(outcome.failures == [] for outcome in outcomes)
         assert len(outcomes) == len(api.data.account_ids)

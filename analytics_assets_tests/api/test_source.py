@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from dlt.extract.exceptions import ResourceExtractionError
 
-from analytics_assets.api.source import Page, levels, pages, with_parents
+from analytics_assets.api.source import MissingList, Page, levels, pages, with_parents
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.rows.keys import parent_id_field
 from analytics_assets.sample_api import Fault, SampleApi
@@ -21,9 +20,10 @@ def no_parents(name: str) -> list[Any]:
     raise AssertionError(f"nobody asked for the parents {name}")
 
 
-def rows_of(found: Iterable[Page]) -> dict[str, list[dict[str, Any]]]:
+def rows_of(found: Iterable[Page | MissingList]) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for page in found:
+        assert isinstance(page, Page)
         rows.setdefault(page.resource_name, []).extend(page.rows)
     return rows
 
@@ -50,17 +50,22 @@ def test_a_level_has_the_lists_below_the_one_before(api: SampleApi) -> None:
 
 def test_the_list_of_accounts_needs_no_account(api: SampleApi) -> None:
     [level] = levels(client_of(api), ["accounts"])
-    assert rows_of(pages(level, None, no_parents)) == {"accounts": api.data.rows("accounts")}
+    assert rows_of(pages(level, ["accounts"], None, no_parents)) == {
+        "accounts": api.data.rows("accounts")
+    }
 
 
 def test_one_source_serves_all_accounts(api: SampleApi) -> None:
     [level] = levels(client_of(api), ["campaigns", "audiences"])
     odd = api.data.add_account("a/b {account_id}?")
-    reading = {account: pages(level, account, no_parents) for account in api.data.account_ids}
+    names = ["campaigns", "audiences"]
+    reading = {
+        account: pages(level, names, account, no_parents) for account in api.data.account_ids
+    }
     assert odd in reading
     firsts = {account: next(found) for account, found in reading.items()}  # side by side
     for account, found in reading.items():
-        expected = {name: api.data.rows(name, account) for name in ("campaigns", "audiences")}
+        expected = {name: api.data.rows(name, account) for name in names}
         assert rows_of([firsts[account], *found]) == expected
 
 
@@ -74,7 +79,7 @@ def test_a_list_below_a_row_tells_the_row(api: SampleApi) -> None:
         asked_for.append(name)
         return campaigns
 
-    found = rows_of(pages(level, account, parent_ids))[ITEMS.name]
+    found = rows_of(pages(level, [ITEMS.name], account, parent_ids))[ITEMS.name]
     assert asked_for == ["campaigns"]
     expected = [
         {**row, parent_id_field(ITEMS): campaign}
@@ -86,18 +91,31 @@ def test_a_list_below_a_row_tells_the_row(api: SampleApi) -> None:
 
 def test_below_no_row_nothing_is_asked_for(api: SampleApi) -> None:
     _, level = levels(client_of(api), [ITEMS.name])
-    assert list(pages(level, api.data.account_ids[0], lambda name: [])) == []
+    assert list(pages(level, [ITEMS.name], api.data.account_ids[0], lambda name: [])) == []
     assert api.log.requests == 0
 
 
-def test_an_error_names_its_resource_and_what_happened(api: SampleApi) -> None:
+def test_a_list_that_cannot_be_had_stops_no_other(api: SampleApi) -> None:
     account = api.data.account_ids[0]
     api.behaviour.faults.append(Fault("status", f"/v1/{account}/campaigns/", value=403))
     client = client_of(api)
-    [level] = levels(client, ["campaigns"])
-    with pytest.raises(ResourceExtractionError) as caught:
-        list(pages(level, account, no_parents))
-    assert caught.value.pipe_name == "campaigns"
-    assert caught.value.__cause__ is not None
-    line = client.describe(caught.value.__cause__)
+    names = ["campaigns", "audiences", "audience_rules"]
+    [level] = levels(client, names)
+    found = list(pages(level, names, account, no_parents))
+    [missing] = [each for each in found if isinstance(each, MissingList)]
+    assert missing.resource_name == "campaigns"
+    assert missing.error.__cause__ is not None
+    line = client.describe(missing.error.__cause__)
     assert line.startswith(f"GET /v1/{account}/campaigns/ answers 403: ")
+    others = [each for each in found if isinstance(each, Page)]
+    assert rows_of(others) == {name: api.data.rows(name, account) for name in names[1:]}
+
+
+def test_what_is_given_up_is_asked_for_no_further(api: SampleApi) -> None:
+    account, given_up = api.data.account_ids[0], ["motion_ads"]
+    _, level = levels(client_of(api), [ITEMS.name, "motion_ads"])
+    campaigns = [row["id"] for row in api.data.rows("campaigns", account)]
+    found = pages(level, [ITEMS.name, "motion_ads"], account, lambda name: campaigns, given_up)
+    assert {each.resource_name for each in found} == {ITEMS.name}
+    asked = [path for path in api.log.count_by_path() if "campaigns" in path]
+    assert len(asked) == len(campaigns)

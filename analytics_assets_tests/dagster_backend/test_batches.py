@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.events.log import EventLogEntry
 
+from analytics_assets.dagster_backend import batches as batching
 from analytics_assets.dagster_backend.batches import ask_for_batches, plan_partitions, reported
 
 ASSETS = ("audiences", "campaigns")
@@ -80,6 +83,27 @@ def test_the_events_of_an_asset_are_one_batch(
     for name in ASSETS:
         assert [(MADE, name, account) for account in ACCOUNTS] in batches
         assert records.get_materialized_partitions(dg.AssetKey(name)) == set(ACCOUNTS)
+
+
+def test_each_event_of_an_asset_has_a_millisecond_of_its_own(
+    records: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The UI takes two of a run for one, where neither asset nor millisecond tells them apart."""
+    now, reported_at = [5.0], []
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    def report(*arguments: Any) -> dg.DagsterEvent:
+        reported_at.append(int(now[0] * 1000))
+        return made(*arguments)
+
+    made = dg.DagsterEvent.asset_materialization
+    monkeypatch.setattr(batching, "time", SimpleNamespace(time=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(dg.DagsterEvent, "asset_materialization", report)
+    run(records, ["globex", "initech"])
+    by_account = zip(*[iter(reported_at[: len(ASSETS) * len(ACCOUNTS)])] * len(ASSETS), strict=True)
+    assert [set(times) for times in by_account] == [{5000}, {5001}, {5002}]
 
 
 def test_without_batches_the_events_are_the_same(

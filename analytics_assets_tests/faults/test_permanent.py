@@ -1,8 +1,8 @@
-"""Faults that stay: their account fails with its cause and keeps its rows; the others go on."""
+"""Faults that stay: their partition fails with its cause and keeps its rows; all else goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
@@ -116,7 +116,8 @@ def test_faults(home, sync, api: SampleApi, instance, monkeypatch, faults: dict[
     for account, path in paths.items():
         cause = faults[account].cause.replace("GET", f"GET {path}")
         assert causes[account].startswith(f"campaign_items: {cause}"), causes[account]
-    assert_unchanged_and_loaded(home, api.data, instance, set(faults), before)
+    failed = dict.fromkeys(faults, ("campaign_items",))
+    assert_unchanged_and_loaded(home, api.data, instance, failed, before)
 
 
 @pytest.mark.usefixtures("synced")
@@ -134,7 +135,8 @@ def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkey
         assert causes[account].startswith("audiences: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert said in causes[account]
-    assert_unchanged_and_loaded(home, api.data, instance, set(NOT_ROWS), before)
+    failed = dict.fromkeys(NOT_ROWS, ("audiences",))
+    assert_unchanged_and_loaded(home, api.data, instance, failed, before)
 
 
 @pytest.mark.usefixtures("synced")
@@ -157,7 +159,8 @@ def test_numbers_beyond_doubles(home, sync, api: SampleApi, instance, monkeypatc
         assert causes[account].startswith(f"{name}: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert "number" in causes[account]
-    assert_unchanged_and_loaded(home, api.data, instance, set(BEYOND_DOUBLES), before)
+    failed = {account: with_those_below(name) for account, (name, _) in BEYOND_DOUBLES.items()}
+    assert_unchanged_and_loaded(home, api.data, instance, failed, before)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,9 @@ def test_lists_whose_tokens_are_refused_again_and_again(
     asked = [count for asked, count in api.log.count_by_path().items() if fnmatch(asked, path)]
     # at least once with a new token
     assert 2 <= max(asked) <= 6
-    assert_unchanged_and_loaded(synced, api.data, instance, {account}, before)
+    lost = failed_resources(instance, account)
+    assert "campaign_items" in lost  # and what was asked for when the account was given up
+    assert_unchanged_and_loaded(synced, api.data, instance, {account: lost}, before)
 
 
 @pytest.mark.parametrize("resource", ["campaigns", "motion_ads", "audiences", "audience_rules"])
@@ -197,7 +202,8 @@ def test_any_list_and_another_number_of_retries(
     assert list(causes) == [account]
     assert causes[account].startswith(f"{resource}: GET {path} answers 503: ")
     assert api.log.count_by_path()[path] == 2
-    assert_unchanged_and_loaded(synced, api.data, instance, {account}, before)
+    failed = {account: with_those_below(resource)}
+    assert_unchanged_and_loaded(synced, api.data, instance, failed, before)
 
 
 def test_all_accounts_fail(synced: Path, sync, api: SampleApi, instance: DagsterInstance):
@@ -229,16 +235,24 @@ def assert_unchanged_and_loaded(
     home: Path,
     data: SampleData,
     instance: DagsterInstance,
-    failed: set[str],
+    failed: Mapping[str, Collection[str]],
     before: dict[str, dict[str, list]],
 ) -> None:
-    """The failed accounts' rows are as before, the others' as the API serves them now."""
-    now = rows_by_account(home)
-    assert {account: now[account] for account in failed} == {
-        account: before[account] for account in failed
-    }
-    accounts = set(data.account_ids)
+    """The failed partitions' rows are as before, all others as the API serves them now."""
+    now, accounts = rows_by_account(home), set(data.account_ids)
     for name in ACCOUNT_RESOURCES:
-        rows = [row for row in warehouse_table(home, name) if row["account_id"] not in failed]
-        assert_equal_tables(served_table(data, name, accounts - failed), rows, name)
-    assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, (accounts, failed))
+        lost = {account for account, names in failed.items() if name in names}
+        assert all(now[account].get(name) == before[account].get(name) for account in lost)
+        rows = [row for row in warehouse_table(home, name) if row["account_id"] not in lost]
+        assert_equal_tables(served_table(data, name, accounts - lost), rows, name)
+        assert states(instance)[name] == (accounts, lost)
+
+
+def with_those_below(resource: str) -> list[str]:
+    """A resource, and those that are asked for by its rows."""
+    below = [name for name, of in ACCOUNT_RESOURCES.items() if of.parent == resource]
+    return [resource, *below]
+
+
+def failed_resources(instance: DagsterInstance, account: str) -> list[str]:
+    return [name for name, (_, failed) in states(instance).items() if account in failed]

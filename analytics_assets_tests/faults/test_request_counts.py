@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import make_client
-from analytics_assets.api.reader import AccountRead, Reader
+from analytics_assets.api.reader import Reader
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.request_log import Entry
@@ -22,9 +23,10 @@ def read(home, api: SampleApi, tmp_path_factory: pytest.TempPathFactory):
     def read_all() -> list[AccountRead]:
         folder = tmp_path_factory.mktemp("read")
         reader = Reader(make_client(api_settings()), folder)
-        outcomes = list(reader.read_accounts(api.data.account_ids, list(ACCOUNT_RESOURCES)))
-        assert [str(each) for each in outcomes if not isinstance(each, AccountRead)] == []
-        return [each for each in outcomes if isinstance(each, AccountRead)]
+        wanted = {key: list(ACCOUNT_RESOURCES) for key in api.data.account_ids}
+        reads = list(reader.read_accounts(wanted))
+        assert [str(failure) for read in reads for failure in read.failures] == []
+        return reads
 
     return read_all
 

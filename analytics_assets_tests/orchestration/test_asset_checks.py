@@ -16,10 +16,14 @@ from analytics_assets.orchestration.asset_checks import (
     check_specs,
     evaluations,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+
+NAMES = AssetNames()
+
 
 SETTINGS = PlatformSettings()
 HOUR = 3600
@@ -40,6 +44,8 @@ def evidence(name: str = "campaigns", **known: Any) -> Evidence:
         "columns": TableColumns.of(RESOURCES[name], {}),
         "before": {account: found.rows for account, found in audits.items()},
         "left_out": {},
+        "unread": {},
+        "failed": False,
         "listed": {"acme", "globex"},
         "settings": SETTINGS,
     }
@@ -111,7 +117,7 @@ def test_accounts_are_lost_by_their_number() -> None:
 def test_only_tables_with_a_parent_row_are_asked_for_it() -> None:
     asked = {
         spec.asset_key.to_user_string()
-        for spec in check_specs(RESOURCES)
+        for spec in check_specs(NAMES, RESOURCES)
         if spec.name == "parents_exist"
     }
     assert asked == {name for name, resource in RESOURCES.items() if resource.parent_column}
@@ -155,7 +161,7 @@ def test_a_column_that_is_stored_as_another_type() -> None:
 
 
 def test_checks_say_what_holds_when_they_pass() -> None:
-    for spec in check_specs(RESOURCES):
+    for spec in check_specs(NAMES, RESOURCES):
         assert spec.description == CHECKS[spec.name].description
 
 
@@ -169,11 +175,20 @@ def test_three_accounts_are_named(accounts: int, rest: str) -> None:
 
 
 def test_checks_are_told_by_table_and_name() -> None:
-    keys = {spec.key for spec in check_specs(["campaigns", "audiences"])}
+    keys = {spec.key for spec in check_specs(NAMES, ["campaigns", "audiences"])}
     found = {"campaigns": evidence(), "audiences": evidence("audiences")}
     told = [(made.asset_key.path[-1], made.check_name) for made in evaluations(keys, found)]
     assert told == sorted(told)
     assert len(told) == len(keys)
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_asset_has_failed_where_an_account_did_in_this_run(failed: bool) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "every_account_is_read")
+    found = evidence(unread={"acme": "GET /v1/acme answers 403"}, failed=failed)
+    [evaluation] = evaluations([key], {"campaigns": found})
+    assert (evaluation.passed, evaluation.blocking) == (False, failed)
+    assert evaluation.description == "acme: GET /v1/acme answers 403"
 
 
 def test_a_number_that_was_found_is_told() -> None:

@@ -16,15 +16,19 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from analytics_assets.definitions import defs
 from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
+
+NAMES = AssetNames()
+
 
 SUCCEEDED = AssetCheckExecutionRecordStatus.SUCCEEDED
 FAILED = AssetCheckExecutionRecordStatus.FAILED
 
 
 def latest(instance: DagsterInstance) -> dict[AssetCheckKey, AssetCheckExecutionRecord]:
-    keys = [spec.key for spec in check_specs(RESOURCES)]
+    keys = [spec.key for spec in check_specs(NAMES, RESOURCES)]
     return dict(instance.event_log_storage.get_latest_asset_check_execution_by_key(keys))
 
 
@@ -54,7 +58,7 @@ def change(home: Path, *statements: str) -> None:
 @pytest.mark.usefixtures("synced")
 def test_all_pass_after_a_sync(home, api: SampleApi, instance: DagsterInstance):
     records = latest(instance)
-    assert set(records) == {spec.key for spec in check_specs(RESOURCES)}
+    assert set(records) == {spec.key for spec in check_specs(NAMES, RESOURCES)}
     assert {record.status for record in records.values()} == {SUCCEEDED}
     kinds = {
         name: {key.name for key in records if key.asset_key == AssetKey(name)} for name in RESOURCES
@@ -236,4 +240,77 @@ def test_an_account_that_left_is_neither_old_nor_lost(home, sync, api, instance)
         ),
     )
     check_again(instance)
+    assert failing(instance) == {}
+
+
+def refuse_all(home: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.behaviour.forbidden_accounts.update(api.data.account_ids)
+
+
+def refuse_the_client(home: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__ANALYTICS__CLIENT_SECRET", "of yesterday")
+
+
+def break_the_warehouse(home: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "warehouse.duckdb").write_text("no warehouse")
+
+
+@pytest.mark.usefixtures("synced")
+@pytest.mark.parametrize("spoil", [refuse_all, refuse_the_client, break_the_warehouse])
+def test_a_run_that_loads_nothing_fails_no_check(
+    home, sync, api: SampleApi, instance: DagsterInstance, monkeypatch, spoil: Any
+):
+    account = api.data.account_ids[0]
+    change(
+        home, f"UPDATE analytics.campaigns SET _dlt_load_id = '1' WHERE account_id = '{account}'"
+    )
+    check_again(instance)
+    old = failing(instance)
+    assert set(old) == {("campaigns", "rows_are_recent")}
+    spoil(home, api, monkeypatch)
+    for name, partition in (("refresh_accounts", None), ("sync", account)):
+        job = defs.resolve_job_def(name)
+        job.execute_in_process(instance=instance, partition_key=partition, raise_on_error=False)
+    found = failing(instance)
+    unread = {key: accounts for key, accounts in found.items() if key[1] == "every_account_is_read"}
+    assert {key: value for key, value in found.items() if key not in unread} == old
+    if spoil is refuse_all:
+        assert set(unread) == {(name, "every_account_is_read") for name in ACCOUNT_RESOURCES}
+        assert all(set(accounts) == {account} for accounts in unread.values())
+    else:
+        assert unread == {}
+
+
+def test_a_first_run_that_loads_nothing_fails_no_check(
+    home, sync, api: SampleApi, instance: DagsterInstance
+):
+    assert sync("--resource", "accounts").exit_code == 0
+    api.behaviour.forbidden_accounts.update(api.data.account_ids)
+    assert sync().exit_code == 1
+    found = failing(instance)
+    assert set(found) == {(name, "every_account_is_read") for name in ACCOUNT_RESOURCES}
+    assert all(accounts.keys() == set(api.data.account_ids) for accounts in found.values())
+
+
+@pytest.mark.usefixtures("synced")
+def test_an_account_that_failed_is_named_until_it_is_read(
+    home, sync, api: SampleApi, instance: DagsterInstance
+):
+    first, second, _ = api.data.account_ids
+    fault = Fault("status", f"/v1/{second}/campaigns/", value=403)
+    api.behaviour.faults.append(fault)
+    assert sync("--account", first, "--account", second).exit_code == 1
+    lost = {
+        (name, "every_account_is_read") for name in ("campaigns", "campaign_items", "motion_ads")
+    }
+    assert set(failing(instance)) == lost
+    assert (
+        sync("--account", first).exit_code == 0
+    )  # another's run does not clear it, nor fails by it
+    check_again(instance)
+    found = failing(instance)
+    assert set(found) == lost
+    assert found["motion_ads", "every_account_is_read"].keys() == {second}
+    api.behaviour.faults.clear()
+    assert sync("--account", second).exit_code == 0
     assert failing(instance) == {}

@@ -15,9 +15,13 @@ from sqlalchemy.event import listen, remove
 from sqlalchemy.pool import Pool
 
 from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT
+
+NAMES = AssetNames()
+
 
 PER_ACCOUNT = (
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -48,7 +52,7 @@ def events_of_last_sync(instance: DagsterInstance) -> Counter[DagsterEventType]:
 @pytest.mark.usefixtures("synced")
 def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, instance):
     few = events_of_last_sync(instance)
-    checks = len(check_specs(list(ACCOUNT_RESOURCES)))
+    checks = len(check_specs(NAMES, list(ACCOUNT_RESOURCES)))
     assert few[DagsterEventType.ASSET_CHECK_EVALUATION] == checks
     for kind in PER_ACCOUNT:
         assert few[kind] == len(api.data.account_ids) * len(ACCOUNT_RESOURCES)

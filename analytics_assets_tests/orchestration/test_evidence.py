@@ -31,7 +31,9 @@ def records() -> Iterator[dg.DagsterInstance]:
 def judged(
     records: dg.DagsterInstance, outcome: LoadOutcome, check: dg.AssetCheckKey = CHECK
 ) -> dg.AssetCheckEvaluation:
-    context = SimpleNamespace(instance=records, selected_asset_check_keys={check})
+    context = SimpleNamespace(
+        instance=records, selected_asset_keys=set(), selected_asset_check_keys={check}
+    )
     [found] = check_tables(cast(dg.AssetExecutionContext, context), PlatformSettings(), outcome)
     return found
 

@@ -16,7 +16,6 @@ from analytics_assets.orchestration.ingestion import (
     users_errors_as_failures,
 )
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.settings import PlatformSettings
 
 
@@ -50,5 +49,5 @@ def test_who_waits_for_the_warehouse_says_which_run_it_is() -> None:
 
 def test_what_a_run_materialises_comes_parents_first() -> None:
     chosen = {dg.AssetKey("motion_ads"), dg.AssetKey("campaigns"), dg.AssetKey("accounts")}
-    found = selected_resources(context(selected_asset_keys=chosen), ACCOUNT_RESOURCES)
-    assert found == ["campaigns", "motion_ads"]
+    found = selected_resources(context(selected_asset_keys=chosen))
+    assert found == ["accounts", "campaigns", "motion_ads"]

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from dagster import DagsterInstance
 
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import latest_loads
 from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.resources import ACCOUNT_RESOURCES
@@ -23,6 +24,8 @@ from analytics_assets_tests.testing.tables import (
     query,
     taken,
 )
+
+NAMES = AssetNames()
 
 
 def heal(automation: Automation) -> list[tuple[str, set[str]]]:
@@ -140,9 +143,9 @@ def test_a_warehouse_that_cannot_be_asked(home, automation: Automation, monkeypa
 def test_it_does_not_look_again_if_nothing_has_changed(home, automation, sync, monkeypatch):
     looked = []
 
-    def look(instance: DagsterInstance) -> object:
+    def look(instance: DagsterInstance, names: AssetNames) -> object:
         looked.append(instance)
-        return latest_loads(instance)
+        return latest_loads(instance, names)
 
     monkeypatch.setattr("analytics_assets.orchestration.sensors.latest_loads", look)
     assert automation.run(automation.tick())

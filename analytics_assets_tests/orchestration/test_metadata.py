@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dagster as dg
 
-from analytics_assets.api.reader import AccountFailure
+from analytics_assets.api.account_reading import ReadFailure
 from analytics_assets.errors import ReadError, RefusedError
 from analytics_assets.orchestration.metadata import (
-    FAILED_ACCOUNTS,
+    FAILED_PARTITIONS,
     drift_metadata,
     failure,
     load_metadata,
     materializations,
     read_metadata,
 )
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
+
+NAMES = AssetNames()
 
 
 def test_what_it_took_to_read_a_resource() -> None:
@@ -41,9 +44,9 @@ def test_what_it_took_to_read_a_resource() -> None:
 def test_where_a_load_went() -> None:
     audits = {"campaigns": {"acme": audited(rows=2), "globex": audited(rows=5)}}
     settings = PlatformSettings(destination="dlt.destinations.duckdb", dataset_name="ads")
-    assert load_metadata(loaded([], audits, "17.5"), settings, "campaigns") == {
+    assert load_metadata(loaded([], audits, "17.5"), settings, NAMES, "campaigns") == {
         "dagster/row_count": 7,
-        "dagster/column_lineage": column_lineage(RESOURCES["campaigns"]),
+        "dagster/column_lineage": column_lineage(RESOURCES["campaigns"], NAMES),
         "dlt_load_id": "17.5",
         "destination_name": "duckdb",
         "dataset_name": "ads",
@@ -71,7 +74,7 @@ def test_one_event_for_each_table_and_account() -> None:
     ]
     drifted = audited(rows=2, unknown={"novel": 1})
     audits = {"campaigns": {"acme": drifted, "globex": audited(rows=5)}, "campaign_items": {}}
-    found = list(materializations(loaded(reads, audits), PlatformSettings(), reads))
+    found = list(materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads))
     rows = {
         (event.asset_key.to_user_string(), event.partition): event.metadata[
             "dagster/partition_row_count"
@@ -92,7 +95,7 @@ def test_to_list_the_accounts_anew_makes_nothing_stale() -> None:
     """An account's rows do not depend on the list; its children's depend on the rows."""
     reads = [account_read("acme", campaigns=1, campaign_items=1)]
     audits: dict[str, dict] = {"campaigns": {}, "campaign_items": {}}
-    campaigns, items = materializations(loaded(reads, audits), PlatformSettings(), reads)
+    campaigns, items = materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads)
     assert dict(campaigns.tags or {}) == {
         "dagster/code_version": "1",
         "dagster/data_version": "1",
@@ -102,25 +105,32 @@ def test_to_list_the_accounts_anew_makes_nothing_stale() -> None:
     assert not items.tags
 
 
-def test_a_run_that_failed_names_each_account_with_its_cause() -> None:
+def test_a_run_that_failed_names_each_partition_with_its_cause() -> None:
+    below = ("campaigns", "campaign_items")
     failures = [
-        AccountFailure("globex", None, ReadError("it broke off")),
-        AccountFailure("acme", "campaigns", RefusedError("GET /v1/acme answers 403")),
+        ReadFailure("globex", None, ("audiences",), ReadError("it broke off")),
+        ReadFailure("acme", "campaigns", below, RefusedError("GET /v1/acme answers 403")),
     ]
-    failed = failure(failures, 7)
+    failed = failure(failures, 7, 3)
     assert str(failed) == (
-        "2 of 7 accounts failed, and nothing of them was changed:\n"
-        "acme: campaigns: GET /v1/acme answers 403\n"
-        "globex: account: it broke off"
+        "3 of 21 partitions failed, in 2 of 7 accounts, and keep the rows that they had:\n"
+        "acme: campaigns: GET /v1/acme answers 403"
+        " (so nothing is changed of campaign_items either)\n"
+        "globex: account: it broke off\n"
+        "What the API refuses for good (403, 404) is not tried again before the next sync of all."
+        " To leave it out, select the assets without campaign_items, campaigns (sync: name the"
+        " others by --resource)"
     )
     assert not failed.allow_retries
-    by_account = failed.metadata[FAILED_ACCOUNTS]
+    by_account = failed.metadata[FAILED_PARTITIONS]
     assert isinstance(by_account, dg.JsonMetadataValue)
+    refused = {"cause": "campaigns: GET /v1/acme answers 403", "error": "RefusedError"}
     assert by_account.value == {
-        "acme": {
-            "resource": "campaigns",
-            "cause": "GET /v1/acme answers 403",
-            "error": "RefusedError",
-        },
-        "globex": {"resource": "account", "cause": "it broke off", "error": "ReadError"},
+        "acme": {"campaigns": refused, "campaign_items": refused},
+        "globex": {"audiences": {"cause": "account: it broke off", "error": "ReadError"}},
     }
+
+
+def test_what_may_help_later_is_not_to_be_left_out() -> None:
+    failed = failure([ReadFailure("acme", None, ("audiences",), ReadError("it broke off"))], 1, 1)
+    assert "leave it out" not in str(failed)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
+from logging import getLogger
 from types import SimpleNamespace
 from typing import Any, cast
+from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._core.events import AssetMaterializationPlannedData
 
 from analytics_assets.orchestration import partitions
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import (
     AccountsConfig,
     RunTarget,
@@ -18,6 +23,9 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
     run_target,
 )
+
+NAMES = AssetNames()
+
 
 OP = "account_resources"
 
@@ -53,8 +61,8 @@ def config(**given: Any) -> dict[str, Any]:
 def test_how_a_run_covers_accounts(
     records: dg.DagsterInstance, accounts: str, tags: dict[str, str], given: dict[str, Any]
 ) -> None:
-    assert run_target(records, accounts) == RunTarget(tags, config(**given))
-    allowing = run_target(records, accounts, allow_empty=True)
+    assert run_target(records, NAMES, accounts) == RunTarget(tags, config(**given))
+    allowing = run_target(records, NAMES, accounts, allow_empty=True)
     assert allowing == RunTarget(tags, config(allow_empty=True, **given))
 
 
@@ -65,16 +73,27 @@ def test_the_partitions_become_the_listed_accounts(records: dg.DagsterInstance) 
     assert known_accounts(records) == []
 
 
-def run_over(
-    records: dg.DagsterInstance, own: list[str] | None, is_range: bool = False
-) -> dg.AssetExecutionContext:
+def run_over(records: dg.DagsterInstance, own: list[str] | None) -> dg.AssetExecutionContext:
+    """A run over a partition, or over a range of which these were planned."""
+    keys = {dg.AssetKey("campaigns"), dg.AssetKey("audiences")}
+    tags = {}
+    if own is not None:
+        range_tags = {partitions.RANGE_START_TAG: own[0], partitions.RANGE_END_TAG: own[-1]}
+        tags = {partitions.PARTITION_TAG: own[0]} if len(own) == 1 else range_tags
+    run = SimpleNamespace(run_id=str(uuid4()), tags=tags)
+    for key, partition in product(keys, own or []):
+        plan(records, run.run_id, key, partition)
+    plan(records, run.run_id, dg.AssetKey("another"), "x")
     context = SimpleNamespace(
-        instance=records,
-        has_partition_key=own is not None and not is_range,
-        has_partition_key_range=own is not None and is_range,
-        partition_keys=own,
+        instance=records, run=run, selected_asset_keys=keys, log=getLogger("run")
     )
     return cast(dg.AssetExecutionContext, context)
+
+
+def plan(records: dg.DagsterInstance, run_id: str, key: dg.AssetKey, partition: str) -> None:
+    planned = AssetMaterializationPlannedData(key, partition=partition)
+    event = dg.DagsterEvent.build_asset_materialization_planned_event("job", "step", planned)
+    records.report_dagster_event(event, run_id)
 
 
 @pytest.fixture
@@ -90,12 +109,23 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return planned
 
 
-@pytest.mark.parametrize(("own", "is_range"), [(["b"], False), (["b", "c"], True)])
+@pytest.mark.parametrize("own", [["b"], ["b", "c"]])
 def test_a_run_is_for_its_own_partitions(
-    records: dg.DagsterInstance, planned: list[list[str]], own: list[str], is_range: bool
+    records: dg.DagsterInstance, planned: list[list[str]], own: list[str]
 ) -> None:
-    assert requested_accounts(run_over(records, own, is_range), AccountsConfig()) == own
+    assert requested_accounts(run_over(records, own), AccountsConfig()) == own
     assert planned == []
+
+
+@pytest.mark.parametrize("gone", ["b", "c", "d"])
+def test_a_range_is_what_is_left_of_it(
+    records: dg.DagsterInstance, caplog: pytest.LogCaptureFixture, gone: str
+) -> None:
+    run = run_over(records, ["b", "c", "d"])
+    keep_partitions(records, {"a", "b", "c", "d"} - {gone})
+    left = [account for account in "bcd" if account != gone]
+    assert requested_accounts(run, AccountsConfig()) == left
+    assert caplog.messages == [f"no longer listed, and therefore not read: {gone}"]
 
 
 def test_a_run_is_for_the_accounts_of_its_configuration(
@@ -113,7 +143,9 @@ def test_a_run_is_for_the_accounts_of_its_configuration(
     [
         (None, None, "the run names no account: give a partition, or a range"),
         (None, [], "the run names no account"),
-        (["b"], ["b", "z", "y"], "no such account: z, y. Materialise `accounts`"),
+        (["b"], ["b", "zz", "yy"], "no such account: zz, yy: materialise `accounts` to list"),
+        (["zz"], None, "^no such account: zz: materialise `accounts` to list them anew$"),
+        (["b1"], None, r"^no such account: b1: did you mean b\? Else materialise `accounts`"),
         (["b", "c"], ["c", "d"], "`accounts` leaves out the run's own partition b$"),
     ],
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 import dagster as dg
 import pytest
 
-from analytics_assets.api.reader import AccountFailure
+from analytics_assets.api.account_reading import ReadFailure
 from analytics_assets.errors import ReadError
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets_tests.testing.reads import account_read
@@ -44,9 +45,11 @@ def test_a_run_tells_how_far_it_is(context: dg.AssetExecutionContext, lines: Lin
     ]
 
 
-def test_an_account_that_failed_is_a_warning(
+def test_what_failed_of_an_account_is_a_warning(
     context: dg.AssetExecutionContext, lines: Lines
 ) -> None:
-    Progress().read(context, AccountFailure("acme", "campaigns", ReadError("it broke off")))
-    said = "acme: campaigns: it broke off: nothing of this account will be changed"
-    assert lines == [("warning", said)]
+    failed = ReadFailure("acme", "campaigns", ("campaigns",), ReadError("it broke off"))
+    read = account_read("acme", seconds=1.0, audiences=2)
+    Progress().read(context, replace(read, failures=[failed]))
+    said = "acme: campaigns: it broke off; what is loaded of it stays"
+    assert lines == [("warning", said), ("info", "acme: 2 rows in 1.0 s")]

@@ -9,15 +9,20 @@ import dagster as dg
 import pytest
 
 from analytics_assets.orchestration import run_records
-from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
     attempts_without_loads,
     failed_attempts,
+    failed_partitions,
     latest_loads,
     record_forgotten,
 )
+
+NAMES = AssetNames()
+
 
 LISTED = ["acme", "globex", "initech"]
 
@@ -67,12 +72,13 @@ def attempt(
 
 
 def failure(account: str, cause: str, error: str) -> dg.Failure:
-    told = {account: {"resource": "campaigns", "cause": cause, "error": error}}
-    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_ACCOUNTS: told})
+    failed = {"cause": f"campaigns: {cause}", "error": error}
+    told = {account: {"campaigns": failed, "audiences": failed}}
+    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_PARTITIONS: told})
 
 
 def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
-    assert latest_loads(records) == {}
+    assert latest_loads(records, NAMES) == {}
     load(records, "accounts", None, dagster__row_count=3, dlt_load_id="1.5")
     for account in LISTED:
         load(records, "campaigns", account, dagster__partition_row_count=7, dlt_load_id="1.5")
@@ -85,7 +91,7 @@ def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstanc
         dlt_load_id="2.5",
     )
     load(records, "audiences", "gone")
-    found = latest_loads(records)
+    found = latest_loads(records, NAMES)
     assert {key: (load.rows, load.load_id) for key, load in found.items()} == {
         ("accounts", None): (3, "1.5"),
         ("campaigns", "acme"): (9, "2.5"),
@@ -100,9 +106,9 @@ def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstanc
 
 def test_a_load_tells_its_run(records: dg.DagsterInstance) -> None:
     run_id = attempt(records, "acme", "campaigns")
-    assert latest_loads(records)["campaigns", "acme"].run_id == run_id
-    assert failed_attempts(records) == {}
-    assert attempted_accounts(records) == {"acme"}
+    assert latest_loads(records, NAMES)["campaigns", "acme"].run_id == run_id
+    assert failed_attempts(records, NAMES) == {}
+    assert attempted_accounts(records, NAMES) == {"acme"}
 
 
 def test_what_was_before_an_account_was_forgotten_does_not_count(
@@ -112,25 +118,28 @@ def test_what_was_before_an_account_was_forgotten_does_not_count(
         load(records, "campaigns", account)
     attempt(records, "acme", "audiences", failure=failure("acme", "it broke off", "ReadError"))
     attempt(records, "globex", "audiences", failure=failure("globex", "it broke off", "ReadError"))
-    record_forgotten(records, "acme")
+    record_forgotten(records, NAMES, "acme")
     observe(records, "campaigns", "globex")  # what people observe is none of this
     observe(records, "audiences", "globex")
-    assert set(latest_loads(records)) == {("campaigns", "globex"), ("campaigns", "initech")}
-    assert attempted_accounts(records) == {"globex"}
-    assert attempts_without_loads(records)["acme"] == {}
-    assert set(failed_attempts(records)) == {"globex"}
+    assert set(latest_loads(records, NAMES)) == {("campaigns", "globex"), ("campaigns", "initech")}
+    assert attempted_accounts(records, NAMES) == {"globex"}
+    assert attempts_without_loads(records, NAMES)["acme"] == {}
+    assert set(failed_attempts(records, NAMES)) == {"globex"}
     load(records, "campaigns", "acme")
-    assert ("campaigns", "acme") in latest_loads(records)
+    assert ("campaigns", "acme") in latest_loads(records, NAMES)
 
 
 def test_an_attempt_that_failed(records: dg.DagsterInstance) -> None:
     refused = failure("acme", "GET /v1/acme answers 403", "RefusedError")
     run_id = attempt(records, "acme", "campaigns", "audiences", failure=refused)
-    [(account, found)] = failed_attempts(records).items()
-    assert (account, found.account_id) == ("acme", "acme")
+    [(account, found)] = failed_attempts(records, NAMES).items()
+    assert account == "acme"
     assert (found.resources, found.run_id) == (("campaigns", "audiences"), run_id)
     assert (found.cause, found.permanent) == ("campaigns: GET /v1/acme answers 403", True)
-    assert found.tags["analytics/retry"] == "1"
+    assert [each.tags["analytics/retry"] for each in failed_partitions(records, NAMES)] == [
+        "1",
+        "1",
+    ]
     record = records.get_run_record_by_id(run_id)
     assert record is not None
     assert found.at == record.end_time
@@ -141,19 +150,20 @@ def test_the_newest_run_tells_the_cause_and_a_load_ends_it(records: dg.DagsterIn
         records, "acme", "campaigns", "audiences", failure=failure("acme", "first", "RefusedError")
     )
     newest = attempt(records, "acme", "audiences", failure=failure("acme", "second", "ReadError"))
-    found = failed_attempts(records)["acme"]
-    assert (found.run_id, found.cause, found.permanent) == (newest, "campaigns: second", False)
+    found = failed_attempts(records, NAMES)["acme"]
+    assert (found.run_id, found.permanent) == (newest, False)
+    assert found.cause == "campaigns: first; campaigns: second"
     assert found.resources == ("campaigns", "audiences")
     attempt(records, "acme", "audiences")
-    found = failed_attempts(records)["acme"]
+    found = failed_attempts(records, NAMES)["acme"]
     assert (found.resources, found.cause) == (("campaigns",), "campaigns: first")
     attempt(records, "acme", "campaigns")
-    assert failed_attempts(records) == {}
+    assert failed_attempts(records, NAMES) == {}
 
 
 def test_an_account_that_is_not_listed_is_left_out(records: dg.DagsterInstance) -> None:
     for account in LISTED:
         attempt(records, account, "campaigns", failure=failure(account, "so", "ReadError"))
     keep_partitions(records, LISTED[:2])
-    assert set(failed_attempts(records)) == set(LISTED[:2])
-    assert set(attempts_without_loads(records)) == set(LISTED[:2])
+    assert set(failed_attempts(records, NAMES)) == set(LISTED[:2])
+    assert set(attempts_without_loads(records, NAMES)) == set(LISTED[:2])

@@ -17,13 +17,15 @@ from sqlalchemy import Engine, event
 from analytics_assets.definitions import compose
 from analytics_assets.errors import WarehouseError
 from analytics_assets.orchestration import run_records as records
-from analytics_assets.orchestration.metadata import FAILED_ACCOUNTS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.presence import compare
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import (
     RunFailure,
     attempted_accounts,
     failed_attempts,
+    failed_partitions,
     latest_loads,
     record_forgotten,
     run_failure,
@@ -34,6 +36,9 @@ from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
 from analytics_assets_tests.testing.tables import change_warehouse
+
+NAMES = AssetNames()
+
 
 ALL = tuple(ACCOUNT_RESOURCES)
 MATERIALIZE = ("dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
@@ -48,11 +53,14 @@ def newest_run(instance: DagsterInstance) -> str:
     [("RefusedError", True), ("SuddenlyEmptyError", True), ("ReadError", False), ("Gone", False)],
 )
 def test_what_a_failed_run_says_of_an_account(error: str, is_permanent: bool):
-    said = {"resource": "campaigns", "cause": "GET /v1/acme answers 403", "error": error}
-    failure = RunFailure("2 of 7 accounts failed", {"acme": said})
-    assert failure.of("acme") == ("campaigns: GET /v1/acme answers 403", is_permanent)
+    said = {"cause": "campaigns: GET /v1/acme answers 403", "error": error}
+    failure = RunFailure("2 of 7 failed", {"acme": {"campaigns": said, "motion_ads": said}})
+    assert failure.of("acme", "campaigns") == (said["cause"], is_permanent)
     # of others, it says why it ended
-    assert failure.of("globex") == ("2 of 7 accounts failed", False)
+    assert failure.of("acme", "audiences") == ("2 of 7 failed", False)
+    assert failure.of("globex", "campaigns") == ("2 of 7 failed", False)
+    assert failure.lines() == [f"acme: {said['cause']}"]
+    assert RunFailure("it ended", {}).lines() == ["it ended"]
 
 
 @pytest.fixture
@@ -74,8 +82,8 @@ def failed_run(instance: DagsterInstance, error: Exception) -> str:
 
 
 def test_the_cause_of_a_run_is_that_of_its_step(records_in_memory: DagsterInstance):
-    accounts = {"acme": {"resource": "campaigns", "cause": "it broke off", "error": "ReadError"}}
-    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_ACCOUNTS: accounts})
+    accounts = {"acme": {"campaigns": {"cause": "it broke off", "error": "ReadError"}}}
+    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_PARTITIONS: accounts})
     found = run_failure(records_in_memory, failed_run(records_in_memory, told))
     assert found == RunFailure("1 of 2 accounts failed", accounts)
     found = run_failure(records_in_memory, failed_run(records_in_memory, ValueError("a\nbug")))
@@ -107,17 +115,17 @@ def test_runs_over_accounts_are_told_from_others(records_in_memory: DagsterInsta
     begin("sync", status=dg.DagsterRunStatus.SUCCESS)
     begin("sync", status=dg.DagsterRunStatus.FAILURE)
     begin("sync", status=dg.DagsterRunStatus.CANCELED)
-    found = [run.run_id for run in unfinished_runs(records_in_memory)]
+    found = [run.run_id for run in unfinished_runs(records_in_memory, NAMES)]
     assert found == [ending, *reversed(over_accounts)]
 
 
 def test_latest_loads(home, sync, api: SampleApi, instance: DagsterInstance, monkeypatch):
     monkeypatch.setattr(records, "_RECORDS_PER_QUERY", 2)
-    assert latest_loads(instance) == {}
+    assert latest_loads(instance, NAMES) == {}
     first, second, third = api.data.account_ids
     started = time.time()
     assert sync().exit_code == 0
-    loads = latest_loads(instance)
+    loads = latest_loads(instance, NAMES)
     assert set(loads) == {(ACCOUNTS.name, None)} | {
         (name, account) for name in ALL for account in (first, second, third)
     }
@@ -129,7 +137,9 @@ def test_latest_loads(home, sync, api: SampleApi, instance: DagsterInstance, mon
 
     api.data.remove_account(third)
     assert sync("--account", first, "--resource", "audiences").exit_code == 0
-    changed = {key: load for key, load in latest_loads(instance).items() if load != loads[key]}
+    changed = {
+        key: load for key, load in latest_loads(instance, NAMES).items() if load != loads[key]
+    }
     assert set(changed) == {(ACCOUNTS.name, None), ("audiences", first)}
     assert changed["audiences", first].run_id == newest_run(instance)
     assert changed[ACCOUNTS.name, None].rows == 2
@@ -141,18 +151,22 @@ def test_a_forgotten_account_is_on_record_no_longer(home, sync, api: SampleApi, 
     assert sync("--resource", "audiences").exit_code == 1
     api.behaviour.faults.clear()
     assert sync("--resource", "campaigns").exit_code == 0
-    before = latest_loads(instance)
-    record_forgotten(instance, first)
-    assert latest_loads(instance) == {key: load for key, load in before.items() if key[1] != first}
-    assert failed_attempts(instance) == {}
-    assert attempted_accounts(instance) == {account for _, account in before if account} - {first}
+    before = latest_loads(instance, NAMES)
+    record_forgotten(instance, NAMES, first)
+    assert latest_loads(instance, NAMES) == {
+        key: load for key, load in before.items() if key[1] != first
+    }
+    assert failed_attempts(instance, NAMES) == {}
+    assert attempted_accounts(instance, NAMES) == {account for _, account in before if account} - {
+        first
+    }
     # what people observe is none of this
     observed = dg.AssetObservation(dg.AssetKey("campaigns"), partition=second)
     instance.report_runless_asset_event(observed)
-    assert ("campaigns", second) in latest_loads(instance)
+    assert ("campaigns", second) in latest_loads(instance, NAMES)
     assert sync("--account", first, "--resource", "campaigns").exit_code == 0
-    assert ("campaigns", first) in latest_loads(instance)
-    assert first in attempted_accounts(instance)
+    assert ("campaigns", first) in latest_loads(instance, NAMES)
+    assert first in attempted_accounts(instance, NAMES)
 
 
 def test_the_warehouse_is_compared_in_one_line(home, sync, api: SampleApi, instance):
@@ -178,24 +192,27 @@ def test_a_failing_account(home, sync, api: SampleApi, instance: DagsterInstance
         Fault("status", f"/v1/{third}/campaigns/", value=503),
     ]
     assert sync().exit_code == 1
-    failed = failed_attempts(instance)
+    failed = failed_attempts(instance, NAMES)
     assert set(failed) == {second, third}
     attempt = failed[second]
-    assert (attempt.account_id, attempt.resources) == (second, ALL)
+    assert attempt.resources == ("campaigns", "campaign_items", "motion_ads")
     assert attempt.cause.startswith(f"campaigns: GET /v1/{second}/campaigns/ answers 403: ")
     assert (attempt.permanent, failed[third].permanent) == (True, False)
     assert failed[third].cause.startswith(f"campaigns: GET /v1/{third}/campaigns/ answers 503: ")
     run = instance.get_run_record_by_id(attempt.run_id)
     assert run is not None
     assert (attempt.run_id, attempt.at) == (newest_run(instance), run.end_time)
-    assert attempt.tags["dagster/asset_partition_range_start"] == first
+    [tags] = {
+        str(each.tags) for each in failed_partitions(instance, NAMES) if each.account_id == second
+    }
+    assert f"'dagster/asset_partition_range_start': '{first}'" in tags
 
     api.behaviour.faults.clear()
     assert sync("--account", second).exit_code == 0
-    assert set(failed_attempts(instance)) == {third}
+    assert set(failed_attempts(instance, NAMES)) == {third}
     api.data.remove_account(third)
     assert sync("--resource", "accounts").exit_code == 0
-    assert failed_attempts(instance) == {}
+    assert failed_attempts(instance, NAMES) == {}
 
 
 def test_the_newest_failing_run_tells_the_cause(
@@ -206,14 +223,14 @@ def test_the_newest_failing_run_tells_the_cause(
     assert sync().exit_code == 1
     api.behaviour.faults[:] = [Fault("html_status", f"/v1/{account}/*", value=502)]
     assert sync("--account", account, "--resource", "audiences").exit_code == 1
-    attempt = failed_attempts(instance)[account]
+    attempt = failed_attempts(instance, NAMES)[account]
     assert (attempt.resources, attempt.run_id) == (ALL, newest_run(instance))
     assert (attempt.permanent, "answers 502 with an HTML page" in attempt.cause) == (False, True)
 
     api.behaviour.faults.clear()
     assert sync("--account", account, "--resource", "audiences").exit_code == 0
     rest = tuple(name for name in ALL if name != "audiences")
-    attempt = failed_attempts(instance)[account]
+    attempt = failed_attempts(instance, NAMES)[account]
     assert (attempt.resources, attempt.permanent) == (rest, True)
 
 
@@ -225,7 +242,7 @@ def test_a_run_that_failed_as_a_whole(
     commands.environment = {"SOURCES__ANALYTICS__CLIENT_SECRET": "wrong"}
     selection = ("--partition-range", f"{first}...{second}")
     assert commands.materialize("campaigns,motion_ads", *selection).returncode == 1
-    failed = failed_attempts(instance)
+    failed = failed_attempts(instance, NAMES)
     assert set(failed) == {first, second}
     for attempt in failed.values():
         assert (attempt.resources, attempt.permanent) == (("campaigns", "motion_ads"), False)
@@ -250,16 +267,16 @@ def test_a_run_whose_process_died(
     assert sync("--resource", "accounts").exit_code == 0
     api.behaviour.faults.append(Fault("hang", "/v1/*/campaigns/"))
     arguments = [part.format(*api.data.account_ids) for part in command]
-    assert unfinished_runs(instance) == []
+    assert unfinished_runs(instance, NAMES) == []
     with hanging(api, *arguments):
-        (run,) = unfinished_runs(instance)
+        (run,) = unfinished_runs(instance, NAMES)
     # as long as nobody has noticed, the run counts as one that is under way
-    assert [run.run_id for run in unfinished_runs(instance)] == [run.run_id]
-    assert failed_attempts(instance) == {}
+    assert [run.run_id for run in unfinished_runs(instance, NAMES)] == [run.run_id]
+    assert failed_attempts(instance, NAMES) == {}
 
     instance.report_run_failed(run, "Run worker died.")
-    assert unfinished_runs(instance) == []
-    failed = failed_attempts(instance)
+    assert unfinished_runs(instance, NAMES) == []
+    failed = failed_attempts(instance, NAMES)
     assert set(failed) == set(api.data.account_ids)
     for attempt in failed.values():
         assert (attempt.resources, attempt.permanent) == (resources, False)
@@ -270,17 +287,17 @@ def test_a_cancelled_run_is_no_failure(home, sync, api: SampleApi, instance: Dag
     assert sync("--resource", "accounts").exit_code == 0
     api.behaviour.faults.append(Fault("hang", "/v1/*/campaigns/"))
     with hanging(api, "analytics_assets.cli", "sync"):
-        (run,) = unfinished_runs(instance)
+        (run,) = unfinished_runs(instance, NAMES)
     instance.report_run_canceled(run)
-    assert unfinished_runs(instance) == []
-    assert failed_attempts(instance) == {}
+    assert unfinished_runs(instance, NAMES) == []
+    assert failed_attempts(instance, NAMES) == {}
 
 
 def test_a_list_of_accounts_is_no_run_over_accounts(home, api: SampleApi, instance):
     api.behaviour.faults.append(Fault("hang", "*allowed-accounts"))
     with hanging(api, "analytics_assets.cli", "sync"):
         assert len(instance.get_runs()) == 1
-        assert unfinished_runs(instance) == []
+        assert unfinished_runs(instance, NAMES) == []
 
 
 @pytest.mark.parametrize("api", [SampleData.generate(accounts=12, campaigns=1)], indirect=True)
@@ -288,8 +305,11 @@ def test_many_accounts_take_no_more_queries(home, sync, api: SampleApi, instance
     def after(*account_ids: str) -> tuple[int, int]:
         chosen = [argument for account in account_ids for argument in ("--account", account)]
         assert sync(*chosen).exit_code == 1
-        counts = queries(lambda: latest_loads(instance)), queries(lambda: failed_attempts(instance))
-        assert len(failed_attempts(instance)) == len(account_ids) // 2
+        counts = (
+            queries(lambda: latest_loads(instance, NAMES)),
+            queries(lambda: failed_attempts(instance, NAMES)),
+        )
+        assert len(failed_attempts(instance, NAMES)) == len(account_ids) // 2
         return counts
 
     accounts = api.data.account_ids

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_assets.orchestration import sharding
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.sharding import balanced
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
@@ -19,6 +20,8 @@ from analytics_assets_tests.testing.records import states
 from analytics_assets_tests.testing.tables import (
     assert_warehouse_equals_api,
 )
+
+NAMES = AssetNames()
 
 
 @given(
@@ -62,8 +65,8 @@ def test_what_counts_are_the_rows_of_all_tables(
         ("campaigns", "d"): None,
     }
     loads = {key: SimpleNamespace(rows=number) for key, number in rows.items()}
-    monkeypatch.setattr(sharding, "latest_loads", lambda instance: loads)
-    assert sharding.shards(cast(DagsterInstance, None), accounts, bound) == expected
+    monkeypatch.setattr(sharding, "latest_loads", lambda instance, names: loads)
+    assert sharding.shards(cast(DagsterInstance, None), NAMES, accounts, bound) == expected
 
 
 def test_accounts_without_rows_are_shared_out_too():

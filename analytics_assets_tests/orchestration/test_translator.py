@@ -12,6 +12,7 @@ import pytest
 from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_TRANSLATOR
 from dagster_dlt.translator import DltResourceTranslatorData
 
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import (
     AnalyticsTranslator,
     code_references,
@@ -21,6 +22,8 @@ from analytics_assets.orchestration.translator import (
 )
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
+
+NAMES = AssetNames()
 
 
 def spec(name: str, **settings: Any) -> dg.AssetSpec:
@@ -77,7 +80,7 @@ def test_the_columns_are_those_of_the_table(name: str) -> None:
 
 def test_columns_come_from_the_parents_row() -> None:
     def taken(name: str) -> dict[str, list[tuple[str, str]]]:
-        found = column_lineage(RESOURCES[name]).deps_by_column
+        found = column_lineage(RESOURCES[name], NAMES).deps_by_column
         return {
             column: [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps]
             for column, deps in found.items()

@@ -25,7 +25,7 @@ def write(
     writer = AccountWriter("acme", names or list(rows), folder)
     for name, of_resource in rows.items():
         writer.add(name, of_resource)
-    return writer, writer.close()
+    return writer, AccountRows("acme", {name: writer.close(name) for name in names or rows})
 
 
 def stored(rows: AccountRows, name: str) -> list[dict[str, Any]]:
@@ -122,8 +122,7 @@ def test_a_parents_id_has_the_type_that_it_has_there(tmp_path: Path, monkeypatch
 def test_the_list_of_accounts_belongs_to_none(tmp_path: Path):
     writer = AccountWriter(None, ["accounts"], tmp_path)
     writer.add("accounts", [{"account_id": "acme"}, {"account_id": "globex"}, {"id": 1}])
-    rows = writer.close()
-    assert rows.account_id is None
+    rows = AccountRows(None, {"accounts": writer.close("accounts")})
     assert stored(rows, "accounts") == [{"account_id": "acme"}, {"account_id": "globex"}]
     assert rows.resources["accounts"].left_out == {"rows without a key": 1}
 
@@ -150,3 +149,29 @@ def test_no_rows():
     assert rows.account_id == "acme"
     assert rows.count == 0
     assert list(rows.resources) == [AUDIENCES, ITEMS]
+
+
+def test_rows_of_what_is_no_longer_listed_are_left_out(tmp_path: Path):
+    writer = AccountWriter("acme", [CAMPAIGNS, ITEMS, AUDIENCES], tmp_path)
+    writer.add(CAMPAIGNS, [{"id": "7", "new": 1}, {"id": "8", "new": 2}])
+    writer.add(ITEMS, [{"id": "i", BELOW: "7"}, {"id": "j", BELOW: "8"}, {"id": "k", BELOW: "8"}])
+    writer.add(AUDIENCES, [{"id": 1}])
+    writer.keep_listed(CAMPAIGNS, {"7", "9"})
+    names = [CAMPAIGNS, ITEMS, AUDIENCES]
+    rows = AccountRows("acme", {name: writer.close(name) for name in names})
+    assert {name: [row["id"] for row in stored(rows, name)] for name in names} == {
+        CAMPAIGNS: ["7"],
+        ITEMS: ["i"],
+        AUDIENCES: [1],
+    }
+    assert {name: rows.resources[name].rows for name in names} == dict.fromkeys(names, 1)
+    assert rows.resources[CAMPAIGNS].extras == 1
+
+
+def test_what_is_dropped_leaves_no_file(tmp_path: Path):
+    writer = AccountWriter("acme", [CAMPAIGNS, ITEMS], tmp_path)
+    writer.add(CAMPAIGNS, [{"id": "7"}])
+    writer.drop(ITEMS)
+    writer.drop(AUDIENCES)  # which was not to be written
+    assert writer.close(CAMPAIGNS).rows == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["campaigns.arrow"]

@@ -8,6 +8,7 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from analytics_assets.definitions import compose
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.settings import platform_settings
@@ -25,7 +26,7 @@ class Automation:
     def tick(self) -> dg.RunRequest | None:
         """What the sensor asks for; None with the reason in `skipped`."""
         defs = compose(platform_settings(), Progress())
-        sensor = defs.resolve_sensor_def(SENSOR)
+        sensor = defs.resolve_sensor_def(_named(SENSOR))
         context = dg.build_sensor_context(
             instance=self.instance, definitions=defs, cursor=self.cursor
         )
@@ -39,20 +40,23 @@ class Automation:
     def tick_for_shards(self) -> list[dg.RunRequest]:
         defs = compose(platform_settings(), Progress())
         context = dg.build_sensor_context(instance=self.instance, definitions=defs)
-        return list(defs.resolve_sensor_def(SENSOR).evaluate_tick(context).run_requests or [])
+        return list(
+            defs.resolve_sensor_def(_named(SENSOR)).evaluate_tick(context).run_requests or []
+        )
 
     def schedule(self, name: str) -> dg.RunRequest | None:
         defs = compose(platform_settings(), Progress())
         context = dg.build_schedule_context(
             instance=self.instance, scheduled_execution_time=datetime.now(timezone.utc)
         )
-        data = defs.resolve_schedule_def(name).evaluate_tick(context)
+        data = defs.resolve_schedule_def(_named(name)).evaluate_tick(context)
         self.skipped = data.skip_message or ""
         return data.run_requests[0] if data.run_requests else None
 
     def run(self, request: dg.RunRequest | None, job: str = "refresh_accounts") -> bool:
         assert request is not None, self.skipped
-        job_def = compose(platform_settings(), Progress()).resolve_job_def(request.job_name or job)
+        defs = compose(platform_settings(), Progress())
+        job_def = defs.resolve_job_def(request.job_name or _named(job))
         result = job_def.execute_in_process(
             instance=self.instance,
             run_config=request.run_config,
@@ -61,6 +65,10 @@ class Automation:
             raise_on_error=False,
         )
         return result.success
+
+
+def _named(name: str) -> str:
+    return AssetNames.of_settings(platform_settings()).of_definition(name)
 
 
 def accounts_read(api: SampleApi) -> set[str]:

@@ -36,4 +36,4 @@ def account_rows(
     writer = AccountWriter(account_id, list(rows), folder)
     for name, of_resource in rows.items():
         writer.add(name, of_resource)
-    return writer.close()
+    return AccountRows(account_id, {name: writer.close(name) for name in rows})

@@ -1,4 +1,4 @@
-"""What a command says of accounts that failed."""
+"""What a command says of partitions that failed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import re
 
 from click.testing import Result
 
+from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleData
 
 
 def failures(result: Result, data: SampleData) -> dict[str, str]:
-    """The causes that the command names, each on one line, by account."""
+    """The causes that the command names, by account, each on a line."""
     assert result.exit_code == 1, result.output
-    told = re.search(r"(\d+) of (\d+) accounts failed, and nothing of them was", result.output)
+    told = re.search(
+        r"(\d+) of (\d+) partitions failed, in (\d+) of \d+ accounts, and keep", result.output
+    )
     assert told, result.output
-    lines = result.output[told.end() :].strip().splitlines()[1:]
-    causes = dict(line.split(": ", 1) for line in lines)
-    assert (int(told[1]), int(told[2])) == (len(causes), len(data.account_ids)), result.output
+    causes: dict[str, str] = {}
+    for line in result.output[told.end() :].strip().splitlines()[1:]:
+        account, _, cause = line.partition(": ")
+        if cause and account in data.account_ids:
+            causes[account] = f"{causes[account]}\n{cause}" if account in causes else cause
+    partitions = len(data.account_ids) * len(ACCOUNT_RESOURCES)
+    assert (int(told[2]), int(told[3])) == (partitions, len(causes)), result.output
+    assert len(causes) <= int(told[1]) <= partitions
     return causes

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analytics_assets.api.reader import AccountRead
+from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.request_counts import AccountRequests
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, ResourceRows
@@ -19,7 +19,7 @@ from analytics_assets.warehouse.replacement import TableLoad
 def account_read(account_id: str | None, seconds: float = 2.0, **rows: int) -> AccountRead:
     """An account with so many rows of each resource."""
     resources = {name: ResourceRows(Path(), number) for name, number in rows.items()}
-    return AccountRead(AccountRows(account_id, resources), AccountRequests(), seconds)
+    return AccountRead(AccountRows(account_id, resources), [], AccountRequests(), seconds)
 
 
 def audited(**figures: Any) -> AccountAudit:

@@ -28,14 +28,14 @@ def scene(chromium_executable: str, tmp_path_factory: pytest.TempPathFactory) ->
     with SampleApi(SampleData.generate(accounts=5, campaigns=3, items=2)) as api:
         untouched, failing, changing, recovering, drifting = api.data.account_ids
         for account_id in (failing, recovering):
-            path = f"/v1/{account_id}/universal_pixel/*"
+            path = f"/v1/{account_id}/*"
             api.behaviour.faults.append(Fault("status", path, value="403"))
         campaign = api.data.rows("campaigns", drifting)[0]
         api.data.update_row("campaigns", campaign["id"], {"cpc": "0.5"}, account_id=drifting)
         deployment = Deployment(tmp_path_factory.mktemp("ui"), api)
         synced = deployment.sync()
         assert synced.returncode == 1, synced.stderr
-        assert "2 of 5 accounts failed" in synced.stderr
+        assert "in 2 of 5 accounts, and keep" in synced.stderr
         with deployment.serving():
             yield Scene(deployment, untouched, changing, failing, recovering, drifting)
 

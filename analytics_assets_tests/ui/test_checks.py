@@ -6,10 +6,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.launched_runs import succeeded_run, view_launched_run
 from analytics_assets_tests.testing.scene import Scene
+
+NAMES = AssetNames()
+
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -26,7 +30,7 @@ LATEST_EXECUTIONS = """{ assetNodes {
 
 def test_an_assets_checks_are_listed_with_their_results(page: Page, scene: Scene):
     page.goto("/assets/campaigns?view=checks")
-    names = [spec.name for spec in check_specs(["campaigns"])]
+    names = [spec.name for spec in check_specs(NAMES, ["campaigns"])]
     expect(page.get_by_text(f"Checks ({len(names)})", exact=True)).to_be_visible()
     for name in names:
         failed = ("campaigns", name) == FAILED_CHECK
@@ -74,5 +78,5 @@ def executed_by(scene: Scene, run_id: str) -> dict[tuple[str, str], str]:
 
 
 def expected_statuses(*tables: str) -> dict[tuple[str, str], str]:
-    checks = [(spec.asset_key.to_user_string(), spec.name) for spec in check_specs(tables)]
+    checks = [(spec.asset_key.to_user_string(), spec.name) for spec in check_specs(NAMES, tables)]
     return {check: "FAILED" if check == FAILED_CHECK else "SUCCEEDED" for check in checks}

@@ -55,8 +55,17 @@ def test_a_failed_partition_leads_to_its_cause(page: Page, scene: Scene):
     expect(message).to_be_visible()
     message.get_by_role("link").click()
     expect(page.get_by_text("Failure", exact=True)).to_be_visible()
-    cause = f"{scene.failing}: [a-z_]+: GET /v1/{scene.failing}/universal_pixel/.* answers 403"
+    cause = f"{scene.failing}: [a-z_]+: GET /v1/{scene.failing}/.* answers 403"
     expect(page.get_by_text(re.compile(cause)).first).to_be_visible()
+
+
+def test_each_materialization_is_a_row_of_the_events(page: Page, scene: Scene):
+    page.goto("/assets/motion_ads?view=events")
+    rows = page.locator("[data-index]")
+    loaded = set(scene.api.data.account_ids) - scene.failed
+    for account_id in loaded:
+        expect(rows.filter(has_text=account_id)).to_have_count(1)
+    expect(rows).to_have_count(len(loaded))
 
 
 def show_only(page: Page, wanted: str) -> None:

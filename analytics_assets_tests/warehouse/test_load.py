@@ -32,3 +32,7 @@ def test_only_the_account_itself_counts():
 def test_an_account_with_a_row_is_not_empty():
     resources = {**no_rows("a", NAMES).resources, "audiences": ResourceRows(Path(), rows=1)}
     assert empty({"campaigns": 3, "audiences": 4}, AccountRows("a", resources)) == {}
+
+
+def test_what_was_not_read_makes_no_account_suspicious():
+    assert empty({"campaigns": 3, "audiences": 4}, no_rows("a", ["audiences"])) == {}

@@ -1,0 +1,80 @@
+"""What the assets, ops and jobs are called: as the resources, under a prefix where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import dagster as dg
+
+from analytics_assets.resources import ACCOUNTS
+from analytics_assets.settings import PlatformSettings
+
+
+@dataclass(frozen=True, slots=True)
+class AssetNames:
+    """How a code location calls what belongs to the platform.
+
+    Attributes:
+        key_prefix: What the asset keys begin with; empty where an asset is called as its resource.
+    """
+
+    key_prefix: tuple[str, ...] = ()
+
+    @classmethod
+    def of_settings(cls, settings: PlatformSettings) -> AssetNames:
+        """The names that the settings ask for."""
+        return cls(tuple(settings.key_prefix.split("/")) if settings.key_prefix else ())
+
+    @classmethod
+    def of_run(cls, context: dg.AssetExecutionContext) -> AssetNames:
+        """The names in a run, by an asset or a check that it is for."""
+        checked = (check.asset_key for check in context.selected_asset_check_keys)
+        key = next(iter(context.selected_asset_keys), None) or next(checked)
+        return cls(tuple(key.path[:-1]))
+
+    def key(self, resource_name: str) -> dg.AssetKey:
+        """The asset of a resource."""
+        return dg.AssetKey([*self.key_prefix, resource_name])
+
+    def keys(self, resource_names: Iterable[str]) -> list[dg.AssetKey]:
+        """The assets of resources, in their order."""
+        return [self.key(name) for name in resource_names]
+
+    @staticmethod
+    def resource_name(key: dg.AssetKey) -> str:
+        """The resource of one of the platform's assets."""
+        return key.path[-1]
+
+    def of_definition(self, name: str) -> str:
+        """The name of an op, job, schedule or sensor, which have no keys and share one name space.
+
+        With the prefix, so that a code location may have an asset `accounts` or a job `sync`
+        of its own.
+        """
+        return "__".join([*self.key_prefix, name])
+
+    @property
+    def listing_op(self) -> str:
+        """The op that reads the list of accounts; its configuration is `ListConfig`."""
+        return self.of_definition(ACCOUNTS.name)
+
+    @property
+    def accounts_op(self) -> str:
+        """The op that reads accounts; its configuration is `AccountsConfig`."""
+        return self.of_definition("account_resources")
+
+    @property
+    def refresh_job(self) -> str:
+        """The job that lists the accounts anew."""
+        return self.of_definition("refresh_accounts")
+
+    @property
+    def sync_job(self) -> str:
+        """The job that reads accounts."""
+        return self.of_definition("sync")
+
+    @property
+    def check_job(self) -> str:
+        """The job that judges the tables as they are."""
+        return self.of_definition("check")

@@ -1,0 +1,94 @@
+"""Names under a prefix: every part of the platform finds what another has made."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import cast
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance
+
+from analytics_assets.definitions import compose
+from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.run_records import latest_loads
+from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.sample_api import SampleApi
+from analytics_assets.settings import platform_settings
+from analytics_assets_tests.testing.automation import Automation
+from analytics_assets_tests.testing.commands import invoke
+
+PREFIX = "marketing/ads"
+NAMES = AssetNames(("marketing", "ads"))
+
+
+@pytest.fixture
+def _prefixed(home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS__KEY_PREFIX", PREFIX)
+
+
+def test_without_a_prefix_an_asset_is_called_as_its_resource():
+    names = AssetNames()
+    assert names.key("campaigns") == dg.AssetKey("campaigns")
+    assert (names.listing_op, names.accounts_op) == ("accounts", "account_resources")
+    assert (names.refresh_job, names.sync_job, names.check_job) == (
+        "refresh_accounts",
+        "sync",
+        "check",
+    )
+
+
+def test_a_prefix_is_in_every_name():
+    assert NAMES.keys(["campaigns"]) == [dg.AssetKey(["marketing", "ads", "campaigns"])]
+    assert NAMES.resource_name(NAMES.key("campaigns")) == "campaigns"
+    assert NAMES.listing_op == "marketing__ads__accounts"
+    assert NAMES.sync_job == "marketing__ads__sync"
+
+
+@pytest.mark.parametrize("is_check", [False, True])
+def test_a_run_finds_the_names_by_what_it_is_for(is_check):
+    key = NAMES.key("campaigns")
+    context = SimpleNamespace(
+        selected_asset_keys=set() if is_check else {key},
+        selected_asset_check_keys={dg.AssetCheckKey(key, "key_is_unique")} if is_check else set(),
+    )
+    assert AssetNames.of_run(cast(dg.AssetExecutionContext, context)) == NAMES
+
+
+@pytest.mark.usefixtures("_prefixed")
+def test_nothing_is_named_without_the_prefix():
+    defs = compose(platform_settings(), Progress())
+    assert AssetNames.of_settings(platform_settings()) == NAMES
+    keys = set(NAMES.keys(RESOURCES))
+    graph = defs.resolve_asset_graph()
+    assert set(graph.get_all_asset_keys()) == keys
+    assert {key.asset_key for key in graph.asset_check_keys} == keys
+    repository = defs.get_repository_def()
+    named = [
+        *(job.name for job in repository.get_all_jobs() if job.name != "__ASSET_JOB"),
+        *(schedule.name for schedule in repository.schedule_defs),
+        *(sensor.name for sensor in repository.sensor_defs),
+        *(asset.op.name for asset in repository.assets_defs_by_key.values()),
+    ]
+    assert {name for name in named if not name.startswith("marketing__ads__")} == set()
+
+
+@pytest.mark.usefixtures("_prefixed")
+def test_sync_status_and_sensor_agree_on_the_names(sync, api: SampleApi, instance: DagsterInstance):
+    assert sync().exit_code == 0
+    loads = latest_loads(instance, NAMES)
+    assert {name for name, _ in loads} == set(RESOURCES)
+    assert latest_loads(instance, AssetNames()) == {}
+    report = json.loads(invoke("status", "--json").output)
+    assert {account["state"] for account in report["accounts"]} == {"ok"}
+    automation = Automation(instance)
+    assert automation.tick() is None
+    new = api.data.add_account()
+    assert automation.run(automation.schedule("list_accounts_to_find_new"))
+    request = automation.tick()
+    assert request is not None
+    assert set(request.asset_selection or []) == set(NAMES.keys(ACCOUNT_RESOURCES))
+    assert automation.run(request)
+    assert ("campaigns", new) in latest_loads(instance, NAMES)
