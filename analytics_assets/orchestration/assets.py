@@ -137,7 +137,7 @@ def _list_accounts(
             "dagster/row_count": listing.rows.count,
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
-            **load_metadata(outcome, run.settings, names, ACCOUNTS.name),
+            **load_metadata(outcome, run.settings, names, ACCOUNTS.name, account_ids),
         },
     )
     yield from check_tables(context, run.settings, outcome)
@@ -169,7 +169,9 @@ def _sync_accounts(
         else:
             not_published = outcome.not_published
             failures += _suddenly_empty(outcome.suddenly_empty, reads)
-            yield from reported(context, materializations(outcome, run.settings, names, reads))
+            listed = set(known_accounts(context.instance))
+            events = materializations(outcome, run.settings, names, reads, listed)
+            yield from reported(context, events)
             yield from check_tables(context, run.settings, outcome, failures)
     if failures:
         # what this run did not read, because an earlier one had loaded it, did not fail
