@@ -22,6 +22,7 @@ from dlt.common.configuration.providers.toml import (
     TomlProviderReadException,
 )
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
+from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from dlt.common.known_env import DLT_PROJECT_DIR
 from dlt.common.runtime.run_context import DOT_DLT, RunContext
@@ -31,12 +32,16 @@ from analytics_assets.errors import SettingsError
 Section = tuple[str, ...]
 
 _DEFAULTS_PROVIDER: Final = "analytics_assets defaults"
+_RUNTIME: Final = "runtime"
+
+PIPELINE_NAME: Final = "analytics_assets"
+"""dlt's name for what reads and loads here."""
 
 # Set below every other source of configuration, so that each can be overridden as usual in dlt.
 DLT_DEFAULTS: Final[dict[str, Any]] = {
     # requests in flight at once
     "extract": {"workers": 64, "max_parallel_items": 64},
-    "runtime": {"dlthub_telemetry": False, "log_level": "WARNING"},
+    _RUNTIME: {"dlthub_telemetry": False, "log_level": "WARNING"},
     # dlt's column that names the load of a row; off by default for Arrow tables
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
     # staged rows that stay would double a DuckDB file
@@ -50,11 +55,11 @@ class Found:
 
     Attributes:
         value: The value; as text if it stands in the environment.
-        origin: The place, for people; None where it is our default for a setting of dlt's.
+        origin: The place, for people.
     """
 
     value: Any
-    origin: str | None
+    origin: str
 
 
 def dagster_home() -> Path:
@@ -105,7 +110,7 @@ def keys_in(section: Section) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _origin(provider: ConfigProvider, section: Section, key: str) -> str | None:
+def _origin(provider: ConfigProvider, section: Section, key: str) -> str:
     if isinstance(provider, EnvironProvider):
         return f"environment variable {provider.get_key_name(key, *section)}"
     if isinstance(provider, SettingsTomlProvider):
@@ -114,7 +119,7 @@ def _origin(provider: ConfigProvider, section: Section, key: str) -> str | None:
         is_global = location.startswith(GLOBAL_ORIGIN_PREFIX)
         path = Path(provider.present_locations[-1 if is_global else 0]).absolute()
         return f"{'.'.join((*section, key))} in {path}"
-    return None if provider.name == _DEFAULTS_PROVIDER else str(provider.name)
+    return str(provider.name)
 
 
 class _Environment(EnvironProvider):
@@ -128,6 +133,21 @@ class _Environment(EnvironProvider):
     ) -> tuple[Any | None, str]:
         value, name = super().get_value(key, hint, pipeline_name, *sections)
         return (value if value or key == "password" else None), name
+
+
+class _Defaults(CustomLoaderDocProvider):
+    """Ours, for our pipeline alone but for those of the process, which may run those of others.
+
+    They are not in a section of the pipeline's name: dlt would take them before what is set for all
+    pipelines.
+    """
+
+    def get_value(
+        self, key: str, hint: Any, pipeline_name: Any, *sections: str
+    ) -> tuple[Any | None, str]:
+        value, name = super().get_value(key, hint, pipeline_name, *sections)
+        is_ours = Container()[ConfigSectionContext].pipeline_name == PIPELINE_NAME
+        return (value if is_ours or sections[:1] == (_RUNTIME,) else None), name
 
 
 class _RunContext(RunContext):
@@ -148,7 +168,7 @@ class _RunContext(RunContext):
             _Environment() if isinstance(provider, EnvironProvider) else provider
             for provider in super().initial_providers()
         ]
-        defaults = CustomLoaderDocProvider(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, locations=[])
+        defaults = _Defaults(_DEFAULTS_PROVIDER, lambda: DLT_DEFAULTS, locations=[])
         return [*providers, defaults]
 
 

@@ -239,7 +239,7 @@ def api_settings() -> ApiSettings:
         SettingsError: One is missing or unusable; the message says how to set it.
     """
     configure_dlt()
-    workers = _resolve(_EXTRACT_SECTION)["workers"]
+    workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
     return ApiSettings(workers=workers, **_resolve(API_SECTION))
 
 

@@ -10,18 +10,24 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import dlt
+import pyarrow as pa
 import pytest
+from dlt.common.configuration import inject_section
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.resolve import resolve_configuration
-from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.common.configuration.specs import BaseConfiguration, RuntimeConfiguration
+from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext, RunContextBase
 from dlt.common.runtime.init import restore_run_context
 from dlt.common.runtime.run_context import active
+from dlt.extract.pipe_iterator import PipeIterator
+from dlt.load.configuration import LoaderConfiguration
 
-from analytics_assets.lookup import DLT_DEFAULTS, configure_dlt
+from analytics_assets.lookup import PIPELINE_NAME, configure_dlt
 from analytics_assets.settings import api_settings, platform_settings
 
 # `definitions` is left out: to import it is to load the code location
@@ -41,10 +47,18 @@ assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
 """
 
 
+def resolved(spec: BaseConfiguration, pipeline_name: str | None = PIPELINE_NAME) -> Any:
+    """What dlt finds for a pipeline."""
+    section = ConfigSectionContext(pipeline_name=pipeline_name, sections=("load",))
+    with inject_section(section):
+        return resolve_configuration(spec, accept_partial=True)
+
+
 def workers_in_a_process(context: RunContextBase) -> tuple[object, object]:
     """What a process finds that dlt starts, and which it gives its context."""
     restore_run_context(context)
-    return dlt.config["extract.workers"], dlt.config["extract.max_parallel_items"]
+    found = resolved(PipeIterator.PipeIteratorConfiguration())
+    return found.workers, found.max_parallel_items
 
 
 @pytest.fixture
@@ -125,10 +139,37 @@ def test_our_defaults_are_below_all_else(unconfigured, monkeypatch):
     theirs = {"extract": {"workers": 5}, "load": {"truncate_staging_dataset": False}}
     dlt.config.register_provider(CustomLoaderDocProvider("theirs", lambda: theirs))
     assert api_settings().workers == 5
-    assert dlt.config["load.truncate_staging_dataset"] is False
-    assert dlt.config["extract.max_parallel_items"] == DLT_DEFAULTS["extract"]["max_parallel_items"]
+    assert resolved(LoaderConfiguration()).truncate_staging_dataset is False
+    found = resolved(PipeIterator.PipeIteratorConfiguration())
+    assert (found.workers, found.max_parallel_items) == (5, 64)
     monkeypatch.setenv("EXTRACT__WORKERS", "7")
     assert api_settings().workers == 7
+
+
+def test_our_defaults_are_for_our_pipeline_alone(unconfigured):
+    before = resolved(PipeIterator.PipeIteratorConfiguration(), None)
+    configure_dlt()
+    for name in (None, "theirs"):
+        theirs = resolved(PipeIterator.PipeIteratorConfiguration(), name)
+        assert (theirs.workers, theirs.max_parallel_items) == (
+            before.workers,
+            before.max_parallel_items,
+        )
+        assert resolved(LoaderConfiguration(), name).truncate_staging_dataset is False
+    assert resolved(PipeIterator.PipeIteratorConfiguration()).workers == 64
+    assert resolved(LoaderConfiguration()).truncate_staging_dataset is True
+
+
+def test_a_pipeline_of_others_gets_no_column_of_ours(unconfigured):
+    configure_dlt()
+    pipeline = dlt.pipeline(
+        "theirs",
+        destination=dlt.destinations.duckdb(str(unconfigured / "theirs.duckdb")),
+        pipelines_dir=str(unconfigured / "pipelines"),
+    )
+    pipeline.run(pa.table({"id": [1]}), table_name="rows")
+    pipeline.deactivate()
+    assert set(pipeline.default_schema.get_table_columns("rows")) == {"id"}
 
 
 def test_nothing_is_sent_to_dlts_makers(unconfigured):
@@ -140,4 +181,4 @@ def test_nothing_is_sent_to_dlts_makers(unconfigured):
 def test_an_empty_variable_is_none_for_dlt_either(unconfigured, monkeypatch):
     monkeypatch.setenv("LOAD__TRUNCATE_STAGING_DATASET", "")
     configure_dlt()
-    assert dlt.config["load.truncate_staging_dataset"] is True
+    assert resolved(LoaderConfiguration()).truncate_staging_dataset is True

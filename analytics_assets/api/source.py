@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import dlt
+from dlt.common.configuration import inject_section
+from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.jsonpath import compile_path
 from dlt.extract import DltResource, DltSource
 from dlt.extract.exceptions import ResourceExtractionError
@@ -21,6 +23,7 @@ from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
+from analytics_assets.lookup import PIPELINE_NAME
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.rows.keys import PARENT_ID, list_key, parents_of
 from analytics_assets.schema import Resource
@@ -92,7 +95,10 @@ def pages(
             rows = [_parent_row(account_path, row_id) for row_id in ids]
             asked_for = _UntilGivenUp(rows, resource.name, given_up)
             source.resources[parents_of(resource)].bind(asked_for)
-    with PipeIterator.from_pipes(source.resources.selected_pipes) as items:
+    # by its name dlt finds our defaults for it
+    with inject_section(ConfigSectionContext(pipeline_name=PIPELINE_NAME)):
+        iterator = PipeIterator.from_pipes(source.resources.selected_pipes)
+    with iterator as items:
         await_any(items)
         while True:
             try:

@@ -11,6 +11,7 @@ from analytics_assets.errors import AnalyticsError
 
 # Each command lies in a module of its own, imported when it is used: `--help` stays quick.
 _COMMANDS = {
+    "init": ("analytics_assets.cli.init", "Write what a folder needs to be a Dagster home."),
     "sync": ("analytics_assets.cli.sync", "Materialise all accounts, or some, in one run."),
     "status": (
         "analytics_assets.cli.status",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from analytics_assets.cli.accounts import complete_account, no_such_account
-from analytics_assets.cli.home import has_records, probe_dagster_home
+from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 
@@ -35,6 +35,7 @@ _WHAT_TO_DO: Final = (
     (range(500, 600), "the API is in trouble: try later; a sync tries again"),
 )
 _STATES: Final = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("skip", "yellow")}
+_WARNING: Final = ("warn", "yellow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ class Check:
 
     Attributes:
         name: What was checked.
-        ok: Whether it is in order; None if that could not be tried.
+        ok: Whether it will do; None if that could not be tried.
         detail: What was found.
-        advice: What to do; empty where there is nothing to do.
+        advice: What to do; empty where there is nothing to do. What will do and could be better is
+            a warning.
     """
 
     name: str
@@ -68,7 +70,7 @@ def doctor(account: str | None, as_json: bool) -> None:
     It loads nothing and changes nothing: one token, and one request for each resource of one
     account. What depends on something that failed is skipped; its `ok` is null in JSON.
 
-    Ends with exit code 0 only if nothing failed.
+    Ends with exit code 0 only if nothing failed. A warning is none: what it names will do.
     """
     checks = []
     for check in _checks(account):
@@ -79,14 +81,25 @@ def doctor(account: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        what_failed = "1 check failed" if failed == 1 else f"{failed} checks failed"
-        click.secho(what_failed if failed else "all is well", bold=True)
+        click.secho(_summary(failed, sum(map(_is_warning, checks))), bold=True)
     if failed:
         raise click.exceptions.Exit(1)
 
 
+def _is_warning(check: Check) -> bool:
+    return bool(check.ok and check.advice)
+
+
+def _summary(failed: int, warnings: int) -> str:
+    if failed:
+        return "1 check failed" if failed == 1 else f"{failed} checks failed"
+    if warnings:
+        return f"nothing failed, {warnings} warning{'s' if warnings > 1 else ''}"
+    return "all is well"
+
+
 def _print(check: Check) -> None:
-    state, colour = _STATES[check.ok]
+    state, colour = _WARNING if _is_warning(check) else _STATES[check.ok]
     click.echo(f"{click.style(f'{state:<4}', fg=colour)}  {check.name:<31}  {check.detail}")
     if check.advice:
         click.echo(f"      -> {check.advice}")
@@ -103,6 +116,7 @@ def _checks(account: str | None) -> Iterator[Check]:
         yield from _api(account)
         yield from _warehouse(home)
     yield home
+    yield from _home_settings(home)
     versions = (f"{name} {version(name)}" for name in _PACKAGES)
     yield Check("versions", True, ", ".join([f"python {platform.python_version()}", *versions]))
 
@@ -215,6 +229,19 @@ def _answered(name: str, answer: Answer) -> Check:
 def _skipped(reason: str, *names: str) -> Iterator[Check]:
     for name in names:
         yield Check(name, None, f"needs {reason}")
+
+
+def _home_settings(home: Check) -> Iterator[Check]:
+    from analytics_assets.cli.home_settings import lacks
+
+    if not home.ok:
+        yield from _skipped("dagster home", "dagster.yaml")
+        return
+    found = list(lacks(ensure_dagster_home()))
+    for rule, advice in found:
+        yield Check(f"dagster.yaml: {rule.path.rpartition('.')[2]}", True, rule.consequence, advice)
+    if not found:
+        yield Check("dagster.yaml", True, "has what the platform counts on")
 
 
 def _warehouse(home: Check) -> Iterator[Check]:

@@ -33,24 +33,40 @@ _SQLITE_STORAGES: Final = ("DagsterSqliteStorage", "SqliteRunStorage")
 
 
 def ensure_dagster_home() -> Path:
-    """DAGSTER_HOME, or else the checkout that this package lies in.
+    """DAGSTER_HOME, or else the current folder or the checkout, whichever holds a dagster.yaml.
 
     Raises:
-        click.ClickException: Neither holds a dagster.yaml, or its path will not do.
+        click.ClickException: None holds one, or its path will not do.
     """
     checkout = Path(analytics_assets.__file__).resolve().parent.parent
-    home = Path(os.environ.get("DAGSTER_HOME") or checkout).absolute()
-    if _UNFIT.search(str(home)):
+    named = os.environ.get("DAGSTER_HOME")
+    folders = [Path(named)] if named else [Path(), checkout]
+    home = next((folder for folder in folders if _is_home(folder)), folders[0]).absolute()
+    refuse_unfit(home)
+    if not _is_home(home):
         raise click.ClickException(
-            f"Dagster cannot keep its records in {home}: set DAGSTER_HOME to a folder whose path"
-            " has no ?, *, [ or %20"
-        )
-    if not (home / "dagster.yaml").is_file():
-        raise click.ClickException(
-            f"no dagster.yaml in {home}: set DAGSTER_HOME to a folder that holds a copy of it"
+            f"no dagster.yaml in {home}: run `analytics-assets init` there, or set DAGSTER_HOME to"
+            " a folder that holds one"
         )
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def refuse_unfit(folder: Path) -> None:
+    """Stops where Dagster would not find its files again.
+
+    Raises:
+        click.ClickException: The folder's path will not do.
+    """
+    if _UNFIT.search(str(folder)):
+        raise click.ClickException(
+            f"Dagster cannot keep its records in {folder}: set DAGSTER_HOME to a folder whose path"
+            " has no ?, *, [ or %20"
+        )
+
+
+def _is_home(folder: Path) -> bool:
+    return (folder / "dagster.yaml").is_file()
 
 
 @contextmanager

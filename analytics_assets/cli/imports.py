@@ -8,8 +8,8 @@ from importlib import import_module
 
 @cache
 def import_platform() -> None:
-    """Imports the code location."""
+    """Imports what the code location is made of."""
     from analytics_assets.speedups import frozen_imports
 
     with frozen_imports():
-        import_module("analytics_assets.definitions")
+        import_module("analytics_assets.factory")

@@ -55,7 +55,7 @@ def sync(accounts: tuple[str, ...], resources: tuple[str, ...], allow_empty: boo
     ensure_dagster_home()
     import_platform()
     from analytics_assets.cli.terminal import TerminalProgress, print_summary
-    from analytics_assets.definitions import compose
+    from analytics_assets.factory import compose
     from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings

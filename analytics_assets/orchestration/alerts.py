@@ -42,6 +42,8 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         description="Posts a run that failed to the webhook, with each account and its cause.",
     )
     def alert_on_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        if not names.is_ours(context.dagster_run):
+            return dg.SkipReason(f"{context.dagster_run.job_name} is not for the platform's assets")
         current = platform_settings()
         return _post(current, _failed_run(current, context.instance, context.dagster_run))
 

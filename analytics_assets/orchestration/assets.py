@@ -89,28 +89,32 @@ def _declared(
 def accounts_asset(
     context: dg.AssetExecutionContext,
     config: ListConfig,
-    dlt: DagsterDltResource,
-    progress: dg.ResourceParam[Progress],
+    analytics_dlt: DagsterDltResource,
+    analytics_progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Replaces the list of accounts, and keeps the partitions equal to it."""
     if context.selected_asset_keys:
-        yield from unless_judged(context, _list_accounts(context, config, dlt, progress))
+        yield from unless_judged(
+            context, _list_accounts(context, config, analytics_dlt, analytics_progress)
+        )
     else:
-        yield from check_only(context, progress, [ACCOUNTS.name])
+        yield from check_only(context, analytics_progress, [ACCOUNTS.name])
     yield from check_outputs(context)
 
 
 def account_assets(
     context: dg.AssetExecutionContext,
     config: AccountsConfig,
-    dlt: DagsterDltResource,
-    progress: dg.ResourceParam[Progress],
+    analytics_dlt: DagsterDltResource,
+    analytics_progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Reads the run's accounts, and replaces the rows of each resource that was read whole."""
     if context.selected_asset_keys:
-        yield from unless_judged(context, _sync_accounts(context, config, dlt, progress))
+        yield from unless_judged(
+            context, _sync_accounts(context, config, analytics_dlt, analytics_progress)
+        )
     else:
-        yield from check_only(context, progress, list(ACCOUNT_RESOURCES))
+        yield from check_only(context, analytics_progress, list(ACCOUNT_RESOURCES))
     yield from asset_outputs(context)
     yield from check_outputs(context)
 

@@ -32,6 +32,7 @@ def asset_jobs(names: AssetNames) -> Jobs:
         selection=dg.AssetSelection.assets(names.key(ACCOUNTS.name)),
         description="Lists the accounts anew: a partition for each, gone for those no longer"
         " listed.",
+        executor_def=dg.in_process_executor,
     )
     sync = dg.define_asset_job(
         names.sync_job,
@@ -39,11 +40,13 @@ def asset_jobs(names: AssetNames) -> Jobs:
         description="Reads everything of an account, a range of accounts or any set of them. For a"
         " set with gaps, launch it for one of its accounts, with all of them as `accounts: [...]`"
         f" in the configuration of `{names.accounts_op}`.",
+        executor_def=dg.in_process_executor,
     )
     check = dg.define_asset_job(
         names.check_job,
         selection=dg.AssetSelection.checks_for_assets(*names.keys(RESOURCES)),
         description="Judges the tables as they are, without a request to the API and without a"
         " load.",
+        executor_def=dg.in_process_executor,
     )
     return Jobs(refresh, sync, check)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analytics_assets.resources import ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings
 
 
@@ -45,6 +45,13 @@ class AssetNames:
     def resource_name(key: dg.AssetKey) -> str:
         """The resource of one of the platform's assets."""
         return key.path[-1]
+
+    def is_ours(self, run: dg.DagsterRun) -> bool:
+        """Whether a run is for the platform's assets or checks, and not only for others'."""
+        if run.job_name in (self.refresh_job, self.sync_job, self.check_job):
+            return True
+        checked = {check.asset_key for check in run.asset_check_selection or ()}
+        return not checked.union(run.asset_selection or ()).isdisjoint(self.keys(RESOURCES))
 
     def of_definition(self, name: str) -> str:
         """The name of an op, job, schedule or sensor, which have no keys and share one name space.

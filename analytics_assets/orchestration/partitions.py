@@ -39,11 +39,13 @@ class AccountsConfig(dg.Config):
         default=False,
         description="Accept an account without any rows, where it had rows in several tables.",
     )
-    accounts: list[str] | None = Field(
-        default=None,
+    # empty and not None, so that the launchpad shows it
+    accounts: list[str] = Field(
+        default=[],
         description=(
             "The accounts to materialise: any set of them, where a partition range covers only"
-            " neighbours. The run's own partition must be one of them."
+            " neighbours. The run's own partition must be one of them. Empty: those of the run's"
+            " partition or range."
         ),
     )
 

@@ -21,10 +21,9 @@ from dlt.load import load as load_module
 from filelock import FileLock, Timeout
 
 from analytics_assets.errors import SettingsError, raise_if_disk_full
+from analytics_assets.lookup import PIPELINE_NAME
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
-
-PIPELINE_NAME = "analytics_assets"
 
 _PREFIX: Final = "analytics-assets-"
 _FILES: Final = "files"

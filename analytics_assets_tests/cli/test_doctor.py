@@ -198,7 +198,7 @@ def test_no_dagster_home(home, doctor, monkeypatch, tmp_path):
     checks = doctor()
     assert failed(checks) == ["dagster home"]
     assert checks["dagster home"]["detail"] == f"no dagster.yaml in {tmp_path}"
-    assert checks["dagster home"]["advice"].startswith("set DAGSTER_HOME to a folder")
+    assert checks["dagster home"]["advice"].startswith("run `analytics-assets init`")
 
 
 def test_an_unusable_dagster_home(home, doctor, small_disk: Path, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 from dagster import DagsterInstance, DagsterRunStatus
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress

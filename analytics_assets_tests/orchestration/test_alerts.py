@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.definitions import compose
 from analytics_assets.errors import AlertError
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
@@ -68,6 +68,19 @@ def test_a_run_that_failed_as_a_whole_is_told_with_its_cause(
     [message] = hook.messages
     assert "refuses the credentials (401)" in message
     assert "not-the-secret" not in message
+
+
+def test_runs_of_a_location_that_embeds_the_platform_are_not_ours(hook: Webhook, instance):
+    @dg.op
+    def fails() -> None:
+        raise ValueError
+
+    job = dg.JobDefinition(name="theirs", graph_def=dg.GraphDefinition("theirs", node_defs=[fails]))
+    assert not job.execute_in_process(instance=instance, raise_on_error=False).success
+    skipped = tick_failed_run(instance)
+    assert skipped is not None
+    assert skipped.skip_message == "theirs is not for the platform's assets"
+    assert hook.messages == []
 
 
 def test_markup_in_what_the_api_said_is_shown_as_it_is(hook: Webhook, sync, api, instance):

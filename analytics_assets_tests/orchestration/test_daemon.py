@@ -80,7 +80,11 @@ def test_accounts_are_read_and_healed_with_no_human_act(tmp_path: Path, monkeypa
             api.data.add_account(broken)
             sound = api.data.add_account()
             until(lambda: ended(instance, 2), "the first data of the new accounts")
-            assert states(instance) == expected({first, second, sound}, {broken})
+            loaded = {first, second, sound, broken}
+            assert states(instance) == {
+                **expected(loaded, set()),
+                "audiences": ({first, second, sound}, {broken}),
+            }
             until(lambda: bool(hook.messages), "the alert")
             assert f"• {broken}: audiences: GET /v1/{broken}/" in hook.messages[0]
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
@@ -180,3 +182,24 @@ def test_dg_checks_the_project(tmp_path: Path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("job", "op", "config"),
+    [
+        ("sync", "account_resources", {"accounts": [], "allow_empty": False}),
+        ("refresh_accounts", "accounts", {"allow_empty": False}),
+    ],
+)
+def test_the_launchpad_shows_what_a_run_can_be_given(defs: dg.Definitions, job, op, config):
+    snapshot = defs.resolve_job_def(job).get_job_snapshot()
+    schema = snapshot.config_schema_snapshot
+    root = schema.get_config_snap(str(snapshot.mode_def_snaps[0].root_config_key))
+    shown = yaml.safe_load(default_values_yaml_from_type_snap(schema, root))
+    assert shown == {"ops": {op: {"config": config}}}
+    described = {
+        field.name: field.description
+        for kind in schema.all_config_snaps_by_key.values()
+        for field in kind.fields or ()
+    }
+    assert all(described[name] for name in config)

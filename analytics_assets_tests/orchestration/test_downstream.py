@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, run_target
 from analytics_assets.orchestration.progress import Progress

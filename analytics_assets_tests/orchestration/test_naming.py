@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import latest_loads
@@ -55,6 +55,26 @@ def test_a_run_finds_the_names_by_what_it_is_for(is_check):
         selected_asset_check_keys={dg.AssetCheckKey(key, "key_is_unique")} if is_check else set(),
     )
     assert AssetNames.of_run(cast(dg.AssetExecutionContext, context)) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("job", "assets", "checked", "ours"),
+    [
+        ("marketing__ads__sync", None, (), True),
+        ("sync", None, (), False),
+        ("__ASSET_JOB", [NAMES.key("campaigns"), dg.AssetKey("report")], (), True),
+        ("__ASSET_JOB", [dg.AssetKey("campaigns")], (), False),
+        ("__ASSET_JOB", [], [NAMES.key("campaigns")], True),
+    ],
+)
+def test_which_runs_are_ours(job, assets, checked, ours):
+    checks = frozenset(dg.AssetCheckKey(key, "key_is_unique") for key in checked)
+    run = dg.DagsterRun(
+        job_name=job,
+        asset_selection=None if assets is None else frozenset(assets),
+        asset_check_selection=checks,
+    )
+    assert NAMES.is_ours(run) is ours
 
 
 @pytest.mark.usefixtures("_prefixed")

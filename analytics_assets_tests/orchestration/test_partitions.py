@@ -141,11 +141,10 @@ def test_a_run_is_for_the_accounts_of_its_configuration(
 @pytest.mark.parametrize(
     ("own", "accounts", "said"),
     [
-        (None, None, "the run names no account: give a partition, or a range"),
-        (None, [], "the run names no account"),
+        (None, [], "the run names no account: give a partition, or a range"),
         (["b"], ["b", "zz", "yy"], "no such account: zz, yy: materialise `accounts` to list"),
-        (["zz"], None, "^no such account: zz: materialise `accounts` to list them anew$"),
-        (["b1"], None, r"^no such account: b1: did you mean b\? Else materialise `accounts`"),
+        (["zz"], [], "^no such account: zz: materialise `accounts` to list them anew$"),
+        (["b1"], [], r"^no such account: b1: did you mean b\? Else materialise `accounts`"),
         (["b", "c"], ["c", "d"], "`accounts` leaves out the run's own partition b$"),
     ],
 )
@@ -153,7 +152,7 @@ def test_what_a_run_cannot_be_for(
     records: dg.DagsterInstance,
     planned: list[list[str]],
     own: list[str] | None,
-    accounts: list[str] | None,
+    accounts: list[str],
     said: str,
 ) -> None:
     with pytest.raises(dg.Failure, match=said) as caught:

@@ -14,8 +14,8 @@ import pytest
 from dagster import DagsterInstance
 from sqlalchemy import Engine, event
 
-from analytics_assets.definitions import compose
 from analytics_assets.errors import WarehouseError
+from analytics_assets.factory import compose
 from analytics_assets.orchestration import run_records as records
 from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames

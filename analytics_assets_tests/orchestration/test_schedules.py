@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings

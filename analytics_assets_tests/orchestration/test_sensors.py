@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.sensors import _is_due
 from analytics_assets.resources import ACCOUNT_RESOURCES

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import dagster as dg
 from dagster import DagsterInstance
 
-from analytics_assets.definitions import compose
+from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.sample_api import SampleApi

@@ -29,13 +29,13 @@ class Commands:
     environment: dict[str, str] = field(default_factory=dict)
 
     def analytics_assets(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run("-m", "analytics_assets.cli", *arguments)
+        return self.run("-m", "analytics_assets.cli", *arguments)
 
     def materialize(self, select: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ("-m", "dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
-        return self._run(*command, "--select", select, *arguments)
+        return self.run(*command, "--select", select, *arguments)
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
