@@ -3,7 +3,7 @@
 #   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast test-embedded-elt kills mutants lint dev settings \
+.PHONY: help install demo demo-ui test test-fast test-embedded-elt kills mutants lint dev settings \
 	screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
@@ -29,6 +29,9 @@ install: ## Make .venv from requirements.lock, or bring it up to date
 
 demo: install ## See it work: the sample API into a DuckDB file, no account needed
 	@$(BIN)/python -m analytics_assets.cli.demo $(ARGS)
+
+demo-ui: install ## Browse the demo: the sample API, Dagster's web UI and its daemon (PORT=...)
+	@$(BIN)/python -m analytics_assets.cli.demo_ui --port $(PORT)
 
 test: install ## Run the tests; those in a browser skip themselves without Chromium
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
@@ -59,7 +62,7 @@ lint: install ## Check style, types and the walls between the packages
 	$(BIN)/lint-imports
 
 dev: install ## Start Dagster's web UI and daemon on 127.0.0.1:3000 (PORT=...)
-	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	@$(BIN)/dg dev -w workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 settings: install ## Write docs/settings.md and .env.example from what the settings declare
 	@$(BIN)/python tools/settings_docs.py

@@ -35,6 +35,7 @@ from analytics_assets.validation import (
     KEY_PREFIX,
     NAME,
     OWNERS,
+    PATH,
     TIME_ZONE,
     URL,
     WORD,
@@ -107,6 +108,12 @@ class PlatformSettings:
 
     destination: Annotated[str, DESTINATION, "any SQL destination of dlt"] = "duckdb"
     dataset_name: Annotated[str, NAME, "the schema that holds the tables"] = "analytics"
+    publish_to: Annotated[
+        str | None,
+        PATH,
+        "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
+        " load's way; without it, none is made",
+    ] = None
     key_prefix: Annotated[
         str | None,
         KEY_PREFIX,

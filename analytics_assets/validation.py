@@ -73,6 +73,11 @@ CRON: Final = Allowed("a cron expression", _fires, "0 5 * * *")
 TIME_ZONE: Final = Allowed(
     "a time zone of the IANA database", lambda value: bool(ZoneInfo(value)), "Europe/Berlin"
 )
+PATH: Final = Allowed(
+    "an absolute path of a file",
+    lambda value: value.startswith("/") and value.isprintable() and not value.endswith("/"),
+    "/srv/analytics/published/warehouse.duckdb",
+)
 DESTINATION: Final = Allowed(
     "a name of a destination", lambda value: re.fullmatch(r"[\w.]+", value) is not None, "postgres"
 )

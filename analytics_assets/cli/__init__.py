@@ -21,6 +21,7 @@ _COMMANDS = {
     ),
     "doctor": ("analytics_assets.cli.doctor", "Check settings, API, warehouse and Dagster home."),
     "forget": ("analytics_assets.cli.forget", "Remove what the warehouse holds of an account."),
+    "prune": ("analytics_assets.cli.prune", "Remove what is on record of runs of long ago."),
     "sample-api": ("analytics_assets.sample_api.cli", "Serve a sample of the API, to try things."),
 }
 

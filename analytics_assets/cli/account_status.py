@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from analytics_assets.orchestration.run_records import FailedAttempt, Load
     from analytics_assets.settings import PlatformSettings
+    from analytics_assets.warehouse.holdings import HeldRows
 
 State = Literal["failed", "lost", "partly", "never", "ok"]
 
@@ -81,6 +83,21 @@ class AccountStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DepartedAccount:
+    """An account that the API no longer lists.
+
+    Attributes:
+        account_id: The account.
+        rows: What the tables keep of it.
+        last_load: When it was last loaded, in seconds since 1970, if that is on record.
+    """
+
+    account_id: str
+    rows: int
+    last_load: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """What there is to show.
 
@@ -88,6 +105,7 @@ class StatusReport:
         listed: When the accounts were listed; None if they never were.
         list_is_lost: Whether the warehouse does not hold that list.
         accounts: The accounts that were asked for, those that need attention first.
+        departed: The accounts that are not listed any more and have rows, where all were asked for.
         runs: The runs that have not ended.
         not_compared: Why the warehouse could not be asked, if so; these are records only then.
     """
@@ -95,6 +113,7 @@ class StatusReport:
     listed: Load | None
     list_is_lost: bool
     accounts: Sequence[AccountStatus]
+    departed: Sequence[DepartedAccount]
     runs: Sequence[dg.DagsterRun]
     not_compared: str | None
 
@@ -122,7 +141,8 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         account_ids = chosen_accounts(instance, accounts)
         loads, failures = latest_loads(instance, names), failed_attempts(instance, names)
         runs = unfinished_runs(instance, names)
-    lost, not_compared = _lost(settings, loads)
+    held, not_compared = _held(settings, loads)
+    lost = _lost(loads, held)
     statuses = [
         AccountStatus(
             account_id,
@@ -132,19 +152,54 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         )
         for account_id in account_ids
     ]
-    statuses.sort(key=lambda status: (STATES.index(status.state), status.oldest_load or 0.0))
-    return StatusReport(loads.get(_LIST), _LIST in lost, statuses, runs, not_compared)
+    # as the API lists them, where there is nothing to choose between
+    statuses.sort(key=lambda status: STATES.index(status.state))
+    listed = loads.get(_LIST)
+    departed = [] if accounts or listed is None else _departed(loads, held, account_ids)
+    return StatusReport(listed, _LIST in lost, statuses, departed, runs, not_compared)
 
 
-def _lost(settings: PlatformSettings, loads: Mapping[_Key, Load]) -> tuple[set[_Key], str | None]:
-    """The loads whose rows the warehouse does not hold, and why it was not asked, if so."""
+def _held(
+    settings: PlatformSettings, loads: Mapping[_Key, Load]
+) -> tuple[HeldRows | None, str | None]:
+    """What the warehouse holds, or why it was not asked; neither where there is nothing to ask."""
     if not loads:
-        return set(), None
-    from analytics_assets.orchestration.presence import without_rows
+        return None, None
     from analytics_assets.warehouse.holdings import held_rows
 
     try:
-        held = held_rows(settings)
+        return held_rows(settings), None
     except AnalyticsError as error:
-        return set(), str(error)
-    return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}, None
+        return None, str(error)
+
+
+def _lost(loads: Mapping[_Key, Load], held: HeldRows | None) -> set[_Key]:
+    """The loads whose rows the warehouse does not hold, as far as it was asked."""
+    if held is None:
+        return set()
+    from analytics_assets.orchestration.presence import without_rows
+
+    return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}
+
+
+def _departed(
+    loads: Mapping[_Key, Load], held: HeldRows | None, listed: Collection[str]
+) -> list[DepartedAccount]:
+    """The accounts beyond those listed that have rows: in the warehouse, or else by the records."""
+    if held is None:
+        counts = {key: load.rows or 0 for key, load in loads.items()}
+    else:
+        counts = {key: rows for key, (rows, _) in held.counts.items()}
+    rows: Counter[str] = Counter()
+    for (_, account_id), number in counts.items():
+        if account_id is not None and account_id not in listed:
+            rows[account_id] += number
+    last = {
+        account_id: max(load.at for load in loads.values() if load.account_id == account_id)
+        for account_id in {load.account_id for load in loads.values()} & rows.keys()
+    }
+    return [
+        DepartedAccount(account_id, number, last.get(account_id))
+        for account_id, number in sorted(rows.items())
+        if number
+    ]

@@ -1,7 +1,7 @@
 """`make demo`: the main job on real HTTP, with nothing to set up.
 
 Serves the sample API, syncs it into a DuckDB file in a Dagster home of its own, `.demo`, and shows
-what is there then.
+what is there then. A home that is there is synced again and never removed: it may be in use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
+import click
 import duckdb
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +21,9 @@ from rich.table import Table
 from analytics_assets.cli.home import ensure_dagster_home
 from analytics_assets.sample_api import SampleApi, SampleData
 
-_QUERIES = {
+# what the user has set for an API and a warehouse of their own is not for the demo
+_SETTINGS: Final = ("SOURCES__", "ANALYTICS__", "DESTINATION__")
+_QUERIES: Final = {
     "Which accounts spend most?": """
         SELECT a.account_id, a.name, count(*) AS campaigns, round(sum(c.spent), 2) AS spent
         FROM analytics.accounts a JOIN analytics.campaigns c USING (account_id)
@@ -41,30 +45,26 @@ _QUERIES = {
 }
 
 
+@click.command()
 def main() -> None:
-    """Runs the demo; ends with the exit code of the sync."""
+    """Sync the sample API into the demo's home, and show what is there; nothing is removed."""
     console = Console(markup=False, emoji=False)
-    home = _demo_home()
-    with SampleApi(SampleData.generate(accounts=20, campaigns=20)) as api:
+    home = demo_home()
+    with demo_api() as api:
         console.print(f"Sample API: {api.base_url} (20 accounts)")
+        if demo_warehouse(home).exists():
+            console.print(f"{home} is there already: nothing in it is removed", soft_wrap=True)
         console.print("$ analytics-assets sync")
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(home),
-            "SOURCES__ANALYTICS__BASE_URL": api.base_url,
-            "SOURCES__ANALYTICS__TOKEN_URL": api.token_url,
-            "SOURCES__ANALYTICS__CLIENT_ID": api.behaviour.client_id,
-            "SOURCES__ANALYTICS__CLIENT_SECRET": api.behaviour.client_secret,
-            "DESTINATION__DUCKDB__CREDENTIALS": str(home / "warehouse.duckdb"),
-        }
-        command = [sys.executable, "-m", "analytics_assets.cli", "sync"]
-        done = subprocess.run(command, env=environment, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-    _show_queries(console, home / "warehouse.duckdb")
+        sync_demo(home, api)
+    try:
+        _show_queries(console, demo_warehouse(home))
+    except duckdb.IOException:
+        raise click.ClickException(
+            f"a run that was started meanwhile has {demo_warehouse(home)} open: run again"
+        ) from None
     console.print(
-        f"\nThe tables are in {home / 'warehouse.duckdb'}."
-        f'\nThe UI, on what was just loaded: make dev DAGSTER_HOME="{home}"'
+        f"\nThe tables are in {demo_warehouse(home)}."
+        "\nThe UI on it, with the sample API to read from: make demo-ui"
         "\nYour own API: put its four settings into .dlt/secrets.toml (copy"
         " .dlt/secrets.toml.example), then .venv/bin/analytics-assets sync",
         soft_wrap=True,
@@ -72,13 +72,55 @@ def main() -> None:
     )
 
 
-def _demo_home() -> Path:
+def demo_api() -> SampleApi:
+    """The sample API of the demo, the same each time."""
+    return SampleApi(SampleData.generate(accounts=20, campaigns=20))
+
+
+def demo_home() -> Path:
+    """The demo's own Dagster home, which is made if it is not there.
+
+    Raises:
+        click.ClickException: There is no dagster.yaml to copy.
+    """
     checkout = ensure_dagster_home()
     home = checkout / ".demo"
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     shutil.copy(checkout / "dagster.yaml", home)
     return home
+
+
+def demo_warehouse(home: Path) -> Path:
+    """The demo's DuckDB file."""
+    return home / "warehouse.duckdb"
+
+
+def demo_environment(home: Path, api: SampleApi) -> dict[str, str]:
+    """The environment in which everything reads from the sample API, whatever else is set."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    return {
+        **others,
+        "DAGSTER_HOME": str(home),
+        "DLT_PROJECT_DIR": str(home),
+        "SOURCES__ANALYTICS__BASE_URL": api.base_url,
+        "SOURCES__ANALYTICS__TOKEN_URL": api.token_url,
+        "SOURCES__ANALYTICS__CLIENT_ID": api.behaviour.client_id,
+        "SOURCES__ANALYTICS__CLIENT_SECRET": api.behaviour.client_secret,
+        "DESTINATION__DUCKDB__CREDENTIALS": str(demo_warehouse(home)),
+    }
+
+
+def sync_demo(home: Path, api: SampleApi) -> None:
+    """Syncs the sample API into the demo's warehouse.
+
+    Raises:
+        SystemExit: The sync failed, with its exit code.
+    """
+    command = [sys.executable, "-m", "analytics_assets.cli", "sync"]
+    done = subprocess.run(command, env=demo_environment(home, api), check=False)
+    if done.returncode:
+        print(f"To begin anew, remove {home} and run `make demo` again.", file=sys.stderr)
+        sys.exit(done.returncode)
 
 
 def _show_queries(console: Console, warehouse: Path) -> None:

@@ -247,6 +247,7 @@ def _home_settings(home: Check) -> Iterator[Check]:
 def _warehouse(home: Check) -> Iterator[Check]:
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.doctor import inspect_tables, probe_warehouse
+    from analytics_assets.warehouse.publishing import probe_publication
 
     try:
         settings = platform_settings()
@@ -259,6 +260,8 @@ def _warehouse(home: Check) -> Iterator[Check]:
         yield from _skipped("warehouse", *_WAREHOUSE_CHECKS[1:])
         return
     yield _try("tables", partial(inspect_tables, settings))
+    if settings.publish_to is not None:
+        yield _try("published copy", partial(probe_publication, settings))
     if home.ok:
         yield _try("loads on record", partial(_recorded_loads, settings))
     else:

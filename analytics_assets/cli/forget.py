@@ -55,7 +55,9 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
             with dagster_instance() as instance:
                 record_forgotten(instance, AssetNames.of_settings(settings), account)
             nothing = no_rows(account, audits)
-            load(settings, folder, list(audits), [nothing], request, allow_empty=True)
+            outcome = load(settings, folder, list(audits), [nothing], request, allow_empty=True)
+            if outcome.not_published:
+                raise click.ClickException(outcome.not_published)
     return {name: counts.get(name, 0) for name in audits}
 
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analytics_assets.cli.account_status import STATES, AccountStatus, StatusReport, status_report
+from analytics_assets.cli.account_status import (
+    STATES,
+    AccountStatus,
+    DepartedAccount,
+    StatusReport,
+    status_report,
+)
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, complete_account
 from analytics_assets.text import one_line
 
@@ -35,6 +41,8 @@ States:
 To act on them in a script:
   analytics-assets status --json | jq -e 'all(.accounts[]; .state == "ok")'
 """
+# below, a table has no room for what is long: causes, and ids of runs
+_WIDE: Final = 120
 _UNITS: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -89,6 +97,15 @@ def _json(report: StatusReport) -> dict[str, Any]:
             }
             for status in report.accounts
         ],
+        "departed_accounts": [
+            {
+                "account_id": departed.account_id,
+                "rows": departed.rows,
+                "last_load": _iso(departed.last_load) if departed.last_load else None,
+                "age_seconds": _age_seconds(departed.last_load),
+            }
+            for departed in report.departed
+        ],
         "unfinished_runs": [
             {"run_id": run.run_id, "job": run.job_name, "status": run.status.value}
             for run in report.runs
@@ -142,6 +159,8 @@ def _print(report: StatusReport, *, in_detail: bool) -> None:
         summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         listed = _ago(report.listed.at)
         console.print(f"{len(report.accounts)} accounts ({summary}), listed {listed}")
+    if report.departed:
+        _print_departed(console, report.departed)
     if report.list_is_lost:
         click.echo("the warehouse does not hold the list of accounts: run `analytics-assets sync`")
 
@@ -149,19 +168,39 @@ def _print(report: StatusReport, *, in_detail: bool) -> None:
 def _print_accounts(console: Console, statuses: Sequence[AccountStatus]) -> None:
     not_ok = sum(status.state != "ok" for status in statuses)
     shown = statuses[: max(ACCOUNTS_SHOWN, not_ok)]
-    table = _table("state", "account", "rows", "oldest load", "cause of the failure")
+    is_narrow = console.width < _WIDE
+    causes = [] if is_narrow else ["cause of the failure"]
+    table = _table("state", "account", "rows", "oldest load", *causes)
     for status in shown:
-        table.add_row(
+        cells = (
             status.state,
             one_line(status.account_id),
             f"{status.rows:,}" if status.loaded else "-",
             _ago(status.oldest_load),
-            f"{status.failure.cause} ({_ago(status.failure.at)})" if status.failure else "",
-            style=_STYLES[status.state],
         )
+        cause = [_cause(status.failure)] if causes else []
+        table.add_row(*cells, *cause, style=_STYLES[status.state])
     console.print(table)
+    for status in shown if is_narrow else ():
+        if status.failure is not None:
+            console.print(f"{one_line(status.account_id)}: {_cause(status.failure)}")
     if len(shown) < len(statuses):
         console.print(f"... and {len(statuses) - len(shown)} more accounts, all ok")
+
+
+def _cause(failure: FailedAttempt | None) -> str:
+    return f"{failure.cause} ({_ago(failure.at)})" if failure else ""
+
+
+def _print_departed(console: Console, departed: Sequence[DepartedAccount]) -> None:
+    table = _table("no longer listed", "rows", "last load")
+    for account in departed[:ACCOUNTS_SHOWN]:
+        cells = (one_line(account.account_id), f"{account.rows:,}", _ago(account.last_load))
+        table.add_row(*cells)
+    console.print(table)
+    if len(departed) > ACCOUNTS_SHOWN:
+        console.print(f"... and {len(departed) - ACCOUNTS_SHOWN} more that are no longer listed")
+    console.print("Their rows stay: `analytics-assets forget ACCOUNT` removes those of one.")
 
 
 def _print_resources(console: Console, status: AccountStatus) -> None:
@@ -169,14 +208,15 @@ def _print_resources(console: Console, status: AccountStatus) -> None:
     if (failure := status.failure) is not None:
         again = ", and will again" if failure.permanent else ""
         console.print(f"failed {_ago(failure.at)}{again}: {failure.cause} (run {failure.run_id})")
-    table = _table("state", "resource", "rows", "last load", "at", "run")
+    places = [] if console.width < _WIDE else ["at", "run"]
+    table = _table("state", "resource", "rows", "last load", *places)
     for name, load in status.loads.items():
         state = status.state_of(name)
-        cells = ("-", "never", "", "")
+        cells = ["-", "never", "", ""]
         if load is not None:
             rows = "-" if load.rows is None else f"{load.rows:,}"
-            cells = (rows, _ago(load.at), f"{_utc(load.at):%Y-%m-%d %H:%M:%S} UTC", load.run_id)
-        table.add_row(state, name, *cells, style=_STYLES[state])
+            cells = [rows, _ago(load.at), f"{_utc(load.at):%Y-%m-%d %H:%M:%S} UTC", load.run_id]
+        table.add_row(state, name, *cells[: 2 + len(places)], style=_STYLES[state])
     console.print(table)
 
 

@@ -14,11 +14,8 @@ from typing import Final, TypeVar
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEventBatchMetadata
-
-from analytics_assets.dagster_backend.internals import (
-    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
-)
 
 _SIZE_SETTING: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _SIZE: Final = 500

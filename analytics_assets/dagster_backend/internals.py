@@ -14,9 +14,6 @@ from dagster._core.definitions.data_version import (
     NULL_EVENT_POINTER,
 )
 
-# Dagster's own way to pass by an output that materialises nothing: see `batches.outputs`.
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-
 # What `dagster.define_asset_job` returns: a type without a public name.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -37,7 +34,6 @@ __all__ = [
     "INPUT_EVENT_POINTER_TAG_PREFIX",
     "NULL_EVENT_POINTER",
     "RESUME_RETRY_TAG",
-    "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "InstanceRef",
     "NoOpComputeLogManager",
     "UnresolvedAssetJobDefinition",

@@ -29,6 +29,8 @@ from analytics_assets.dagster_backend.batches import ask_for_batches
 _BUSY_SECONDS: Final = 30.0
 # files held open at once: the index, and the runs that were used last
 _MOST_OPEN: Final = 8
+# Dagster's name for the file with the events of all runs about assets
+_INDEX: Final = "index"
 
 
 class SqliteEventLog(SqliteEventLogStorage):
@@ -85,6 +87,27 @@ class SqliteEventLog(SqliteEventLogStorage):
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
+
+    def delete_events(self, run_id: str) -> None:
+        """Removes a run's events, with the file that holds them alone."""
+        with self.index_connection() as connection:
+            self.delete_events_for_run(connection, run_id)
+        if self.supports_global_concurrency_limits:
+            self.free_concurrency_slots_for_run(run_id)
+        with self._db_lock:
+            if (engine := self._engines.pop(run_id, None)) is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+        for end in ("", "-wal", "-shm"):
+            Path(f"{self.path_for_shard(run_id)}{end}").unlink(missing_ok=True)
+
+    def compact(self) -> None:
+        """Gives the disk what removed events have left in the index. Others may read meanwhile."""
+        with self._db_lock:
+            engine = self._engine(_INDEX).execution_options(isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def wipe(self) -> None:
         """Removes all events."""

@@ -17,7 +17,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.audit import AccountAudit, TableAudit
+from analytics_assets.warehouse.audit import AccountAudit, TableAudit, rows_of_departed
 from analytics_assets.warehouse.columns import TableColumns
 
 ALL_ACCOUNTS: Final = "all accounts"
@@ -214,6 +214,7 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
         description=_summary(findings) if findings else None,
         metadata={
             "rows": rows,
+            "rows_of_departed_accounts": rows_of_departed(evidence.audit, evidence.listed),
             "accounts_with_findings": len(findings),
             **({"findings": dict(findings)} if findings else {}),
         },

@@ -141,7 +141,7 @@ def _list_accounts(
             "dagster/row_count": listing.rows.count,
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
-            **load_metadata(outcome, run.settings, names, ACCOUNTS.name),
+            **load_metadata(outcome, run.settings, names, ACCOUNTS.name, account_ids),
         },
     )
     yield from check_tables(context, run.settings, outcome)
@@ -157,6 +157,7 @@ def _sync_accounts(
     account_ids = requested_accounts(context, config)
     loaded_before = earlier_loads(context)
     wanted = without_partitions(resource_names, account_ids, loaded_before)
+    not_published = ""
     with ingestion(context, progress) as run:
         reads = list(_read(context, progress, run.reader, wanted))
         failures = [failure for read in reads for failure in read.failures]
@@ -170,13 +171,18 @@ def _sync_accounts(
                 raise
             context.log.warning(f"the tables were not judged: {error}")
         else:
+            not_published = outcome.not_published
             failures += _suddenly_empty(outcome.suddenly_empty, reads)
-            yield from reported(context, materializations(outcome, run.settings, names, reads))
+            listed = set(known_accounts(context.instance))
+            events = materializations(outcome, run.settings, names, reads, listed)
+            yield from reported(context, events)
             yield from check_tables(context, run.settings, outcome, failures)
     if failures:
         # what this run did not read, because an earlier one had loaded it, did not fail
         yield from reported(context, loaded_before)
         raise failure(failures, len(account_ids), len(resource_names))
+    if not_published:  # last: what was loaded is on record
+        raise dg.Failure(not_published, allow_retries=False)
 
 
 def _read(

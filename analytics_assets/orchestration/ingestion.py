@@ -26,6 +26,7 @@ from analytics_assets.speedups import rarely_collecting
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
+from analytics_assets.warehouse.publishing import published_file
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Ingestion:
             ):
                 pass  # what it tells of each table is told by account
 
-        return load(
+        outcome = load(
             self.settings,
             self.folder,
             resource_names,
@@ -75,6 +76,9 @@ class Ingestion:
             run=run,
             allow_empty=allow_empty,
         )
+        if outcome.not_published:
+            context.log.error(outcome.not_published)
+        return outcome
 
 
 @contextmanager
@@ -82,6 +86,7 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
     """Prepares a run by its settings, and turns errors made for users into Dagster's failures."""
     with users_errors_as_failures():
         api, platform = api_settings(), platform_settings()
+        published_file(platform)  # before anything is read for it
         with telling_what_is_full(), rarely_collecting(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")

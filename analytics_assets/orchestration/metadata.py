@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -22,7 +22,7 @@ from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.audit import TableAudit
+from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
 from analytics_assets.warehouse.load import LoadOutcome
 
 FAILED_PARTITIONS = "failed_partitions"
@@ -37,12 +37,13 @@ def materializations(
     settings: PlatformSettings,
     names: AssetNames,
     reads: Iterable[AccountRead],
+    listed: Collection[str],
 ) -> Iterator[dg.AssetMaterialization]:
     """One event per table and account of a load, each with the account's own figures."""
     by_account = {read.rows.account_id: read for read in reads}
     for load in outcome.tables:
         name = load.resource.name
-        shared = load_metadata(outcome, settings, names, name)
+        shared = load_metadata(outcome, settings, names, name, listed)
         for account_id in (account.account_id for account in load.accounts):
             read = by_account[account_id]
             yield dg.AssetMaterialization(
@@ -74,12 +75,17 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
 
 
 def load_metadata(
-    outcome: LoadOutcome, settings: PlatformSettings, names: AssetNames, resource_name: str
+    outcome: LoadOutcome,
+    settings: PlatformSettings,
+    names: AssetNames,
+    resource_name: str,
+    listed: Collection[str],
 ) -> dict[str, Any]:
-    """What all accounts of a load share: where it went."""
+    """What all accounts of a load share: where it went, and what is there now."""
     audit = outcome.audits[resource_name]
     return {
         "dagster/row_count": sum(account.rows for account in audit.values()),
+        "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
         "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
         "dlt_load_id": outcome.load_id,

@@ -116,7 +116,7 @@ def latest_loads(
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
     for name in ACCOUNT_RESOURCES:
         newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
-        for ids in _chunks(newest.values()):
+        for ids in chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
             loads += [_load(name, record) for record in records]
@@ -242,7 +242,7 @@ def _forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]
         key, dg.DagsterEventType.ASSET_OBSERVATION
     )
     found = {}
-    for ids in _chunks(observed.values()):
+    for ids in chunks(observed.values()):
         wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
         for record in instance.fetch_observations(wanted, limit=len(ids)).records:
             event = record.asset_observation
@@ -253,7 +253,7 @@ def _forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]
 
 def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, dg.RunRecord]:
     failed = {}
-    for ids in _chunks(sorted(run_ids)):
+    for ids in chunks(sorted(run_ids)):
         wanted = dg.RunsFilter(run_ids=ids, statuses=[dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(wanted):
             failed[record.dagster_run.run_id] = record
@@ -330,7 +330,8 @@ def _ended_at(run: dg.RunRecord) -> float:
     return run.end_time or run.update_timestamp.timestamp()
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items, as many at a time as one query takes."""
     whole = list(items)
     for start in range(0, len(whole), _RECORDS_PER_QUERY):
         yield whole[start : start + _RECORDS_PER_QUERY]

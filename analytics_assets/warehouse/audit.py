@@ -45,6 +45,11 @@ TableAudit = Mapping[str, AccountAudit]
 """The accounts that have rows in a table, by account."""
 
 
+def rows_of_departed(audit: TableAudit, listed: Collection[str]) -> int:
+    """The rows of the accounts that are not among those listed."""
+    return sum(account.rows for key, account in audit.items() if key not in listed)
+
+
 def row_counts(pipeline: Pipeline, tables: Iterable[str]) -> RowCounts:
     """Rows by account, of tables that there are."""
     counts = {}

@@ -81,7 +81,7 @@ def held_loads(settings: PlatformSettings) -> HeldLoads:
         SettingsError: The settings lead to no warehouse.
         WarehouseError: It cannot be asked now.
     """
-    with _read_only(settings) as client:
+    with read_only_client(settings) as client:
         return _loads(client) if client else HeldLoads()
 
 
@@ -92,7 +92,7 @@ def held_rows(settings: PlatformSettings) -> HeldRows:
         SettingsError: The settings lead to no warehouse.
         WarehouseError: It cannot be asked now.
     """
-    with _read_only(settings) as client:
+    with read_only_client(settings) as client:
         if client is None:
             return HeldRows()
         loads = _loads(client)
@@ -152,8 +152,13 @@ def _counts(client: Any, name: str) -> Iterator[tuple[str | None, tuple[int, str
 
 
 @contextmanager
-def _read_only(settings: PlatformSettings) -> Iterator[SqlJobClientBase | None]:
-    """A client that reads; None where there is no file or no dataset yet."""
+def read_only_client(settings: PlatformSettings) -> Iterator[SqlJobClientBase | None]:
+    """A client that reads; None where there is no file or no dataset yet.
+
+    Raises:
+        SettingsError: The settings lead to no warehouse.
+        WarehouseError: It cannot be asked now.
+    """
     destination = make_destination(settings)
     file = duckdb_file(settings)
     if file is not None:

@@ -29,7 +29,7 @@ def one_line(home, monkeypatch):
             result = invoke(*arguments)
             assert result.exit_code == 1, result.output
             if arguments == ("doctor",):
-                *_, failed, advice, _, _ = ["", "", *result.stdout.splitlines()]
+                *_, failed, advice, _, _, _ = ["", "", *result.stdout.splitlines()]
                 assert failed.startswith("FAIL  dagster home"), result.stdout
                 lines.add(f"{failed.split(maxsplit=3)[3]}: {advice.removeprefix('      -> ')}")
             else:

@@ -10,12 +10,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from click import unstyle
 from click.testing import CliRunner, Result
-from dagster import DagsterRunStatus
+from dagster import AssetCheckKey, AssetKey, DagsterRunStatus
 
+from analytics_assets.cli import main
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.records import metadata
 from analytics_assets_tests.testing.tables import change_warehouse, on_postgres, query, taken
 
 NEVER = {
@@ -31,7 +34,6 @@ COMPARED = {"compared": True, "cause": None}
 @pytest.fixture
 def status(home, monkeypatch):
     """`analytics-assets status` in this process, in which no setting is set."""
-    from analytics_assets.cli import main
 
     def run(*arguments: str) -> Result:
         with monkeypatch.context() as patch:
@@ -57,6 +59,7 @@ def test_before_the_first_sync(status):
         "warehouse": COMPARED,
         "accounts_list": NEVER,
         "accounts": [],
+        "departed_accounts": [],
         "unfinished_runs": [],
     }
 
@@ -131,6 +134,70 @@ def test_an_unknown_account(home, sync, status, api: SampleApi):
     result = status("--account", "acme-0001-sx", "--json")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: no such account: acme-0001-sx (did you mean acme-0001-sc?)\n"
+
+
+@pytest.mark.usefixtures("synced")
+@both_warehouses
+def test_accounts_that_are_no_longer_listed(home, sync, status, api: SampleApi, instance):
+    account, *others = api.data.account_ids
+    rows = sum(len(api.data.table(name, [account])) for name in ACCOUNT_RESOURCES)
+    campaigns = len(api.data.table("campaigns", [account]))
+    assert json.loads(status("--json").stdout)["departed_accounts"] == []
+    api.data.remove_account(account)
+    assert sync().exit_code == 0
+
+    document = json.loads(status("--json").stdout)
+    assert [listed["account_id"] for listed in document["accounts"]] == others
+    (departed,) = document["departed_accounts"]
+    assert (departed["account_id"], departed["rows"]) == (account, rows)
+    assert datetime.fromisoformat(departed["last_load"]).utcoffset() is not None
+    assert departed["age_seconds"] >= 0
+    *_, shown, _, last = status().stdout.splitlines()
+    assert shown.split()[:2] == [account, str(rows)]
+    assert last.endswith("`analytics-assets forget ACCOUNT` removes those of one.")
+    assert account not in status("--account", others[0]).stdout
+
+    # the UI tells the same, table by table
+    loaded = metadata(instance, "campaigns", others[0])
+    total = len(api.data.table("campaigns")) + campaigns
+    assert (loaded["dagster/row_count"], loaded["rows_of_departed_accounts"]) == (total, campaigns)
+    key = AssetCheckKey(AssetKey("campaigns"), "key_is_unique")
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    found = latest.event.dagster_event.asset_check_evaluation_data.metadata
+    assert found["rows_of_departed_accounts"].value == campaigns
+
+    assert CliRunner().invoke(main, ["forget", account, "--yes"]).exit_code == 0
+    assert json.loads(status("--json").stdout)["departed_accounts"] == []
+
+
+@pytest.mark.usefixtures("synced")
+def test_departed_accounts_of_a_warehouse_that_cannot_be_asked(home, sync, status, api: SampleApi):
+    account = api.data.account_ids[0]
+    rows = sum(len(api.data.table(name, [account])) for name in ACCOUNT_RESOURCES)
+    api.data.remove_account(account)
+    assert sync("--resource", "accounts").exit_code == 0
+    with taken(home / "warehouse.duckdb"):
+        (departed,) = json.loads(status("--json").stdout)["departed_accounts"]
+    assert (departed["account_id"], departed["rows"]) == (account, rows)
+
+
+@pytest.mark.parametrize("api", [SampleData.generate(accounts=6, campaigns=1)], indirect=True)
+def test_a_narrow_terminal(home, sync, status, api: SampleApi, monkeypatch):
+    first, *others = api.data.account_ids
+    api.behaviour.faults.append(Fault("status", f"/v1/{first}/campaigns/", value=403))
+    assert sync().exit_code == 1
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = [line.rstrip() for line in unstyle(status().stdout).splitlines()]
+    shown = [line.split()[1] for line in lines if line.split()[:1] in (["failed"], ["ok"])]
+    assert shown == [first, *others]  # as the API lists them
+    (cause,) = (line for line in lines if line.startswith(f"{first}: campaigns: GET "))
+    assert all(len(line) <= 60 for line in lines if line != cause)
+    in_detail = [
+        line.rstrip() for line in unstyle(status("--account", others[0]).stdout).splitlines()
+    ]
+    assert len([line for line in in_detail if line.split()[:1] == ["ok"]]) == len(ACCOUNT_RESOURCES)
+    assert all(len(line) <= 60 for line in in_detail)
 
 
 @pytest.mark.usefixtures("synced")

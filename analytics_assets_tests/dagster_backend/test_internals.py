@@ -35,6 +35,9 @@ METHODS = {
         "store_asset_event": "event event_id",
         "store_asset_event_tags": "events event_ids",
         "has_table": "table_name",
+        "delete_events": "run_id",
+        "delete_events_for_run": "conn run_id",
+        "free_concurrency_slots_for_run": "run_id",
         "wipe": "",
         "dispose": "",
         "index_connection": "",
@@ -79,6 +82,11 @@ METHODS = {
         "get_latest_asset_partition_materialization_attempts_without_materializations": "asset_key",
         "get_latest_storage_id_by_partition": "asset_key event_type",
     },
+    ("orchestration/retention.py", EVENT_LOG): {
+        "get_latest_asset_partition_materialization_attempts_without_materializations": "asset_key",
+        "get_latest_storage_id_by_partition": "asset_key event_type",
+        "get_asset_check_summary_records": "asset_check_keys",
+    },
     ("orchestration/alerts.py", EVENT_LOG): {
         "get_latest_asset_check_execution_by_key": "check_keys",
     },
@@ -90,6 +98,7 @@ METHODS = {
 # by file: the attributes of objects, by who sets them
 ATTRIBUTES = [
     ("dagster_backend/sqlite_event_log.py", SQLITE, "_db_lock"),
+    ("dagster_backend/sqlite_event_log.py", SQLITE, "supports_global_concurrency_limits"),
     ("dagster_backend/sqlite_event_log.py", SQLITE, "_initialized_dbs"),
     ("dagster_backend/postgres_event_log.py", POSTGRES, "_engine"),
     ("dagster_backend/celery_launcher.py", CELERY, "celery"),

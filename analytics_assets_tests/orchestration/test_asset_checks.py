@@ -140,6 +140,7 @@ def test_a_check_says_how_many_and_names_a_few() -> None:
     metadata = {name: value.value for name, value in evaluation.metadata.items()}
     assert metadata == {
         "rows": 50,
+        "rows_of_departed_accounts": 50,
         "accounts_with_findings": 5,
         "findings": {account: {"id": 1} for account in accounts},
     }
@@ -147,10 +148,14 @@ def test_a_check_says_how_many_and_names_a_few() -> None:
 
 def test_a_check_that_passes_says_how_many_rows_it_judged() -> None:
     key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "key_is_unique")
-    [evaluation] = evaluations([key], {"campaigns": evidence()})
+    [evaluation] = evaluations([key], {"campaigns": evidence(listed={"globex"})})
     assert (evaluation.passed, evaluation.description) == (True, None)
     metadata = {name: value.value for name, value in evaluation.metadata.items()}
-    assert metadata == {"rows": 20, "accounts_with_findings": 0}
+    assert metadata == {
+        "rows": 20,
+        "rows_of_departed_accounts": 10,
+        "accounts_with_findings": 0,
+    }
 
 
 def test_a_column_that_is_stored_as_another_type() -> None:

@@ -44,8 +44,9 @@ def test_what_it_took_to_read_a_resource() -> None:
 def test_where_a_load_went() -> None:
     audits = {"campaigns": {"acme": audited(rows=2), "globex": audited(rows=5)}}
     settings = PlatformSettings(destination="dlt.destinations.duckdb", dataset_name="ads")
-    assert load_metadata(loaded([], audits, "17.5"), settings, NAMES, "campaigns") == {
+    assert load_metadata(loaded([], audits, "17.5"), settings, NAMES, "campaigns", {"acme"}) == {
         "dagster/row_count": 7,
+        "rows_of_departed_accounts": 5,
         "dagster/column_lineage": column_lineage(RESOURCES["campaigns"], NAMES),
         "dlt_load_id": "17.5",
         "destination_name": "duckdb",
@@ -74,7 +75,7 @@ def test_one_event_for_each_table_and_account() -> None:
     ]
     drifted = audited(rows=2, unknown={"novel": 1})
     audits = {"campaigns": {"acme": drifted, "globex": audited(rows=5)}, "campaign_items": {}}
-    found = list(materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads))
+    found = list(materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads, set()))
     rows = {
         (event.asset_key.to_user_string(), event.partition): event.metadata[
             "dagster/partition_row_count"
@@ -95,7 +96,9 @@ def test_to_list_the_accounts_anew_makes_nothing_stale() -> None:
     """An account's rows do not depend on the list; its children's depend on the rows."""
     reads = [account_read("acme", campaigns=1, campaign_items=1)]
     audits: dict[str, dict] = {"campaigns": {}, "campaign_items": {}}
-    campaigns, items = materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads)
+    campaigns, items = materializations(
+        loaded(reads, audits), PlatformSettings(), NAMES, reads, {"acme"}
+    )
     assert dict(campaigns.tags or {}) == {
         "dagster/code_version": "1",
         "dagster/data_version": "1",

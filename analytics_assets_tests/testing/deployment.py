@@ -88,10 +88,10 @@ class Deployment:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         workspace = str(CHECKOUT / "workspace.yaml")
-        options = ("-w", workspace, "-h", "127.0.0.1", "-p", str(port))
+        options = ("-w", workspace, "--host", "127.0.0.1", "--port", str(port))
         with self._log.open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "dagster", "dev", *options],
+                [sys.executable, "-m", "dagster_dg_cli.cli", "dev", *options],
                 cwd=self._elsewhere,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,116 @@
+"""The old rows of `_dlt_loads`, dlt's own record of its loads, which grows by a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dlt.common.schema.typing import C_DLT_LOAD_ID, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME
+from dlt.destinations.job_client_impl import SqlJobClientBase
+
+from analytics_assets.resources import RESOURCES
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.holdings import read_only_client
+from analytics_assets.warehouse.locks import run_locked
+from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.replacement import SOURCE_NAME
+
+_LOADS_PER_STATEMENT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLoads:
+    """dlt's record of our loads.
+
+    Attributes:
+        number: How many there are.
+        expired: dlt's names of those that can be removed.
+    """
+
+    number: int = 0
+    expired: Sequence[str] = ()
+
+
+def recorded_loads(
+    settings: PlatformSettings, before: float, needed: Collection[str]
+) -> RecordedLoads:
+    """Looks for the loads from before a moment that nothing names.
+
+    Those of which a table still has rows are named, and those of dlt's own state.
+
+    Args:
+        settings: Where the warehouse is.
+        before: The moment, in unix seconds.
+        needed: The loads that others name.
+
+    Raises:
+        SettingsError: The settings lead to no warehouse.
+        WarehouseError: It cannot be asked now.
+    """
+    with read_only_client(settings) as client:
+        if client is None:
+            return RecordedLoads()
+        names = [*RESOURCES, PIPELINE_STATE_TABLE_NAME, LOADS_TABLE_NAME]
+        tables = {name: columns for name, columns in client.get_storage_tables(names) if columns}
+        if LOADS_TABLE_NAME not in tables:
+            return RecordedLoads()
+        loads = {
+            str(load_id) for (load_id,) in _rows(client, LOADS_TABLE_NAME, "load_id", SOURCE_NAME)
+        }
+        named = {*needed, *_named(client, tables)}
+    expired = [load_id for load_id in loads - named if _is_from_before(load_id, before)]
+    return RecordedLoads(len(loads), sorted(expired))
+
+
+def remove_loads(
+    settings: PlatformSettings, folder: Path, load_ids: Sequence[str], request: LockRequest
+) -> None:
+    """Removes loads from dlt's record; tables are not touched.
+
+    Raises:
+        WarehouseError: The warehouse could not be written.
+    """
+    pipeline = make_pipeline(settings, folder)
+
+    def remove() -> None:
+        with pipeline.sql_client() as client, client.begin_transaction():
+            table = client.make_qualified_table_name(LOADS_TABLE_NAME)
+            column = client.escape_column_name("load_id")
+            for start in range(0, len(load_ids), _LOADS_PER_STATEMENT):
+                some = load_ids[start : start + _LOADS_PER_STATEMENT]
+                marks = ", ".join(["%s"] * len(some))
+                client.execute_sql(f"DELETE FROM {table} WHERE {column} IN ({marks})", *some)
+
+    run_locked(settings, pipeline, remove, request)
+
+
+def _named(client: SqlJobClientBase, tables: Mapping[str, Collection[str]]) -> Iterator[str]:
+    for name, columns in tables.items():
+        if C_DLT_LOAD_ID in {column.lower() for column in columns}:
+            yield from (str(load_id) for (load_id,) in _rows(client, name, C_DLT_LOAD_ID))
+
+
+def _rows(
+    client: SqlJobClientBase, table: str, column: str, schema_name: str | None = None
+) -> Sequence[Sequence[Any]]:
+    """The values of a column, each once; of our own schema, where one is given."""
+    sql = client.sql_client
+    statement = (
+        f"SELECT DISTINCT {sql.escape_column_name(column)}"
+        f" FROM {sql.make_qualified_table_name(table)}"
+    )
+    if schema_name is None:
+        return sql.execute_sql(statement) or []
+    where = f" WHERE {sql.escape_column_name('schema_name')} = %s"
+    return sql.execute_sql(statement + where, schema_name) or []
+
+
+def _is_from_before(load_id: str, before: float) -> bool:
+    """Whether dlt, which names a load by its time, made it before a moment."""
+    try:
+        return float(load_id) < before
+    except ValueError:
+        return False
