@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
-from analytics_assets.cli.home import dagster_instance, end_killed_runs, ensure_dagster_home
+from analytics_assets.cli.home import (
+    dagster_instance,
+    end_killed_runs,
+    ensure_dagster_home,
+    without_compute_logs,
+)
 from analytics_assets.cli.imports import import_platform
 from analytics_assets.cli.interrupts import Interrupted
 from analytics_assets.errors import AnalyticsError
@@ -127,7 +132,7 @@ def _sync(
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
     names = AssetNames.of_settings(settings)
-    with dagster_instance() as instance, TerminalProgress() as progress:
+    with dagster_instance(without_compute_logs()) as instance, TerminalProgress() as progress:
         end_killed_runs(instance)
         definitions = compose(settings, progress)
         if not failed or (not (accounts or resources) and _list_failed_last(instance, names)):

@@ -64,6 +64,7 @@ def test_a_parent_that_goes_while_its_account_is_read(
     def remove(path: str) -> Fault | None:
         if path == f"/v1/{account}/campaigns/{gone}/items/":
             api.data.delete_row("campaigns", gone, account_id=account)
+            return Fault("status", path, value=404)
         return next_fault(path)
 
     monkeypatch.setattr(api.behaviour, "next_fault", remove)
