@@ -36,6 +36,7 @@ from analytics_assets.validation import (
     NAME,
     OWNERS,
     PATH,
+    PATH_PART,
     TIME_ZONE,
     URL,
     WORD,
@@ -68,6 +69,9 @@ class ApiSettings:
     ]
     client_id: Annotated[TSecretStrValue, "the API client"]
     client_secret: Annotated[TSecretStrValue, "what the client proves itself with"]
+    api_version: Annotated[
+        str, PATH_PART, "the first part of the API's paths, where a deployment has another"
+    ] = "v1"
     max_retries: Annotated[
         int,
         between(0, 100),
@@ -111,6 +115,7 @@ class PlatformSettings:
     publish_to: Annotated[
         str | None,
         PATH,
+        PATH_PART,
         "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
         " load's way; without it, none is made",
     ] = None
@@ -241,6 +246,19 @@ def api_settings() -> ApiSettings:
     configure_dlt()
     workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
     return ApiSettings(workers=workers, **_resolve(API_SECTION))
+
+
+def api_version() -> str:
+    """The setting `api_version` alone: where no request is made, the others may be missing.
+
+    Raises:
+        SettingsError: It is unusable.
+    """
+    configure_dlt()
+    setting = next(setting for setting in SETTINGS if setting.key == "api_version")
+    found = _find(setting)
+    value = found.value if found else setting.default
+    return str(validated(setting.section, setting.key, setting.hint, value))
 
 
 def platform_settings() -> PlatformSettings:

@@ -101,6 +101,11 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
             for name in ("SYNC_CRON", "REFRESH_CRON")
         ),
         (
+            f"{API}API_VERSION",
+            ("v1/", "/", "..", "v 1", "{version}", "%2E", "größe"),
+            "one part of a path, of letters, digits, ., _ and -, and in TOML in quotes; set it to",
+        ),
+        (
             f"{PLATFORM}TIME_ZONE",
             ("CET+1", "Mars/Olympus", "Europe", "../UTC", "/etc/localtime", "Europe/ Berlin"),
             "a time zone of the IANA database; set it to one such as Europe/Berlin",
@@ -137,6 +142,7 @@ def test_shapes(monkeypatch, name: str, values: tuple[str, ...], expected: str):
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
+        (f"{API}API_VERSION", "1.0", "1.0"),
         (f"{API}MAX_RETRIES", "0", 0),
         (f"{API}BACKOFF_FACTOR", "0", 0.0),
         (f"{API}TIMEOUT", " 0.5 ", 0.5),

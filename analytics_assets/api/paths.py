@@ -27,9 +27,12 @@ class Asked(NamedTuple):
     parent_id: str = ""
 
 
-def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
+def request_path(
+    resource: Resource, api_version: str, account_path: str, parent_path: str = ""
+) -> str:
     """The path below the base URL; the account's and the parent's id must be fit for a path."""
-    return resource.path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
+    path = resource.path_in(api_version)
+    return path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
 
 
 def path_part(value: object) -> str:
@@ -40,7 +43,7 @@ def path_part(value: object) -> str:
 
 
 def asked_by(path_url: str) -> Asked:
-    """What a request's path, with or without query, asks for."""
+    """What a request's path, with or without query and of whatever version, asks for."""
     path = path_url.partition("?")[0].rstrip("/")
     for name, resource in RESOURCES.items():
         if (found := _pattern(resource.path).fullmatch(path)) is not None:

@@ -221,9 +221,10 @@ def _answered(name: str, answer: Answer) -> Check:
     from analytics_assets.settings import API_SECTION, setting_name
 
     # no answer, or one that the API itself would not give
-    url = f"check {setting_name(API_SECTION, 'base_url')}, and what lies between here and the API"
+    url, api_version = (setting_name(API_SECTION, key) for key in ("base_url", "api_version"))
+    path = f"check {url} and {api_version}, and what lies between here and the API"
     known = (text for statuses, text in _WHAT_TO_DO if answer.status in statuses)
-    return Check(name, False, answer.line, next(known, url))
+    return Check(name, False, answer.line, next(known, path))
 
 
 def _skipped(reason: str, *names: str) -> Iterator[Check]:

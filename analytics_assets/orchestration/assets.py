@@ -53,22 +53,21 @@ ALLOW_EMPTY_HINT = (
 _ACCOUNTS_NAMED: Final = 3
 
 
-def assets(settings: PlatformSettings) -> list[dg.AssetsDefinition]:
+def assets(settings: PlatformSettings, api_version: str) -> list[dg.AssetsDefinition]:
     """The assets, as the resource table and the settings declare them."""
     names = AssetNames.of_settings(settings)
-    listing = dg.multi_asset(name=names.listing_op, **_declared(names, [ACCOUNTS.name], settings))
+    translator = AnalyticsTranslator(settings, names, api_version)
+    listing = dg.multi_asset(name=names.listing_op, **_declared(translator, [ACCOUNTS.name]))
     of_accounts = dg.multi_asset(
         name=names.accounts_op,
         partitions_def=ACCOUNT_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **_declared(names, list(ACCOUNT_RESOURCES), settings),
+        **_declared(translator, list(ACCOUNT_RESOURCES)),
     )
     return [listing(accounts_asset), of_accounts(account_assets)]
 
 
-def _declared(
-    names: AssetNames, resource_names: list[str], settings: PlatformSettings
-) -> dict[str, Any]:
+def _declared(translator: AnalyticsTranslator, resource_names: list[str]) -> dict[str, Any]:
     """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
@@ -76,11 +75,11 @@ def _declared(
     specs = build_dlt_asset_specs(
         load_source(plan(resource_names, [], {})),
         None,  # type: ignore[arg-type]
-        AnalyticsTranslator(settings, names),
+        translator,
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],
-        "check_specs": check_specs(names, resource_names),
+        "check_specs": check_specs(translator.names, resource_names),
         "can_subset": True,
         "pool": WAREHOUSE_POOL,
     }
