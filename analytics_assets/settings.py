@@ -37,6 +37,7 @@ from analytics_assets.validation import (
     OWNERS,
     PATH,
     PATH_PART,
+    RESOURCE_NAMES,
     TIME_ZONE,
     URL,
     WORD,
@@ -116,6 +117,7 @@ class PlatformSettings:
         str | None,
         PATH,
         PATH_PART,
+        RESOURCE_NAMES,
         "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
         " load's way; without it, none is made",
     ] = None
@@ -127,6 +129,11 @@ class PlatformSettings:
     ] = None
     group_name: Annotated[str, WORD, "the group of the assets in Dagster"] = "analytics"
     owners: Annotated[tuple[str, ...], OWNERS, "who owns the assets"] = ("team:data-engineering",)
+    skip_resources: Annotated[
+        tuple[str, ...],
+        RESOURCE_NAMES,
+        "resources that are not asked for and are no assets; what their tables hold stays",
+    ] = ()
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),

@@ -101,6 +101,10 @@ KEY_PREFIX: Final = Allowed(
     lambda value: all(map(_is_word, value.split("/"))),
     "marketing/advertising",
 )
+# which there are, the resource table says
+RESOURCE_NAMES: Final = Allowed(
+    "a list of resources", lambda value: all(map(_is_word, value)), "motion_ads"
+)
 OWNERS: Final = Allowed(
     "a list of e-mail addresses and teams (team:NAME)",
     lambda value: all(

@@ -127,6 +127,11 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
         ),
         (f"{PLATFORM}GROUP_NAME", ("my ads", "a/b", "größe"), "a name of letters, digits and _;"),
         (
+            f"{PLATFORM}SKIP_RESOURCES",
+            ("motion ads", "motion_ads, audiences;", "größe"),
+            "a list of resources; set it to one such as motion_ads",
+        ),
+        (
             f"{PLATFORM}OWNERS",
             ("somebody", "team:", "team:ads, somebody", "a@b", "a b@c.org"),
             "a list of e-mail addresses and teams (team:NAME); set it to one such as",
@@ -158,6 +163,7 @@ def test_shapes(monkeypatch, name: str, values: tuple[str, ...], expected: str):
         (f"{PLATFORM}DESTINATION", "dlt.destinations.duckdb", None),
         (f"{PLATFORM}KEY_PREFIX", "marketing/ads_2024", None),
         (f"{PLATFORM}GROUP_NAME", "ads_2024", None),
+        (f"{PLATFORM}SKIP_RESOURCES", "motion_ads,audiences ", ("motion_ads", "audiences")),
         (f"{PLATFORM}OWNERS", "team:ads, a.b@example.com", ("team:ads", "a.b@example.com")),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from analytics_assets.cli.accounts import chosen_accounts
 from analytics_assets.cli.home import dagster_instance, end_killed_runs
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -106,6 +106,7 @@ class StatusReport:
         list_is_lost: Whether the warehouse does not hold that list.
         accounts: The accounts that were asked for, those that need attention first.
         departed: The accounts that are not listed any more and have rows, where all were asked for.
+        skipped: The resources that the settings leave out.
         runs: The runs that have not ended.
         not_compared: Why the warehouse could not be asked, if so; these are records only then.
     """
@@ -114,6 +115,7 @@ class StatusReport:
     list_is_lost: bool
     accounts: Sequence[AccountStatus]
     departed: Sequence[DepartedAccount]
+    skipped: Sequence[str]
     runs: Sequence[dg.DagsterRun]
     not_compared: str | None
 
@@ -146,8 +148,8 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     statuses = [
         AccountStatus(
             account_id,
-            {name: loads.get((name, account_id)) for name in ACCOUNT_RESOURCES},
-            [name for name in ACCOUNT_RESOURCES if (name, account_id) in lost],
+            {name: loads.get((name, account_id)) for name in names.account_resources},
+            [name for name in names.account_resources if (name, account_id) in lost],
             failures.get(account_id),
         )
         for account_id in account_ids
@@ -156,7 +158,8 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     statuses.sort(key=lambda status: STATES.index(status.state))
     listed = loads.get(_LIST)
     departed = [] if accounts or listed is None else _departed(loads, held, account_ids)
-    return StatusReport(listed, _LIST in lost, statuses, departed, runs, not_compared)
+    skipped = [name for name in RESOURCES if name not in names.resource_names]
+    return StatusReport(listed, _LIST in lost, statuses, departed, skipped, runs, not_compared)
 
 
 def _held(

@@ -68,7 +68,8 @@ def doctor(account: str | None, as_json: bool) -> None:
     """Check settings, API, warehouse and Dagster home, and say what to do.
 
     It loads nothing and changes nothing: one token, and one request for each resource of one
-    account. What depends on something that failed is skipped; its `ok` is null in JSON.
+    account. What depends on something that failed is skipped, and so is what a setting leaves out;
+    its `ok` is null in JSON.
 
     Ends with exit code 0 only if nothing failed. A warning is none: what it names will do.
     """
@@ -196,8 +197,14 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
 def _endpoints(
     ask: Callable[..., Answer], account_id: str, asked: dict[str, Answer]
 ) -> Iterator[Check]:
+    from analytics_assets.choice import SKIP_RESOURCES
+
+    asked_for = _asked_for()
     for name, resource in ACCOUNT_RESOURCES.items():
         check, parent_id = f"endpoint {name}", ""
+        if name not in asked_for:
+            yield Check(check, None, f"left out by {SKIP_RESOURCES}")
+            continue
         if any(answer.status == HTTPStatus.TOO_MANY_REQUESTS for answer in asked.values()):
             yield from _skipped("quota", check)  # it would have to wait as long as the API says
             continue
@@ -213,6 +220,18 @@ def _endpoints(
             parent_id = str(parent.rows[0].get("id"))
         asked[name] = ask(resource, account_id, parent_id)
         yield _answered(check, asked[name])
+
+
+def _asked_for() -> set[str]:
+    """The resources that a sync asks for; all of them, where the settings do not say which."""
+    from analytics_assets.api.source import with_parents
+    from analytics_assets.choice import chosen_resources
+    from analytics_assets.settings import platform_settings
+
+    try:
+        return {resource.name for resource in with_parents(chosen_resources(platform_settings()))}
+    except AnalyticsError:  # a check of its own says so
+        return set(ACCOUNT_RESOURCES)
 
 
 def _answered(name: str, answer: Answer) -> Check:
@@ -246,12 +265,14 @@ def _home_settings(home: Check) -> Iterator[Check]:
 
 
 def _warehouse(home: Check) -> Iterator[Check]:
+    from analytics_assets.choice import chosen_resources
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.doctor import inspect_tables, probe_warehouse
     from analytics_assets.warehouse.publishing import probe_publication
 
     try:
         settings = platform_settings()
+        chosen_resources(settings)
     except AnalyticsError as error:
         yield _failed("platform settings", str(error))
         yield from _skipped("platform settings", *_WAREHOUSE_CHECKS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from analytics_assets.choice import SKIP_RESOURCES
 from analytics_assets.cli.account_status import (
     STATES,
     AccountStatus,
@@ -106,6 +107,7 @@ def _json(report: StatusReport) -> dict[str, Any]:
             }
             for departed in report.departed
         ],
+        "skipped_resources": list(report.skipped),
         "unfinished_runs": [
             {"run_id": run.run_id, "job": run.job_name, "status": run.status.value}
             for run in report.runs
@@ -161,6 +163,9 @@ def _print(report: StatusReport, *, in_detail: bool) -> None:
         console.print(f"{len(report.accounts)} accounts ({summary}), listed {listed}")
     if report.departed:
         _print_departed(console, report.departed)
+    if report.skipped:
+        named = ", ".join(report.skipped)
+        console.print(f"left out by {SKIP_RESOURCES}, and not counted: {named}")
     if report.list_is_lost:
         click.echo("the warehouse does not hold the list of accounts: run `analytics-assets sync`")
 

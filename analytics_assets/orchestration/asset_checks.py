@@ -66,13 +66,13 @@ class Check:
         description: What holds when the check passes.
         judge: Finds what does not hold.
         severity: What a finding is.
-        applies: Whether the question makes sense for a resource.
+        applies: Whether the question makes sense for a resource, by what is an asset beside it.
     """
 
     description: str
     judge: Callable[[Evidence], Findings]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-    applies: Callable[[Resource], bool] = lambda resource: True
+    applies: Callable[[Resource, AssetNames], bool] = lambda resource, names: True
 
 
 def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence], Findings]:
@@ -128,7 +128,7 @@ CHECKS: Final[dict[str, Check]] = {
         "Every account could be read when it last was to be. One that could not keeps the rows"
         " that it had.",
         lambda evidence: evidence.unread,
-        applies=lambda resource: resource.parent is not None,
+        applies=lambda resource, names: resource.parent is not None,
     ),
     "key_is_unique": Check(
         "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
@@ -140,7 +140,10 @@ CHECKS: Final[dict[str, Check]] = {
     "parents_exist": Check(
         "Every row has its parent row in the parent's table.",
         _of_accounts(lambda audit: audit.orphans),
-        applies=lambda resource: resource.parent_column is not None,
+        # a parent that is skipped has the rows that it had when it was last loaded, if any
+        applies=lambda resource, names: (
+            resource.parent_column is not None and names.parent(resource) == resource.parent
+        ),
     ),
     "types_are_as_declared": Check(
         "Every value fits its column's declared type. A value that does not is kept in a column"
@@ -186,7 +189,7 @@ def check_specs(names: AssetNames, resource_names: Iterable[str]) -> list[dg.Ass
         dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
         for resource_name in resource_names
         for name, check in CHECKS.items()
-        if check.applies(RESOURCES[resource_name])
+        if check.applies(RESOURCES[resource_name], names)
     ]
 
 

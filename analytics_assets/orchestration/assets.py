@@ -35,7 +35,7 @@ from analytics_assets.orchestration.partitions import (
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import one_line
@@ -62,7 +62,7 @@ def assets(settings: PlatformSettings, api_version: str) -> list[dg.AssetsDefini
         name=names.accounts_op,
         partitions_def=ACCOUNT_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **_declared(translator, list(ACCOUNT_RESOURCES)),
+        **_declared(translator, names.account_resources),
     )
     return [listing(accounts_asset), of_accounts(account_assets)]
 
@@ -97,7 +97,7 @@ def accounts_asset(
             context, _list_accounts(context, config, analytics_dlt, analytics_progress)
         )
     else:
-        yield from check_only(context, analytics_progress, [ACCOUNTS.name])
+        yield from check_only(context, analytics_progress)
     yield from check_outputs(context)
 
 
@@ -113,7 +113,7 @@ def account_assets(
             context, _sync_accounts(context, config, analytics_dlt, analytics_progress)
         )
     else:
-        yield from check_only(context, analytics_progress, list(ACCOUNT_RESOURCES))
+        yield from check_only(context, analytics_progress)
     yield from asset_outputs(context)
     yield from check_outputs(context)
 
@@ -124,8 +124,8 @@ def _list_accounts(
     dlt: DagsterDltResource,
     progress: Progress,
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation]:
-    names = AssetNames.of_run(context)
     with ingestion(context, progress) as run:
+        names = AssetNames.of_run(context, run.settings)
         listing = run.reader.read_listing()
         account_ids = _account_ids(listing.rows)
         if not config.allow_empty:
@@ -152,7 +152,7 @@ def _sync_accounts(
     dlt: DagsterDltResource,
     progress: Progress,
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
-    names, resource_names = AssetNames.of_run(context), selected_resources(context)
+    resource_names = selected_resources(context)
     account_ids = requested_accounts(context, config)
     loaded_before = earlier_loads(context)
     wanted = without_partitions(resource_names, account_ids, loaded_before)
@@ -173,6 +173,7 @@ def _sync_accounts(
             not_published = outcome.not_published
             failures += _suddenly_empty(outcome.suddenly_empty, reads)
             listed = set(known_accounts(context.instance))
+            names = AssetNames.of_run(context, run.settings)
             events = materializations(outcome, run.settings, names, reads, listed)
             yield from reported(context, events)
             yield from check_tables(context, run.settings, outcome, failures)

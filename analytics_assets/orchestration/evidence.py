@@ -48,7 +48,7 @@ def check_tables(
         outcome: What came of the load, or of an audit without one.
         failures: What could not be read.
     """
-    names = AssetNames.of_run(context)
+    names = AssetNames.of_run(context, settings)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
     before = {name: outcome.before.get(name, {}) for name in loaded}
     if outcome.audits.keys() - loaded.keys():
@@ -90,14 +90,15 @@ def check_tables(
 
 
 def check_only(
-    context: dg.AssetExecutionContext, progress: Progress, resource_names: Sequence[str]
+    context: dg.AssetExecutionContext, progress: Progress
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Judges tables as they are, without a load."""
+    """Judges the tables of the selected checks as they are, without a load."""
+    judged = {AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys}
     with users_errors_as_failures():
         settings = platform_settings()
         with working_folder() as folder:
             request = lock_request(context, progress, settings)
-            outcome = audit_tables(settings, folder, resource_names, request)
+            outcome = audit_tables(settings, folder, sorted(judged), request)
     yield from check_tables(context, settings, outcome)
 
 

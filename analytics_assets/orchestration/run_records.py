@@ -114,7 +114,7 @@ def latest_loads(
     loads = []
     accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
-    for name in ACCOUNT_RESOURCES:
+    for name in names.account_resources:
         newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
@@ -168,7 +168,7 @@ def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[s
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
         account_id
-        for key in names.keys(ACCOUNT_RESOURCES)
+        for key in names.keys(names.account_resources)
         for account_id in _newest(instance, key, planned)
     }
 
@@ -210,7 +210,7 @@ def attempts_without_loads(
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
-    for name in ACCOUNT_RESOURCES:
+    for name in names.account_resources:
         attempts = (
             events.get_latest_asset_partition_materialization_attempts_without_materializations(
                 names.key(name)
@@ -323,7 +323,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
 def _materializes_accounts(run: dg.DagsterRun, names: AssetNames) -> bool:
     if run.asset_selection is None:
         return run.job_name == names.sync_job
-    return any(key in run.asset_selection for key in names.keys(ACCOUNT_RESOURCES))
+    return any(key in run.asset_selection for key in names.keys(names.account_resources))
 
 
 def _ended_at(run: dg.RunRecord) -> float:

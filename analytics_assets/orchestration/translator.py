@@ -36,10 +36,11 @@ class AnalyticsTranslator(DagsterDltTranslator):
         """The asset of a dlt resource, as the resource table declares it."""
         resource, settings = RESOURCES[data.resource.name], self.settings
         names, path = self.names, resource.path_in(self.api_version)
+        parent = names.parent(resource)
         old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
         return dg.AssetSpec(
             key=names.key(resource.name),
-            deps=[names.key(resource.parent)] if resource.parent else [],
+            deps=[names.key(parent)] if parent else [],
             group_name=settings.group_name,
             description=f"{resource.description}\n\nRead from `GET {path}`.",
             kinds={"dlt", settings.destination},
@@ -87,15 +88,19 @@ def column_schema(resource: Resource) -> dg.TableSchema:
 
 
 def column_lineage(resource: Resource, names: AssetNames) -> dg.TableColumnLineage:
-    """The columns that a resource's rows take from the rows that they are asked for."""
-    if resource.parent is None:
+    """The columns that a resource's rows take from the rows that they are asked for.
+
+    Where the parent is no asset, the account is left, which its rows have of `accounts`.
+    """
+    parent = names.parent(resource)
+    if parent is None:
         return dg.TableColumnLineage({})
     taken = {ACCOUNT_ID.name: ACCOUNT_ID.name}
-    if resource.parent_column:
+    if resource.parent_column and parent == resource.parent:
         taken[resource.parent_column] = "id"
-    parent = names.key(resource.parent)
+    key = names.key(parent)
     return dg.TableColumnLineage(
-        {column: [dg.TableColumnDep(parent, source)] for column, source in taken.items()}
+        {column: [dg.TableColumnDep(key, source)] for column, source in taken.items()}
     )
 
 
