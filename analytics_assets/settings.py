@@ -37,10 +37,12 @@ from analytics_assets.validation import (
     OWNERS,
     PATH,
     PATH_PART,
+    PATTERNS,
     RESOURCE_NAMES,
     TIME_ZONE,
     URL,
     WORD,
+    WORDS,
     above,
     between,
     validated,
@@ -116,8 +118,6 @@ class PlatformSettings:
     publish_to: Annotated[
         str | None,
         PATH,
-        PATH_PART,
-        RESOURCE_NAMES,
         "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
         " load's way; without it, none is made",
     ] = None
@@ -133,6 +133,15 @@ class PlatformSettings:
         tuple[str, ...],
         RESOURCE_NAMES,
         "resources that are not asked for and are no assets; what their tables hold stays",
+    ] = ()
+    accounts: Annotated[
+        tuple[str, ...], PATTERNS, "accounts that are read; without it, all that the API lists"
+    ] = ()
+    skip_accounts: Annotated[
+        tuple[str, ...], PATTERNS, "accounts that are not read; what tables hold of them stays"
+    ] = ()
+    skip_account_types: Annotated[
+        tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
     ] = ()
     lock_timeout: Annotated[
         float,

@@ -105,6 +105,12 @@ KEY_PREFIX: Final = Allowed(
 RESOURCE_NAMES: Final = Allowed(
     "a list of resources", lambda value: all(map(_is_word, value)), "motion_ads"
 )
+PATTERNS: Final = Allowed(
+    "a list of account ids, or of patterns with *, ? and [a-z]",
+    lambda value: all(map(str.isprintable, value)),
+    "acme-*",
+)
+WORDS: Final = Allowed("a list of texts", lambda value: all(map(str.isprintable, value)), "NETWORK")
 OWNERS: Final = Allowed(
     "a list of e-mail addresses and teams (team:NAME)",
     lambda value: all(

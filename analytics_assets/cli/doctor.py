@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.cli.accounts import complete_account, no_such_account
+from analytics_assets.cli.accounts import complete_account, is_left_out, no_such_account
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -173,20 +174,33 @@ def _api(account: str | None) -> Iterator[Check]:
 
 
 def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Check]:
+    from analytics_assets.choice import skipped_accounts
+
     listed = ask(ACCOUNTS)
     asked: dict[str, Answer] = {}
-    accounts = [str(row["account_id"]) for row in listed.rows or [] if row.get("account_id")]
-    if listed.rows is not None and not accounts:
+    types = {
+        str(row["account_id"]): str(row.get("type") or "")
+        for row in listed.rows or []
+        if row.get("account_id")
+    }
+    settings = _platform_settings()
+    skipped = skipped_accounts(settings, types)
+    accounts = [account_id for account_id in types if account_id not in skipped]
+    if listed.rows is not None and not types:
         yield Check("account list", False, listed.line, "have the API's owner give the client one")
     else:
         yield _answered("account list", listed)
+    yield from _accounts_left_out(settings, types, skipped)
     if not accounts:
-        yield from _skipped("account list", *_ENDPOINTS)
+        yield from _skipped("accounts that are read" if types else "account list", *_ENDPOINTS)
+    elif account is not None and account in skipped:
+        yield Check("account", False, *is_left_out(account, skipped[account]).rsplit(": ", 1))
+        yield from _skipped("account", *_ENDPOINTS)
     elif account is not None and account not in accounts:
         yield Check("account", False, no_such_account(account, accounts))
         yield from _skipped("account", *_ENDPOINTS)
     else:
-        yield from _endpoints(ask, account or accounts[0], asked)
+        yield from _endpoints(ask, account or accounts[0], asked, _asked_for(settings))
     headers = {
         name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
     }
@@ -194,12 +208,36 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     yield Check("quota headers", True, quota or "none")
 
 
+def _accounts_left_out(
+    settings: PlatformSettings, types: Mapping[str, str], skipped: Mapping[str, str]
+) -> Iterator[Check]:
+    """What the settings leave out of the list, and what in them fits no account, if anything."""
+    from analytics_assets.choice import refuse_none_left, without_effect
+
+    idle = without_effect(settings, types) if types else {}
+    if not skipped and not idle:
+        return
+    counts = Counter(skipped.values())
+    by_setting = [f"{number} by {setting}" for setting, number in sorted(counts.items())]
+    detail = f"{len(skipped)} of {len(types)} ({', '.join(by_setting)})" if skipped else "none"
+    advice = [f"{', '.join(values)} in {setting} fits none" for setting, values in idle.items()]
+
+    def left() -> str:
+        refuse_none_left(types, skipped)
+        return detail
+
+    check = _try("accounts left out", left)
+    yield replace(check, advice="; ".join(advice)) if check.ok else check
+
+
 def _endpoints(
-    ask: Callable[..., Answer], account_id: str, asked: dict[str, Answer]
+    ask: Callable[..., Answer],
+    account_id: str,
+    asked: dict[str, Answer],
+    asked_for: Collection[str],
 ) -> Iterator[Check]:
     from analytics_assets.choice import SKIP_RESOURCES
 
-    asked_for = _asked_for()
     for name, resource in ACCOUNT_RESOURCES.items():
         check, parent_id = f"endpoint {name}", ""
         if name not in asked_for:
@@ -222,16 +260,25 @@ def _endpoints(
         yield _answered(check, asked[name])
 
 
-def _asked_for() -> set[str]:
-    """The resources that a sync asks for; all of them, where the settings do not say which."""
-    from analytics_assets.api.source import with_parents
+def _platform_settings() -> PlatformSettings:
+    """The settings, or the defaults where they will not do, of which a check of its own tells."""
     from analytics_assets.choice import chosen_resources
-    from analytics_assets.settings import platform_settings
+    from analytics_assets.settings import PlatformSettings, platform_settings
 
     try:
-        return {resource.name for resource in with_parents(chosen_resources(platform_settings()))}
-    except AnalyticsError:  # a check of its own says so
-        return set(ACCOUNT_RESOURCES)
+        settings = platform_settings()
+        chosen_resources(settings)
+    except AnalyticsError:
+        return PlatformSettings()
+    return settings
+
+
+def _asked_for(settings: PlatformSettings) -> set[str]:
+    """The resources that a sync asks for."""
+    from analytics_assets.api.source import with_parents
+    from analytics_assets.choice import chosen_resources
+
+    return {resource.name for resource in with_parents(chosen_resources(settings))}
 
 
 def _answered(name: str, answer: Answer) -> Check:

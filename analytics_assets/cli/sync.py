@@ -136,7 +136,7 @@ def _sync(
         definitions = compose(settings, progress)
         if not failed or (not (accounts or resources) and _list_failed_last(instance, names)):
             _list_accounts(report, instance, definitions, names, allow_empty)
-        asked_for = chosen_accounts(instance, accounts)
+        asked_for = chosen_accounts(instance, names, accounts)
         chosen = [n for n in names.account_resources if n in resources or not resources]
         groups: list[Group] = [(asked_for, chosen)]
         if failed:

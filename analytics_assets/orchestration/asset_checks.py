@@ -44,6 +44,7 @@ class Evidence:
         unread: Why an account could not be read when it last was to be, by account.
         failed: Whether it was in this run that an account could not be read.
         listed: The accounts that the API lists.
+        read: Those of them that no setting leaves out.
         settings: What is called old, and what a loss.
     """
 
@@ -55,6 +56,7 @@ class Evidence:
     unread: Findings
     failed: bool
     listed: Collection[str]
+    read: Collection[str]
     settings: PlatformSettings
 
 
@@ -87,11 +89,11 @@ def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence],
 
 def _old(evidence: Evidence) -> Findings:
     now, limit = time.time(), evidence.settings.max_age_hours
-    # an account that is no longer listed keeps its rows as they are
+    # an account that is no longer read keeps its rows as they are
     loaded = {
         account: audit.loaded_at
         for account, audit in evidence.audit.items()
-        if account in evidence.listed
+        if account in evidence.read
     }
     ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
     found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}

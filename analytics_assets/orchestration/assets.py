@@ -10,6 +10,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.api.reader import Reader
+from analytics_assets.choice import refuse_none_left, skipped_accounts
 from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs, reported
 from analytics_assets.errors import ReadError, SuddenlyEmptyError, WarehouseError
 from analytics_assets.orchestration.asset_checks import check_specs
@@ -17,6 +18,7 @@ from analytics_assets.orchestration.evidence import check_only, check_tables, un
 from analytics_assets.orchestration.ingestion import ingestion, selected_resources
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
+    SKIPPED_ACCOUNTS,
     drift_metadata,
     failure,
     load_metadata,
@@ -34,6 +36,7 @@ from analytics_assets.orchestration.partitions import (
 )
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
+from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
@@ -127,12 +130,14 @@ def _list_accounts(
     with ingestion(context, progress) as run:
         names = AssetNames.of_run(context, run.settings)
         listing = run.reader.read_listing()
-        account_ids = _account_ids(listing.rows)
+        types = _account_types(listing.rows)
+        account_ids, skipped = list(types), skipped_accounts(run.settings, types)
+        refuse_none_left(account_ids, skipped)
         if not config.allow_empty:
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
         outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
-        keep_partitions(context.instance, account_ids)
+        keep_partitions(context.instance, [key for key in account_ids if key not in skipped])
     yield dg.MaterializeResult(
         asset_key=names.key(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
@@ -141,6 +146,7 @@ def _list_accounts(
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
             **load_metadata(outcome, run.settings, names, ACCOUNTS.name, account_ids),
+            **({SKIPPED_ACCOUNTS: skipped} if skipped else {}),
         },
     )
     yield from check_tables(context, run.settings, outcome)
@@ -172,8 +178,8 @@ def _sync_accounts(
         else:
             not_published = outcome.not_published
             failures += _suddenly_empty(outcome.suddenly_empty, reads)
-            listed = set(known_accounts(context.instance))
             names = AssetNames.of_run(context, run.settings)
+            listed = listed_accounts(context.instance, names)
             events = materializations(outcome, run.settings, names, reads, listed)
             yield from reported(context, events)
             yield from check_tables(context, run.settings, outcome, failures)
@@ -232,7 +238,9 @@ def _suddenly_empty(
             yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
 
 
-def _account_ids(listing: AccountRows) -> list[str]:
+def _account_types(listing: AccountRows) -> dict[str, str]:
+    """The listed accounts, each with its type; empty where the API has none."""
     with pa.memory_map(str(listing.resources[ACCOUNTS.name].path)) as file:
         table = pa.ipc.open_stream(file).read_all()
-        return [str(account_id) for account_id in table["account_id"].to_pylist()]
+        ids, types = (table[column].to_pylist() for column in ("account_id", "type"))
+        return {str(key): str(kind or "") for key, kind in zip(ids, types, strict=True)}

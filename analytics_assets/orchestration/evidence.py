@@ -20,7 +20,7 @@ from analytics_assets.orchestration.ingestion import lock_request, users_errors_
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import latest_loads
+from analytics_assets.orchestration.run_records import latest_loads, listed_accounts
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import RowCounts
@@ -54,6 +54,7 @@ def check_tables(
     if outcome.audits.keys() - loaded.keys():
         before = {**_recorded_rows(context.instance, names), **before}
     listed = set(known_accounts(context.instance))
+    all_listed = listed_accounts(context.instance, names)
 
     def since_earlier(name: str, check_name: str, now: Findings) -> Findings:
         """What only who reads can find: of these accounts now, and of others when last read."""
@@ -77,7 +78,8 @@ def check_tables(
             left_out=since_earlier(name, LEFT_OUT, left_out),
             unread=since_earlier(name, UNREAD, {**dict.fromkeys(left_out), **unread}),
             failed=bool(unread),
-            listed=listed,
+            read=listed,
+            listed=all_listed,
             settings=settings,
         )
 

@@ -29,6 +29,9 @@ from analytics_assets.warehouse.load import LoadOutcome
 FAILED_PARTITIONS = "failed_partitions"
 """Metadata of a failed step: by account and resource, the cause and its type."""
 
+SKIPPED_ACCOUNTS = "skipped_accounts"
+"""Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
+
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import dagster as dg
 
 from analytics_assets.errors import is_permanent
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS, SKIPPED_ACCOUNTS
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -121,6 +121,21 @@ def latest_loads(
             records = instance.fetch_materializations(found, limit=len(ids)).records
             loads += [_load(name, record) for record in records]
     return {(load.resource, load.account_id): load for load in loads}
+
+
+def recorded_as_skipped(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, str]:
+    """The accounts of the latest list that are no partitions, with the setting that says so."""
+    for record in instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records:
+        event = record.asset_materialization
+        skipped = event.metadata.get(SKIPPED_ACCOUNTS) if event else None
+        if isinstance(skipped, dg.JsonMetadataValue):
+            return cast(dict[str, str], skipped.value)
+    return {}
+
+
+def listed_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
+    """The accounts of the latest list: the partitions, and those that a setting leaves out."""
+    return {*known_accounts(instance), *recorded_as_skipped(instance, names)}
 
 
 def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[FailedPartition]:
