@@ -11,6 +11,8 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
 
 _DOTS: Final = (".", "..")
+# an id may be a word of a shorter path
+_LONGEST_FIRST: Final = sorted(RESOURCES.items(), key=lambda each: -each[1].path.count("/"))
 
 
 class Asked(NamedTuple):
@@ -45,7 +47,7 @@ def path_part(value: object) -> str:
 def asked_by(path_url: str) -> Asked:
     """What a request's path, with or without query and of whatever version, asks for."""
     path = path_url.partition("?")[0].rstrip("/")
-    for name, resource in RESOURCES.items():
+    for name, resource in _LONGEST_FIRST:
         if (found := _pattern(resource.path).fullmatch(path)) is not None:
             ids = found.groupdict(default="")
             return Asked(name, unquote(ids.get("account", "")), unquote(ids.get("parent", "")))

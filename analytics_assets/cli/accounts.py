@@ -48,12 +48,12 @@ def chosen_accounts(
     for account in accounts:
         if account not in known:
             if setting := recorded_as_skipped(instance, names).get(account):
-                raise click.ClickException(is_left_out(account, setting))
+                raise click.ClickException(left_out_by(account, setting))
             raise click.ClickException(no_such_account(account, known))
     return list(dict.fromkeys(accounts)) or known
 
 
-def is_left_out(account: str, setting: str) -> str:
+def left_out_by(account: str, setting: str) -> str:
     """Says that a setting leaves an account out."""
     return one_line(f"{account} is left out by {setting}: change that to read it")
 

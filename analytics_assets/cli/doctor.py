@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.cli.accounts import complete_account, is_left_out, no_such_account
+from analytics_assets.cli.accounts import complete_account, left_out_by, no_such_account
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -194,7 +194,7 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     if not accounts:
         yield from _skipped("accounts that are read" if types else "account list", *_ENDPOINTS)
     elif account is not None and account in skipped:
-        yield Check("account", False, *is_left_out(account, skipped[account]).rsplit(": ", 1))
+        yield Check("account", False, *left_out_by(account, skipped[account]).rsplit(": ", 1))
         yield from _skipped("account", *_ENDPOINTS)
     elif account is not None and account not in accounts:
         yield Check("account", False, no_such_account(account, accounts))

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytics_assets.api.paths import Asked, asked_by, path_part, request_path
@@ -24,6 +24,8 @@ def path_url(path: str, base_url: str = "https://api.example.com") -> str:
 @pytest.mark.parametrize("version", ["v1", "1.0"])
 @pytest.mark.parametrize("prefix", ["", "/below/a%20prefix"])
 @given(account=IDS, parent=IDS)
+@example(account="campaigns", parent="campaigns")
+@example(account="v1", parent="items")
 def test_there_and_back(name: str, prefix: str, version: str, account: str, parent: str):
     resource = RESOURCES[name]
     path = request_path(resource, version, path_part(account), path_part(parent))
