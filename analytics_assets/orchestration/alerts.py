@@ -8,7 +8,7 @@ from typing import Final
 import dagster as dg
 
 from analytics_assets import webhook
-from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import run_failure
 from analytics_assets.settings import (
@@ -106,8 +106,9 @@ def _evaluated_since(
         if event is None or not isinstance(evaluation, dg.AssetCheckEvaluation):
             continue
         newest = max(newest, event.timestamp)
-        # what failed with its run is told with it
-        if event.timestamp > since and not evaluation.passed and not evaluation.blocking:
+        # which accounts could not be read, the alert on their run says
+        is_news = event.timestamp > since and evaluation.check_name != UNREAD
+        if is_news and not evaluation.passed:
             failed.append(evaluation)
     return newest, failed
 

@@ -125,6 +125,18 @@ def test_what_failed_before_is_no_news(hook: Webhook, sync, api: SampleApi, inst
     assert hook.messages == []
 
 
+def test_what_the_alert_on_its_run_tells_is_not_told_twice(
+    hook: Webhook, sync, api: SampleApi, instance
+):
+    broken, sound, _ = api.data.account_ids
+    cursor = tick_checks(instance, None)
+    api.behaviour.faults.append(Fault("status", f"/v1/{broken}/campaigns/", value="403"))
+    assert sync("--account", broken).exit_code == 1
+    assert sync("--account", sound).exit_code == 0  # the check still names the other
+    tick_checks(instance, cursor)
+    assert hook.messages == []
+
+
 def test_an_alert_that_is_not_taken_is_sent_again_and_shows_no_secret(
     hook: Webhook, sync, api: SampleApi, instance, caplog
 ):
