@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,6 +18,8 @@ from analytics_assets.speedups import one_core
 
 # Accounts read side by side; each may use all workers, so that one large account alone is fast.
 _ACCOUNTS_AT_ONCE = 8
+# Python sees a signal that comes just as its main thread begins to wait when the wait is over.
+_LONGEST_WAIT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Reader:
             for account_id, names in wanted.items()
         ]
         try:
-            for future in as_completed(futures):
+            for future in _as_they_end(futures):
                 read = future.result()
                 yield read
                 error = read.failures[0].error if read.failures else None
@@ -79,3 +81,10 @@ class Reader:
             # A run that was cancelled begins no further request, and does not wait for those begun.
             stopped.set()
             accounts.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_they_end(futures: Collection[Future[AccountRead]]) -> Iterator[Future[AccountRead]]:
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, _LONGEST_WAIT, FIRST_COMPLETED)
+        yield from done

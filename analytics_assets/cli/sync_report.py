@@ -128,7 +128,8 @@ class SyncReport:
         from rich.console import Console
 
         console = Console(markup=False, emoji=False)
-        console.print(_table(("resource", "rows"), list(self.by_resource.items())))
+        if self.by_resource:
+            console.print(_table(("resource", "rows"), list(self.by_resource.items())))
         if accounts := self.accounts:
             not_ok = sum(state != "ok" for _, state, _ in accounts)
             shown = accounts[: max(ACCOUNTS_SHOWN, not_ok)]
