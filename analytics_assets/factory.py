@@ -15,7 +15,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.schedules import schedules
 from analytics_assets.orchestration.sensors import sync_sensor
-from analytics_assets.settings import PlatformSettings, platform_settings
+from analytics_assets.settings import PlatformSettings, api_version, platform_settings
 
 
 def build_definitions(
@@ -57,10 +57,14 @@ def build_definitions(
 
 
 def compose(settings: PlatformSettings, progress: Progress | None = None) -> dg.Definitions:
-    """The platform by its settings; runs report to `progress`, by default in their log."""
+    """The platform by its settings; runs report to `progress`, by default in their log.
+
+    Raises:
+        SettingsError: The setting `api_version`, which the assets' descriptions have, is unusable.
+    """
     jobs = asset_jobs(AssetNames.of_settings(settings))
     return dg.Definitions(
-        assets=assets(settings),
+        assets=assets(settings, api_version()),
         jobs=[*jobs],
         schedules=schedules(settings),
         sensors=[sync_sensor(settings, jobs), *alert_sensors(settings)],

@@ -11,7 +11,7 @@ from analytics_assets.schema import Resource, columns, resource_table
 _DECLARED = (
     Resource(
         name="accounts",
-        path="/v1/users/current/allowed-accounts",
+        path="/{version}/users/current/allowed-accounts",
         description=(
             "Every advertising account that the API client may read. One row per account; its"
             " `account_id` is the partition key of all other assets."
@@ -36,7 +36,7 @@ _DECLARED = (
     ),
     Resource(
         name="campaigns",
-        path="/v1/{account_id}/campaigns/",
+        path="/{version}/{account_id}/campaigns/",
         description=(
             "The campaigns of an account: what is promoted, the bid, the budget and its use, the"
             " schedule, and whom the campaign targets. One row per campaign."
@@ -107,7 +107,7 @@ _DECLARED = (
     ),
     Resource(
         name="campaign_items",
-        path="/v1/{account_id}/campaigns/{parent_id}/items/",
+        path="/{version}/{account_id}/campaigns/{parent_id}/items/",
         description=(
             "The ads of a campaign: the promoted page with its title, picture and approval. One row"
             " per item."
@@ -133,7 +133,7 @@ _DECLARED = (
     ),
     Resource(
         name="motion_ads",
-        path="/v1/{account_id}/campaigns/{parent_id}/performance-video/items/",
+        path="/{version}/{account_id}/campaigns/{parent_id}/performance-video/items/",
         description=(
             "The motion ads of a campaign: ads that show a short video or an animation, with its"
             " fallback picture. One row per motion ad."
@@ -162,7 +162,7 @@ _DECLARED = (
     ),
     Resource(
         name="audiences",
-        path="/v1/{account_id}/combined_audiences/resources/audiences",
+        path="/{version}/{account_id}/combined_audiences/resources/audiences",
         description=(
             "The audiences that an account can target or exclude, with their provider and size. One"
             " row per audience and account: an audience that accounts share is listed under each."
@@ -180,7 +180,7 @@ _DECLARED = (
     ),
     Resource(
         name="audience_rules",
-        path="/v1/{account_id}/universal_pixel/custom_audience_rule",
+        path="/{version}/{account_id}/universal_pixel/custom_audience_rule",
         description=(
             "The rules by which an account's pixel collects visitors into an audience. One row per"
             " rule."
@@ -203,7 +203,7 @@ _DECLARED = (
     ),
     Resource(
         name="conversion_rules",
-        path="/v1/{account_id}/universal_pixel/conversion_rule",
+        path="/{version}/{account_id}/universal_pixel/conversion_rule",
         description=(
             "The rules by which an account's pixel counts a conversion and what it is worth. One"
             " row per rule."

@@ -77,8 +77,8 @@ class Resource:
 
     Attributes:
         name: Name of the dlt resource, the table and the Dagster asset.
-        path: Path below the API's base URL. `{account_id}` stands for the account's slug,
-            `{parent_id}` for the parent row's `id`.
+        path: Path below the API's base URL. `{version}` stands for the setting `api_version`,
+            `{account_id}` for the account's slug, `{parent_id}` for the parent row's `id`.
         description: What a row is, for people who browse the assets.
         columns: The fields that the API documents.
         key: The columns that identify a row of the table.
@@ -102,6 +102,10 @@ class Resource:
         if ACCOUNT_ID in self.columns:
             return self.columns
         return (ACCOUNT_ID, *self.columns)
+
+    def path_in(self, api_version: str) -> str:
+        """The path in a version of the API, where the ids still have to be filled in."""
+        return self.path.replace("{version}", api_version)
 
     @property
     def has_parent_rows(self) -> bool:
@@ -143,13 +147,17 @@ def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[st
 
 def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
     try:
-        fields = [name for _, name, _, _ in Formatter().parse(resource.path) if name is not None]
+        names = [name for _, name, _, _ in Formatter().parse(resource.path) if name is not None]
     except ValueError:
         yield f"has a path with a brace too many or too few, {resource.path!r}"
         return
+    fields = [name for name in names if name != "version"]
     for name in fields:
         if name not in ("account_id", "parent_id"):
-            yield f"has {{{name}}} in its path, where only {{account_id}} and {{parent_id}} can be"
+            yield (
+                f"has {{{name}}} in its path, where only {{version}}, {{account_id}} and"
+                " {parent_id} can be"
+            )
     if not resource.path.startswith("/"):
         yield "has a path that does not begin with /"
     if resource.parent is None:

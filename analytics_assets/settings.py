@@ -36,9 +36,13 @@ from analytics_assets.validation import (
     NAME,
     OWNERS,
     PATH,
+    PATH_PART,
+    PATTERNS,
+    RESOURCE_NAMES,
     TIME_ZONE,
     URL,
     WORD,
+    WORDS,
     above,
     between,
     validated,
@@ -68,6 +72,9 @@ class ApiSettings:
     ]
     client_id: Annotated[TSecretStrValue, "the API client"]
     client_secret: Annotated[TSecretStrValue, "what the client proves itself with"]
+    api_version: Annotated[
+        str, PATH_PART, "the first part of the API's paths, where a deployment has another"
+    ] = "v1"
     max_retries: Annotated[
         int,
         between(0, 100),
@@ -122,6 +129,20 @@ class PlatformSettings:
     ] = None
     group_name: Annotated[str, WORD, "the group of the assets in Dagster"] = "analytics"
     owners: Annotated[tuple[str, ...], OWNERS, "who owns the assets"] = ("team:data-engineering",)
+    skip_resources: Annotated[
+        tuple[str, ...],
+        RESOURCE_NAMES,
+        "resources that are not asked for and are no assets; what their tables hold stays",
+    ] = ()
+    accounts: Annotated[
+        tuple[str, ...], PATTERNS, "accounts that are read; without it, all that the API lists"
+    ] = ()
+    skip_accounts: Annotated[
+        tuple[str, ...], PATTERNS, "accounts that are not read; what tables hold of them stays"
+    ] = ()
+    skip_account_types: Annotated[
+        tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
+    ] = ()
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),
@@ -241,6 +262,19 @@ def api_settings() -> ApiSettings:
     configure_dlt()
     workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
     return ApiSettings(workers=workers, **_resolve(API_SECTION))
+
+
+def api_version() -> str:
+    """The setting `api_version` alone: where no request is made, the others may be missing.
+
+    Raises:
+        SettingsError: It is unusable.
+    """
+    configure_dlt()
+    setting = next(setting for setting in SETTINGS if setting.key == "api_version")
+    found = _find(setting)
+    value = found.value if found else setting.default
+    return str(validated(setting.section, setting.key, setting.hint, value))
 
 
 def platform_settings() -> PlatformSettings:

@@ -69,6 +69,12 @@ def _fires(value: str) -> bool:
 
 
 URL: Final = Allowed("an http(s) URL", _is_url, "https://api.example.com")
+# fit for a path as it is, and no step up or down in one
+PATH_PART: Final = Allowed(
+    "one part of a path, of letters, digits, ., _ and -, and in TOML in quotes",
+    lambda value: re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None,
+    "1.0",
+)
 CRON: Final = Allowed("a cron expression", _fires, "0 5 * * *")
 TIME_ZONE: Final = Allowed(
     "a time zone of the IANA database", lambda value: bool(ZoneInfo(value)), "Europe/Berlin"
@@ -95,6 +101,16 @@ KEY_PREFIX: Final = Allowed(
     lambda value: all(map(_is_word, value.split("/"))),
     "marketing/advertising",
 )
+# which there are, the resource table says
+RESOURCE_NAMES: Final = Allowed(
+    "a list of resources", lambda value: all(map(_is_word, value)), "motion_ads"
+)
+PATTERNS: Final = Allowed(
+    "a list of account ids, or of patterns with *, ? and [a-z]",
+    lambda value: all(map(str.isprintable, value)),
+    "acme-*",
+)
+WORDS: Final = Allowed("a list of texts", lambda value: all(map(str.isprintable, value)), "NETWORK")
 OWNERS: Final = Allowed(
     "a list of e-mail addresses and teams (team:NAME)",
     lambda value: all(

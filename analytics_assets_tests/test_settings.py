@@ -101,6 +101,11 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
             for name in ("SYNC_CRON", "REFRESH_CRON")
         ),
         (
+            f"{API}API_VERSION",
+            ("v1/", "/", "..", "v 1", "{version}", "%2E", "größe"),
+            "one part of a path, of letters, digits, ., _ and -, and in TOML in quotes; set it to",
+        ),
+        (
             f"{PLATFORM}TIME_ZONE",
             ("CET+1", "Mars/Olympus", "Europe", "../UTC", "/etc/localtime", "Europe/ Berlin"),
             "a time zone of the IANA database; set it to one such as Europe/Berlin",
@@ -122,6 +127,11 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
         ),
         (f"{PLATFORM}GROUP_NAME", ("my ads", "a/b", "größe"), "a name of letters, digits and _;"),
         (
+            f"{PLATFORM}SKIP_RESOURCES",
+            ("motion ads", "motion_ads, audiences;", "größe"),
+            "a list of resources; set it to one such as motion_ads",
+        ),
+        (
             f"{PLATFORM}OWNERS",
             ("somebody", "team:", "team:ads, somebody", "a@b", "a b@c.org"),
             "a list of e-mail addresses and teams (team:NAME); set it to one such as",
@@ -137,6 +147,7 @@ def test_shapes(monkeypatch, name: str, values: tuple[str, ...], expected: str):
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
+        (f"{API}API_VERSION", "1.0", "1.0"),
         (f"{API}MAX_RETRIES", "0", 0),
         (f"{API}BACKOFF_FACTOR", "0", 0.0),
         (f"{API}TIMEOUT", " 0.5 ", 0.5),
@@ -152,6 +163,7 @@ def test_shapes(monkeypatch, name: str, values: tuple[str, ...], expected: str):
         (f"{PLATFORM}DESTINATION", "dlt.destinations.duckdb", None),
         (f"{PLATFORM}KEY_PREFIX", "marketing/ads_2024", None),
         (f"{PLATFORM}GROUP_NAME", "ads_2024", None),
+        (f"{PLATFORM}SKIP_RESOURCES", "motion_ads,audiences ", ("motion_ads", "audiences")),
         (f"{PLATFORM}OWNERS", "team:ads, a.b@example.com", ("team:ads", "a.b@example.com")),
     ],
 )

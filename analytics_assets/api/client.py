@@ -43,6 +43,7 @@ class ApiClient:
 
     Attributes:
         base_url: Where the API's paths start.
+        version: The first part of the paths of the resource table.
         session: Sends requests, and tries them again as the settings say.
         auth: Signs them.
         requests: Counts them, by the account that they are for.
@@ -50,6 +51,7 @@ class ApiClient:
     """
 
     base_url: str
+    version: str
     session: requests.Session
     auth: SharedClientCredentials
     requests: RequestsByAccount
@@ -77,7 +79,9 @@ def make_client(settings: ApiSettings) -> ApiClient:
         (*_RETRIED_ERRORS, InvalidAnswer),
     )
     auth = client_credentials(settings, token_session, by_account)
-    return ApiClient(settings.base_url, session, auth, by_account, settings.workers)
+    return ApiClient(
+        settings.base_url, settings.api_version, session, auth, by_account, settings.workers
+    )
 
 
 def shared_client(settings: ApiSettings) -> ApiClient:

@@ -62,7 +62,8 @@ def ask(
     """Asks for a resource: its first page, and for a child, that of one parent's row."""
     api = RESTClient(client.base_url, auth=client.auth, session=client.session)
     try:
-        response = api.get(request_path(resource, path_part(account_id), path_part(parent_id)))
+        ids = path_part(account_id), path_part(parent_id)
+        response = api.get(request_path(resource, client.version, *ids))
         response.raise_for_status()
     except InvalidAnswer as error:
         return Answer(client.describe(error), error.status, None, {})

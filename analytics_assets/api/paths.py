@@ -11,6 +11,8 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
 
 _DOTS: Final = (".", "..")
+# an id may be a word of a shorter path
+_LONGEST_FIRST: Final = sorted(RESOURCES.items(), key=lambda each: -each[1].path.count("/"))
 
 
 class Asked(NamedTuple):
@@ -27,9 +29,12 @@ class Asked(NamedTuple):
     parent_id: str = ""
 
 
-def request_path(resource: Resource, account_path: str, parent_path: str = "") -> str:
+def request_path(
+    resource: Resource, api_version: str, account_path: str, parent_path: str = ""
+) -> str:
     """The path below the base URL; the account's and the parent's id must be fit for a path."""
-    return resource.path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
+    path = resource.path_in(api_version)
+    return path.format(account_id=account_path, parent_id=parent_path).lstrip("/")
 
 
 def path_part(value: object) -> str:
@@ -40,9 +45,9 @@ def path_part(value: object) -> str:
 
 
 def asked_by(path_url: str) -> Asked:
-    """What a request's path, with or without query, asks for."""
+    """What a request's path, with or without query and of whatever version, asks for."""
     path = path_url.partition("?")[0].rstrip("/")
-    for name, resource in RESOURCES.items():
+    for name, resource in _LONGEST_FIRST:
         if (found := _pattern(resource.path).fullmatch(path)) is not None:
             ids = found.groupdict(default="")
             return Asked(name, unquote(ids.get("account", "")), unquote(ids.get("parent", "")))

@@ -47,8 +47,10 @@ class Reader:
         for failure in read.failures:
             if isinstance(failure.error, CredentialsError):
                 raise failure.error
-            base_url = setting_name(API_SECTION, "base_url")
-            raise ReadError(f"{ACCOUNTS.name}: {failure.error}. Is {base_url} right?")
+            base_url, version = (setting_name(API_SECTION, k) for k in ("base_url", "api_version"))
+            raise ReadError(
+                f"{ACCOUNTS.name}: {failure.error}. Are {base_url} and {version} right?"
+            )
         return read
 
     def read_accounts(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[AccountRead]:

@@ -149,7 +149,7 @@ def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
         "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": _RESULTS}},
         "resources": [
             *(_parents(resource) for resource in resources if _asked_for(resource)),
-            *(_endpoint(resource) for resource in resources),
+            *(_endpoint(resource, client.version) for resource in resources),
         ],
     }
     return rest_api_source(config, name="analytics")
@@ -169,12 +169,14 @@ def _parents(resource: Resource) -> DltResource:
     return dlt.resource(parents, name=parents_of(resource), selected=False)
 
 
-def _endpoint(resource: Resource) -> EndpointResource:
+def _endpoint(resource: Resource, api_version: str) -> EndpointResource:
     of_parent = f"{{resources.{parents_of(resource)}.%s}}"
     endpoint: EndpointResource = {
         "name": resource.name,
         "endpoint": {
-            "path": request_path(resource, of_parent % "account_path", of_parent % "path"),
+            "path": request_path(
+                resource, api_version, of_parent % "account_path", of_parent % "path"
+            ),
             "paginator": NumberedPages(list_key(resource)),
         },
     }

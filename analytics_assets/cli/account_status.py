@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from analytics_assets.cli.accounts import chosen_accounts
 from analytics_assets.cli.home import dagster_instance, end_killed_runs
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -83,18 +83,20 @@ class AccountStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class DepartedAccount:
-    """An account that the API no longer lists.
+class UnreadAccount:
+    """An account that is not read, because the API no longer lists it or a setting leaves it out.
 
     Attributes:
         account_id: The account.
         rows: What the tables keep of it.
         last_load: When it was last loaded, in seconds since 1970, if that is on record.
+        setting: The setting that leaves it out; None where the API no longer lists it.
     """
 
     account_id: str
     rows: int
     last_load: float | None
+    setting: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class StatusReport:
         list_is_lost: Whether the warehouse does not hold that list.
         accounts: The accounts that were asked for, those that need attention first.
         departed: The accounts that are not listed any more and have rows, where all were asked for.
+        skipped_accounts: The accounts that the settings leave out, where all were asked for.
+        skipped_resources: The resources that the settings leave out.
         runs: The runs that have not ended.
         not_compared: Why the warehouse could not be asked, if so; these are records only then.
     """
@@ -113,7 +117,9 @@ class StatusReport:
     listed: Load | None
     list_is_lost: bool
     accounts: Sequence[AccountStatus]
-    departed: Sequence[DepartedAccount]
+    departed: Sequence[UnreadAccount]
+    skipped_accounts: Sequence[UnreadAccount]
+    skipped_resources: Sequence[str]
     runs: Sequence[dg.DagsterRun]
     not_compared: str | None
 
@@ -130,6 +136,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         from analytics_assets.orchestration.run_records import (
             failed_attempts,
             latest_loads,
+            recorded_as_skipped,
             unfinished_runs,
         )
         from analytics_assets.settings import platform_settings
@@ -138,16 +145,16 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         names = AssetNames.of_settings(settings)
 
         end_killed_runs(instance)
-        account_ids = chosen_accounts(instance, accounts)
+        account_ids = chosen_accounts(instance, names, accounts)
         loads, failures = latest_loads(instance, names), failed_attempts(instance, names)
-        runs = unfinished_runs(instance, names)
+        runs, skipped = unfinished_runs(instance, names), recorded_as_skipped(instance, names)
     held, not_compared = _held(settings, loads)
     lost = _lost(loads, held)
     statuses = [
         AccountStatus(
             account_id,
-            {name: loads.get((name, account_id)) for name in ACCOUNT_RESOURCES},
-            [name for name in ACCOUNT_RESOURCES if (name, account_id) in lost],
+            {name: loads.get((name, account_id)) for name in names.account_resources},
+            [name for name in names.account_resources if (name, account_id) in lost],
             failures.get(account_id),
         )
         for account_id in account_ids
@@ -155,8 +162,17 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     # as the API lists them, where there is nothing to choose between
     statuses.sort(key=lambda status: STATES.index(status.state))
     listed = loads.get(_LIST)
-    departed = [] if accounts or listed is None else _departed(loads, held, account_ids)
-    return StatusReport(listed, _LIST in lost, statuses, departed, runs, not_compared)
+    unread = [] if accounts or listed is None else _unread(loads, held, account_ids, skipped)
+    return StatusReport(
+        listed,
+        _LIST in lost,
+        statuses,
+        [account for account in unread if account.setting is None],
+        [account for account in unread if account.setting is not None],
+        [name for name in RESOURCES if name not in names.resource_names],
+        runs,
+        not_compared,
+    )
 
 
 def _held(
@@ -182,24 +198,30 @@ def _lost(loads: Mapping[_Key, Load], held: HeldRows | None) -> set[_Key]:
     return {(load.resource, load.account_id) for load in without_rows(loads.values(), held)}
 
 
-def _departed(
-    loads: Mapping[_Key, Load], held: HeldRows | None, listed: Collection[str]
-) -> list[DepartedAccount]:
-    """The accounts beyond those listed that have rows: in the warehouse, or else by the records."""
+def _unread(
+    loads: Mapping[_Key, Load],
+    held: HeldRows | None,
+    read: Collection[str],
+    skipped: Mapping[str, str],
+) -> list[UnreadAccount]:
+    """The accounts beyond those read: those skipped, and others that have rows.
+
+    What rows they have is the warehouse's to say, or else the records'.
+    """
     if held is None:
         counts = {key: load.rows or 0 for key, load in loads.items()}
     else:
         counts = {key: rows for key, (rows, _) in held.counts.items()}
-    rows: Counter[str] = Counter()
+    rows: Counter[str] = Counter(dict.fromkeys(skipped, 0))
     for (_, account_id), number in counts.items():
-        if account_id is not None and account_id not in listed:
+        if account_id is not None and account_id not in read:
             rows[account_id] += number
     last = {
         account_id: max(load.at for load in loads.values() if load.account_id == account_id)
         for account_id in {load.account_id for load in loads.values()} & rows.keys()
     }
     return [
-        DepartedAccount(account_id, number, last.get(account_id))
+        UnreadAccount(account_id, number, last.get(account_id), skipped.get(account_id))
         for account_id, number in sorted(rows.items())
-        if number
+        if number or account_id in skipped
     ]

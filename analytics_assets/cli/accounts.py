@@ -14,6 +14,8 @@ from analytics_assets.text import one_line
 if TYPE_CHECKING:
     import dagster as dg
 
+    from analytics_assets.orchestration.naming import AssetNames
+
 ACCOUNTS_SHOWN: Final = 40
 """A longer list of accounts is shown in part: those that are not in order are never left out."""
 
@@ -31,19 +33,29 @@ def complete_account(ctx: click.Context, param: click.Parameter, incomplete: str
         return []
 
 
-def chosen_accounts(instance: dg.DagsterInstance, accounts: Sequence[str]) -> list[str]:
+def chosen_accounts(
+    instance: dg.DagsterInstance, names: AssetNames, accounts: Sequence[str]
+) -> list[str]:
     """The accounts named, each once, or all where none is.
 
     Raises:
-        click.ClickException: One is not listed.
+        click.ClickException: One is not listed, or a setting leaves it out.
     """
     from analytics_assets.orchestration.partitions import known_accounts
+    from analytics_assets.orchestration.run_records import recorded_as_skipped
 
     known = known_accounts(instance)
     for account in accounts:
         if account not in known:
+            if setting := recorded_as_skipped(instance, names).get(account):
+                raise click.ClickException(left_out_by(account, setting))
             raise click.ClickException(no_such_account(account, known))
     return list(dict.fromkeys(accounts)) or known
+
+
+def left_out_by(account: str, setting: str) -> str:
+    """Says that a setting leaves an account out."""
+    return one_line(f"{account} is left out by {setting}: change that to read it")
 
 
 def no_such_account(account: str, known: Collection[str]) -> str:

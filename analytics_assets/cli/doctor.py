@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.cli.accounts import complete_account, no_such_account
+from analytics_assets.cli.accounts import complete_account, left_out_by, no_such_account
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -68,7 +69,8 @@ def doctor(account: str | None, as_json: bool) -> None:
     """Check settings, API, warehouse and Dagster home, and say what to do.
 
     It loads nothing and changes nothing: one token, and one request for each resource of one
-    account. What depends on something that failed is skipped; its `ok` is null in JSON.
+    account. What depends on something that failed is skipped, and so is what a setting leaves out;
+    its `ok` is null in JSON.
 
     Ends with exit code 0 only if nothing failed. A warning is none: what it names will do.
     """
@@ -172,20 +174,33 @@ def _api(account: str | None) -> Iterator[Check]:
 
 
 def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Check]:
+    from analytics_assets.choice import skipped_accounts
+
     listed = ask(ACCOUNTS)
     asked: dict[str, Answer] = {}
-    accounts = [str(row["account_id"]) for row in listed.rows or [] if row.get("account_id")]
-    if listed.rows is not None and not accounts:
+    types = {
+        str(row["account_id"]): str(row.get("type") or "")
+        for row in listed.rows or []
+        if row.get("account_id")
+    }
+    settings = _platform_settings()
+    skipped = skipped_accounts(settings, types)
+    accounts = [account_id for account_id in types if account_id not in skipped]
+    if listed.rows is not None and not types:
         yield Check("account list", False, listed.line, "have the API's owner give the client one")
     else:
         yield _answered("account list", listed)
+    yield from _accounts_left_out(settings, types, skipped)
     if not accounts:
-        yield from _skipped("account list", *_ENDPOINTS)
+        yield from _skipped("accounts that are read" if types else "account list", *_ENDPOINTS)
+    elif account is not None and account in skipped:
+        yield Check("account", False, *left_out_by(account, skipped[account]).rsplit(": ", 1))
+        yield from _skipped("account", *_ENDPOINTS)
     elif account is not None and account not in accounts:
         yield Check("account", False, no_such_account(account, accounts))
         yield from _skipped("account", *_ENDPOINTS)
     else:
-        yield from _endpoints(ask, account or accounts[0], asked)
+        yield from _endpoints(ask, account or accounts[0], asked, _asked_for(settings))
     headers = {
         name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
     }
@@ -193,11 +208,41 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     yield Check("quota headers", True, quota or "none")
 
 
-def _endpoints(
-    ask: Callable[..., Answer], account_id: str, asked: dict[str, Answer]
+def _accounts_left_out(
+    settings: PlatformSettings, types: Mapping[str, str], skipped: Mapping[str, str]
 ) -> Iterator[Check]:
+    """What the settings leave out of the list, and what in them fits no account, if anything."""
+    from analytics_assets.choice import refuse_none_left, without_effect
+
+    idle = without_effect(settings, types) if types else {}
+    if not skipped and not idle:
+        return
+    counts = Counter(skipped.values())
+    by_setting = [f"{number} by {setting}" for setting, number in sorted(counts.items())]
+    detail = f"{len(skipped)} of {len(types)} ({', '.join(by_setting)})" if skipped else "none"
+    advice = [f"{', '.join(values)} in {setting} fits none" for setting, values in idle.items()]
+
+    def left() -> str:
+        refuse_none_left(types, skipped)
+        return detail
+
+    check = _try("accounts left out", left)
+    yield replace(check, advice="; ".join(advice)) if check.ok else check
+
+
+def _endpoints(
+    ask: Callable[..., Answer],
+    account_id: str,
+    asked: dict[str, Answer],
+    asked_for: Collection[str],
+) -> Iterator[Check]:
+    from analytics_assets.choice import SKIP_RESOURCES
+
     for name, resource in ACCOUNT_RESOURCES.items():
         check, parent_id = f"endpoint {name}", ""
+        if name not in asked_for:
+            yield Check(check, None, f"left out by {SKIP_RESOURCES}")
+            continue
         if any(answer.status == HTTPStatus.TOO_MANY_REQUESTS for answer in asked.values()):
             yield from _skipped("quota", check)  # it would have to wait as long as the API says
             continue
@@ -215,15 +260,37 @@ def _endpoints(
         yield _answered(check, asked[name])
 
 
+def _platform_settings() -> PlatformSettings:
+    """The settings, or the defaults where they will not do, of which a check of its own tells."""
+    from analytics_assets.choice import chosen_resources
+    from analytics_assets.settings import PlatformSettings, platform_settings
+
+    try:
+        settings = platform_settings()
+        chosen_resources(settings)
+    except AnalyticsError:
+        return PlatformSettings()
+    return settings
+
+
+def _asked_for(settings: PlatformSettings) -> set[str]:
+    """The resources that a sync asks for."""
+    from analytics_assets.api.source import with_parents
+    from analytics_assets.choice import chosen_resources
+
+    return {resource.name for resource in with_parents(chosen_resources(settings))}
+
+
 def _answered(name: str, answer: Answer) -> Check:
     if answer.rows is not None:
         return Check(name, True, answer.line)
     from analytics_assets.settings import API_SECTION, setting_name
 
     # no answer, or one that the API itself would not give
-    url = f"check {setting_name(API_SECTION, 'base_url')}, and what lies between here and the API"
+    url, api_version = (setting_name(API_SECTION, key) for key in ("base_url", "api_version"))
+    path = f"check {url} and {api_version}, and what lies between here and the API"
     known = (text for statuses, text in _WHAT_TO_DO if answer.status in statuses)
-    return Check(name, False, answer.line, next(known, url))
+    return Check(name, False, answer.line, next(known, path))
 
 
 def _skipped(reason: str, *names: str) -> Iterator[Check]:
@@ -245,12 +312,14 @@ def _home_settings(home: Check) -> Iterator[Check]:
 
 
 def _warehouse(home: Check) -> Iterator[Check]:
+    from analytics_assets.choice import chosen_resources
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.doctor import inspect_tables, probe_warehouse
     from analytics_assets.warehouse.publishing import probe_publication
 
     try:
         settings = platform_settings()
+        chosen_resources(settings)
     except AnalyticsError as error:
         yield _failed("platform settings", str(error))
         yield from _skipped("platform settings", *_WAREHOUSE_CHECKS)

@@ -1,4 +1,4 @@
-"""`analytics-assets forget`: takes an account that the API no longer lists out of the warehouse."""
+"""`analytics-assets forget`: takes an account that is no longer read out of the warehouse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analytics_assets.resources import ACCOUNT_RESOURCES
 @click.argument("account")
 @click.option("--yes", is_flag=True, help="Remove the rows; without it, they are only counted.")
 def forget(account: str, yes: bool) -> None:
-    """Remove all rows of ACCOUNT, which the API no longer lists, from all tables.
+    """Remove all rows of ACCOUNT, which is no longer listed or is left out, from all tables.
 
     Without --yes nothing is removed: it says what would be.
     """

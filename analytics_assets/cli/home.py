@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,8 +17,6 @@ import analytics_assets
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
-
-    from analytics_assets.dagster_backend.internals import InstanceRef
 
 SETUP_SECONDS = 60.0
 """Longest wait for another process that sets up Dagster's records, which takes a second or two."""
@@ -72,8 +70,11 @@ def _is_home(folder: Path) -> bool:
 
 
 @contextmanager
-def dagster_instance() -> Iterator[DagsterInstance]:
+def dagster_instance(overrides: Mapping[str, Any] | None = None) -> Iterator[DagsterInstance]:
     """Dagster's records in its home.
+
+    Args:
+        overrides: What is other than dagster.yaml says.
 
     Raises:
         click.ClickException: There is no home, or its records cannot be opened, read or written.
@@ -82,9 +83,12 @@ def dagster_instance() -> Iterator[DagsterInstance]:
     from dagster import DagsterInstance
     from sqlalchemy.exc import SQLAlchemyError
 
+    from analytics_assets.dagster_backend.internals import InstanceRef
+
     try:
         with _set_up_alone(home):
-            instance = DagsterInstance.from_ref(_instance_ref(home))
+            records = InstanceRef.from_dir(str(home), overrides=overrides)
+            instance = DagsterInstance.from_ref(records)
             _read_something(instance)
     except click.ClickException:
         raise
@@ -97,16 +101,16 @@ def dagster_instance() -> Iterator[DagsterInstance]:
             raise _unusable(home, error) from None
 
 
-def _instance_ref(home: Path) -> InstanceRef:
-    """Where the records are, for a process whose terminal is its own.
+def without_compute_logs() -> dict[str, Any]:
+    """What a command that runs a job has otherwise than dagster.yaml: its terminal is its own.
 
     In a run, Dagster would have all that is written go to files instead: no progress is seen then,
     and the helper processes that bring it back print tracebacks at Ctrl-C.
     """
-    from analytics_assets.dagster_backend.internals import InstanceRef, NoOpComputeLogManager
+    from analytics_assets.dagster_backend.internals import NoOpComputeLogManager
 
     nothing = {"module": NoOpComputeLogManager.__module__, "class": NoOpComputeLogManager.__name__}
-    return InstanceRef.from_dir(str(home), overrides={"compute_logs": {**nothing, "config": {}}})
+    return {"compute_logs": {**nothing, "config": {}}}
 
 
 def end_killed_runs(instance: DagsterInstance) -> None:

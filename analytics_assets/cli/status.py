@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from analytics_assets.choice import SKIP_RESOURCES
 from analytics_assets.cli.account_status import (
     STATES,
     AccountStatus,
-    DepartedAccount,
     StatusReport,
+    UnreadAccount,
     status_report,
 )
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, complete_account
@@ -43,6 +44,8 @@ To act on them in a script:
 """
 # below, a table has no room for what is long: causes, and ids of runs
 _WIDE: Final = 120
+# a line names so many of the accounts that are left out; JSON names all
+_ACCOUNTS_NAMED: Final = 3
 _UNITS: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -97,19 +100,25 @@ def _json(report: StatusReport) -> dict[str, Any]:
             }
             for status in report.accounts
         ],
-        "departed_accounts": [
-            {
-                "account_id": departed.account_id,
-                "rows": departed.rows,
-                "last_load": _iso(departed.last_load) if departed.last_load else None,
-                "age_seconds": _age_seconds(departed.last_load),
-            }
-            for departed in report.departed
+        "departed_accounts": [_unread_json(account) for account in report.departed],
+        "skipped_accounts": [
+            {**_unread_json(account), "setting": account.setting}
+            for account in report.skipped_accounts
         ],
+        "skipped_resources": list(report.skipped_resources),
         "unfinished_runs": [
             {"run_id": run.run_id, "job": run.job_name, "status": run.status.value}
             for run in report.runs
         ],
+    }
+
+
+def _unread_json(account: UnreadAccount) -> dict[str, Any]:
+    return {
+        "account_id": account.account_id,
+        "rows": account.rows,
+        "last_load": _iso(account.last_load) if account.last_load else None,
+        "age_seconds": _age_seconds(account.last_load),
     }
 
 
@@ -161,6 +170,7 @@ def _print(report: StatusReport, *, in_detail: bool) -> None:
         console.print(f"{len(report.accounts)} accounts ({summary}), listed {listed}")
     if report.departed:
         _print_departed(console, report.departed)
+    _print_skipped(console, report)
     if report.list_is_lost:
         click.echo("the warehouse does not hold the list of accounts: run `analytics-assets sync`")
 
@@ -192,7 +202,7 @@ def _cause(failure: FailedAttempt | None) -> str:
     return f"{failure.cause} ({_ago(failure.at)})" if failure else ""
 
 
-def _print_departed(console: Console, departed: Sequence[DepartedAccount]) -> None:
+def _print_departed(console: Console, departed: Sequence[UnreadAccount]) -> None:
     table = _table("no longer listed", "rows", "last load")
     for account in departed[:ACCOUNTS_SHOWN]:
         cells = (one_line(account.account_id), f"{account.rows:,}", _ago(account.last_load))
@@ -201,6 +211,20 @@ def _print_departed(console: Console, departed: Sequence[DepartedAccount]) -> No
     if len(departed) > ACCOUNTS_SHOWN:
         console.print(f"... and {len(departed) - ACCOUNTS_SHOWN} more that are no longer listed")
     console.print("Their rows stay: `analytics-assets forget ACCOUNT` removes those of one.")
+
+
+def _print_skipped(console: Console, report: StatusReport) -> None:
+    """A line for each setting that leaves something out."""
+    if report.skipped_resources:
+        named = ", ".join(report.skipped_resources)
+        console.print(f"left out by {SKIP_RESOURCES}, and not counted: {named}")
+    for setting, number in Counter(a.setting for a in report.skipped_accounts).items():
+        skipped = [account for account in report.skipped_accounts if account.setting == setting]
+        named = ", ".join(one_line(account.account_id) for account in skipped[:_ACCOUNTS_NAMED])
+        more = ", ..." if number > _ACCOUNTS_NAMED else ""
+        rows = sum(account.rows for account in skipped)
+        kept = f", whose {rows:,} rows stay" if rows else ""
+        console.print(f"left out by {setting}: {number} accounts ({named}{more}){kept}")
 
 
 def _print_resources(console: Console, status: AccountStatus) -> None:

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
-from analytics_assets.cli.home import dagster_instance, end_killed_runs, ensure_dagster_home
+from analytics_assets.cli.home import (
+    dagster_instance,
+    end_killed_runs,
+    ensure_dagster_home,
+    without_compute_logs,
+)
 from analytics_assets.cli.imports import import_platform
 from analytics_assets.cli.interrupts import Interrupted
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -115,6 +120,7 @@ def _sync(
     """
     ensure_dagster_home()
     import_platform()
+    from analytics_assets.choice import SKIP_RESOURCES
     from analytics_assets.cli.sync_report import cause_of
     from analytics_assets.cli.terminal import TerminalProgress
     from analytics_assets.dagster_backend.command_runs import run_job
@@ -127,13 +133,16 @@ def _sync(
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
     names = AssetNames.of_settings(settings)
-    with dagster_instance() as instance, TerminalProgress() as progress:
+    for name in resources:
+        if name not in names.resource_names:
+            raise click.ClickException(f"{name} is left out by {SKIP_RESOURCES}: remove it there")
+    with dagster_instance(without_compute_logs()) as instance, TerminalProgress() as progress:
         end_killed_runs(instance)
         definitions = compose(settings, progress)
         if not failed or (not (accounts or resources) and _list_failed_last(instance, names)):
             _list_accounts(report, instance, definitions, names, allow_empty)
-        asked_for = chosen_accounts(instance, accounts)
-        chosen = [name for name in ACCOUNT_RESOURCES if name in resources or not resources]
+        asked_for = chosen_accounts(instance, names, accounts)
+        chosen = [n for n in names.account_resources if n in resources or not resources]
         groups: list[Group] = [(asked_for, chosen)]
         if failed:
             groups = _failed_last(instance, names, asked_for, chosen)

@@ -44,6 +44,7 @@ class Evidence:
         unread: Why an account could not be read when it last was to be, by account.
         failed: Whether it was in this run that an account could not be read.
         listed: The accounts that the API lists.
+        read: Those of them that no setting leaves out.
         settings: What is called old, and what a loss.
     """
 
@@ -55,6 +56,7 @@ class Evidence:
     unread: Findings
     failed: bool
     listed: Collection[str]
+    read: Collection[str]
     settings: PlatformSettings
 
 
@@ -66,13 +68,13 @@ class Check:
         description: What holds when the check passes.
         judge: Finds what does not hold.
         severity: What a finding is.
-        applies: Whether the question makes sense for a resource.
+        applies: Whether the question makes sense for a resource, by what is an asset beside it.
     """
 
     description: str
     judge: Callable[[Evidence], Findings]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-    applies: Callable[[Resource], bool] = lambda resource: True
+    applies: Callable[[Resource, AssetNames], bool] = lambda resource, names: True
 
 
 def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence], Findings]:
@@ -87,11 +89,11 @@ def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence],
 
 def _old(evidence: Evidence) -> Findings:
     now, limit = time.time(), evidence.settings.max_age_hours
-    # an account that is no longer listed keeps its rows as they are
+    # an account that is no longer read keeps its rows as they are
     loaded = {
         account: audit.loaded_at
         for account, audit in evidence.audit.items()
-        if account in evidence.listed
+        if account in evidence.read
     }
     ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
     found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
@@ -128,7 +130,7 @@ CHECKS: Final[dict[str, Check]] = {
         "Every account could be read when it last was to be. One that could not keeps the rows"
         " that it had.",
         lambda evidence: evidence.unread,
-        applies=lambda resource: resource.parent is not None,
+        applies=lambda resource, names: resource.parent is not None,
     ),
     "key_is_unique": Check(
         "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
@@ -140,7 +142,10 @@ CHECKS: Final[dict[str, Check]] = {
     "parents_exist": Check(
         "Every row has its parent row in the parent's table.",
         _of_accounts(lambda audit: audit.orphans),
-        applies=lambda resource: resource.parent_column is not None,
+        # a parent that is skipped has the rows that it had when it was last loaded, if any
+        applies=lambda resource, names: (
+            resource.parent_column is not None and names.parent(resource) == resource.parent
+        ),
     ),
     "types_are_as_declared": Check(
         "Every value fits its column's declared type. A value that does not is kept in a column"
@@ -186,7 +191,7 @@ def check_specs(names: AssetNames, resource_names: Iterable[str]) -> list[dg.Ass
         dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
         for resource_name in resource_names
         for name, check in CHECKS.items()
-        if check.applies(RESOURCES[resource_name])
+        if check.applies(RESOURCES[resource_name], names)
     ]
 
 

@@ -10,6 +10,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.api.reader import Reader
+from analytics_assets.choice import refuse_none_left, skipped_accounts
 from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs, reported
 from analytics_assets.errors import ReadError, SuddenlyEmptyError, WarehouseError
 from analytics_assets.orchestration.asset_checks import check_specs
@@ -17,6 +18,7 @@ from analytics_assets.orchestration.evidence import check_only, check_tables, un
 from analytics_assets.orchestration.ingestion import ingestion, selected_resources
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
+    SKIPPED_ACCOUNTS,
     drift_metadata,
     failure,
     load_metadata,
@@ -34,8 +36,9 @@ from analytics_assets.orchestration.partitions import (
 )
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
+from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import one_line
@@ -53,22 +56,21 @@ ALLOW_EMPTY_HINT = (
 _ACCOUNTS_NAMED: Final = 3
 
 
-def assets(settings: PlatformSettings) -> list[dg.AssetsDefinition]:
+def assets(settings: PlatformSettings, api_version: str) -> list[dg.AssetsDefinition]:
     """The assets, as the resource table and the settings declare them."""
     names = AssetNames.of_settings(settings)
-    listing = dg.multi_asset(name=names.listing_op, **_declared(names, [ACCOUNTS.name], settings))
+    translator = AnalyticsTranslator(settings, names, api_version)
+    listing = dg.multi_asset(name=names.listing_op, **_declared(translator, [ACCOUNTS.name]))
     of_accounts = dg.multi_asset(
         name=names.accounts_op,
         partitions_def=ACCOUNT_PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **_declared(names, list(ACCOUNT_RESOURCES), settings),
+        **_declared(translator, names.account_resources),
     )
     return [listing(accounts_asset), of_accounts(account_assets)]
 
 
-def _declared(
-    names: AssetNames, resource_names: list[str], settings: PlatformSettings
-) -> dict[str, Any]:
+def _declared(translator: AnalyticsTranslator, resource_names: list[str]) -> dict[str, Any]:
     """Assets and checks, as `dlt_assets` would declare them, which knows no checks.
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
@@ -76,11 +78,11 @@ def _declared(
     specs = build_dlt_asset_specs(
         load_source(plan(resource_names, [], {})),
         None,  # type: ignore[arg-type]
-        AnalyticsTranslator(settings, names),
+        translator,
     )
     return {
         "specs": [without_dlt_objects(spec) for spec in specs],
-        "check_specs": check_specs(names, resource_names),
+        "check_specs": check_specs(translator.names, resource_names),
         "can_subset": True,
         "pool": WAREHOUSE_POOL,
     }
@@ -98,7 +100,7 @@ def accounts_asset(
             context, _list_accounts(context, config, analytics_dlt, analytics_progress)
         )
     else:
-        yield from check_only(context, analytics_progress, [ACCOUNTS.name])
+        yield from check_only(context, analytics_progress)
     yield from check_outputs(context)
 
 
@@ -114,7 +116,7 @@ def account_assets(
             context, _sync_accounts(context, config, analytics_dlt, analytics_progress)
         )
     else:
-        yield from check_only(context, analytics_progress, list(ACCOUNT_RESOURCES))
+        yield from check_only(context, analytics_progress)
     yield from asset_outputs(context)
     yield from check_outputs(context)
 
@@ -125,15 +127,17 @@ def _list_accounts(
     dlt: DagsterDltResource,
     progress: Progress,
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation]:
-    names = AssetNames.of_run(context)
     with ingestion(context, progress) as run:
+        names = AssetNames.of_run(context, run.settings)
         listing = run.reader.read_listing()
-        account_ids = _account_ids(listing.rows)
+        types = _account_types(listing.rows)
+        account_ids, skipped = list(types), skipped_accounts(run.settings, types)
+        refuse_none_left(account_ids, skipped)
         if not config.allow_empty:
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
         outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
-        keep_partitions(context.instance, account_ids)
+        keep_partitions(context.instance, [key for key in account_ids if key not in skipped])
     yield dg.MaterializeResult(
         asset_key=names.key(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
@@ -142,6 +146,7 @@ def _list_accounts(
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
             **load_metadata(outcome, run.settings, names, ACCOUNTS.name, account_ids),
+            **({SKIPPED_ACCOUNTS: skipped} if skipped else {}),
         },
     )
     yield from check_tables(context, run.settings, outcome)
@@ -153,7 +158,7 @@ def _sync_accounts(
     dlt: DagsterDltResource,
     progress: Progress,
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation]:
-    names, resource_names = AssetNames.of_run(context), selected_resources(context)
+    resource_names = selected_resources(context)
     account_ids = requested_accounts(context, config)
     loaded_before = earlier_loads(context)
     wanted = without_partitions(resource_names, account_ids, loaded_before)
@@ -173,7 +178,8 @@ def _sync_accounts(
         else:
             not_published = outcome.not_published
             failures += _suddenly_empty(outcome.suddenly_empty, reads)
-            listed = set(known_accounts(context.instance))
+            names = AssetNames.of_run(context, run.settings)
+            listed = listed_accounts(context.instance, names)
             events = materializations(outcome, run.settings, names, reads, listed)
             yield from reported(context, events)
             yield from check_tables(context, run.settings, outcome, failures)
@@ -232,7 +238,9 @@ def _suddenly_empty(
             yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
 
 
-def _account_ids(listing: AccountRows) -> list[str]:
+def _account_types(listing: AccountRows) -> dict[str, str]:
+    """The listed accounts, each with its type; empty where the API has none."""
     with pa.memory_map(str(listing.resources[ACCOUNTS.name].path)) as file:
         table = pa.ipc.open_stream(file).read_all()
-        return [str(account_id) for account_id in table["account_id"].to_pylist()]
+        ids, types = (table[column].to_pylist() for column in ("account_id", "type"))
+        return {str(key): str(kind or "") for key, kind in zip(ids, types, strict=True)}

@@ -20,7 +20,7 @@ from analytics_assets.orchestration.ingestion import lock_request, users_errors_
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import latest_loads
+from analytics_assets.orchestration.run_records import latest_loads, listed_accounts
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import RowCounts
@@ -48,12 +48,13 @@ def check_tables(
         outcome: What came of the load, or of an audit without one.
         failures: What could not be read.
     """
-    names = AssetNames.of_run(context)
+    names = AssetNames.of_run(context, settings)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
     before = {name: outcome.before.get(name, {}) for name in loaded}
     if outcome.audits.keys() - loaded.keys():
         before = {**_recorded_rows(context.instance, names), **before}
     listed = set(known_accounts(context.instance))
+    all_listed = listed_accounts(context.instance, names)
 
     def since_earlier(name: str, check_name: str, now: Findings) -> Findings:
         """What only who reads can find: of these accounts now, and of others when last read."""
@@ -77,7 +78,8 @@ def check_tables(
             left_out=since_earlier(name, LEFT_OUT, left_out),
             unread=since_earlier(name, UNREAD, {**dict.fromkeys(left_out), **unread}),
             failed=bool(unread),
-            listed=listed,
+            read=listed,
+            listed=all_listed,
             settings=settings,
         )
 
@@ -90,14 +92,15 @@ def check_tables(
 
 
 def check_only(
-    context: dg.AssetExecutionContext, progress: Progress, resource_names: Sequence[str]
+    context: dg.AssetExecutionContext, progress: Progress
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Judges tables as they are, without a load."""
+    """Judges the tables of the selected checks as they are, without a load."""
+    judged = {AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys}
     with users_errors_as_failures():
         settings = platform_settings()
         with working_folder() as folder:
             request = lock_request(context, progress, settings)
-            outcome = audit_tables(settings, folder, resource_names, request)
+            outcome = audit_tables(settings, folder, sorted(judged), request)
     yield from check_tables(context, settings, outcome)
 
 

@@ -61,7 +61,9 @@ class Ingestion:
                 dlt_source=source,
                 dlt_pipeline=pipeline,
                 dagster_dlt_translator=AnalyticsTranslator(
-                    self.settings, AssetNames.of_run(context)
+                    self.settings,
+                    AssetNames.of_run(context, self.settings),
+                    self.reader.client.version,
                 ),
                 loader_file_format="parquet",
             ):

@@ -8,7 +8,7 @@ import dagster as dg
 
 from analytics_assets.dagster_backend.internals import UnresolvedAssetJobDefinition
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS
 
 
 class Jobs(NamedTuple):
@@ -36,7 +36,7 @@ def asset_jobs(names: AssetNames) -> Jobs:
     )
     sync = dg.define_asset_job(
         names.sync_job,
-        selection=dg.AssetSelection.assets(*names.keys(ACCOUNT_RESOURCES)),
+        selection=dg.AssetSelection.assets(*names.keys(names.account_resources)),
         description="Reads everything of an account, a range of accounts or any set of them. For a"
         " set with gaps, launch it for one of its accounts, with all of them as `accounts: [...]`"
         f" in the configuration of `{names.accounts_op}`.",
@@ -44,7 +44,7 @@ def asset_jobs(names: AssetNames) -> Jobs:
     )
     check = dg.define_asset_job(
         names.check_job,
-        selection=dg.AssetSelection.checks_for_assets(*names.keys(RESOURCES)),
+        selection=dg.AssetSelection.checks_for_assets(*names.keys(names.resource_names)),
         description="Judges the tables as they are, without a request to the API and without a"
         " load.",
         executor_def=dg.in_process_executor,

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
+from analytics_assets.choice import SKIP_RESOURCES
 from analytics_assets.dagster_backend.internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -27,6 +28,9 @@ from analytics_assets.warehouse.load import LoadOutcome
 
 FAILED_PARTITIONS = "failed_partitions"
 """Metadata of a failed step: by account and resource, the cause and its type."""
+
+SKIPPED_ACCOUNTS = "skipped_accounts"
+"""Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
@@ -122,8 +126,8 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
     if refused:
         lines.append(
             "What the API refuses for good (403, 404) is not tried again before the next sync of"
-            f" all. To leave it out, select the assets without {', '.join(refused)} (sync: name the"
-            " others by --resource)"
+            f" all. To leave it out of a run, select the assets without {', '.join(refused)} (sync:"
+            f" name the others by --resource); to leave it out of all runs, set {SKIP_RESOURCES}"
         )
     return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
 
@@ -144,7 +148,7 @@ def _failed(failures: Iterable[ReadFailure]) -> dict[str, Any]:
 def _provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
     # Without it Dagster goes by time, and calls every partition out of date whenever the accounts
     # are listed anew. An account's rows do not depend on what else is in that list.
-    if resource.parent != ACCOUNTS.name:
+    if names.parent(resource) != ACCOUNTS.name:
         return {}
     accounts = names.key(ACCOUNTS.name).to_user_string()
     return {

@@ -7,31 +7,56 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from analytics_assets.choice import chosen_resources
 from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 
 
 @dataclass(frozen=True, slots=True)
 class AssetNames:
-    """How a code location calls what belongs to the platform.
+    """What of the platform a code location has, and how it calls it.
 
     Attributes:
         key_prefix: What the asset keys begin with; empty where an asset is called as its resource.
+        resource_names: The resources that are assets, each parent before its children.
     """
 
     key_prefix: tuple[str, ...] = ()
+    resource_names: tuple[str, ...] = tuple(RESOURCES)
 
     @classmethod
     def of_settings(cls, settings: PlatformSettings) -> AssetNames:
-        """The names that the settings ask for."""
-        return cls(tuple(settings.key_prefix.split("/")) if settings.key_prefix else ())
+        """The names that the settings ask for.
+
+        Raises:
+            SettingsError: They skip what cannot be skipped.
+        """
+        prefix = tuple(settings.key_prefix.split("/")) if settings.key_prefix else ()
+        return cls(prefix, chosen_resources(settings))
 
     @classmethod
-    def of_run(cls, context: dg.AssetExecutionContext) -> AssetNames:
-        """The names in a run, by an asset or a check that it is for."""
+    def of_run(cls, context: dg.AssetExecutionContext, settings: PlatformSettings) -> AssetNames:
+        """The names in a run, their prefix by an asset or a check that it is for.
+
+        Raises:
+            SettingsError: The settings skip what cannot be skipped.
+        """
         checked = (check.asset_key for check in context.selected_asset_check_keys)
         key = next(iter(context.selected_asset_keys), None) or next(checked)
-        return cls(tuple(key.path[:-1]))
+        return cls(tuple(key.path[:-1]), chosen_resources(settings))
+
+    @property
+    def account_resources(self) -> list[str]:
+        """The resources that are assets and read account by account."""
+        return [name for name in self.resource_names if name != ACCOUNTS.name]
+
+    def parent(self, resource: Resource) -> str | None:
+        """The resource whose asset this one's comes after: the next above it that is an asset."""
+        parent = resource.parent
+        while parent is not None and parent not in self.resource_names:
+            parent = RESOURCES[parent].parent
+        return parent
 
     def key(self, resource_name: str) -> dg.AssetKey:
         """The asset of a resource."""
@@ -51,7 +76,8 @@ class AssetNames:
         if run.job_name in (self.refresh_job, self.sync_job, self.check_job):
             return True
         checked = {check.asset_key for check in run.asset_check_selection or ()}
-        return not checked.union(run.asset_selection or ()).isdisjoint(self.keys(RESOURCES))
+        ours = self.keys(self.resource_names)
+        return not checked.union(run.asset_selection or ()).isdisjoint(ours)
 
     def of_definition(self, name: str) -> str:
         """The name of an op, job, schedule or sensor, which have no keys and share one name space.

@@ -133,7 +133,7 @@ def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig
         raise _failure(_no_such(unknown, known))
     if unknown:
         gone = ", ".join(map(one_line, unknown))
-        context.log.warning(f"no longer listed, and therefore not read: {gone}")
+        context.log.warning(f"no longer listed, or left out by now, and not read: {gone}")
     if config.accounts:
         if missing := [key for key in own if key not in wanted]:
             raise _failure(f"`accounts` leaves out the run's own partition {', '.join(missing)}")

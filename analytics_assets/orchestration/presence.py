@@ -14,7 +14,6 @@ from analytics_assets.errors import WarehouseError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.run_records import Load, latest_loads
-from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.holdings import HeldLoads, HeldRows, held_rows
 
@@ -41,7 +40,7 @@ def records_mark(instance: dg.DagsterInstance, names: AssetNames) -> str:
     """What changes whenever a load is recorded; empty before the first."""
     newest = [
         record.asset_entry.last_materialization_storage_id or 0
-        for record in instance.get_asset_records(names.keys(RESOURCES))
+        for record in instance.get_asset_records(names.keys(names.resource_names))
     ]
     return str(max(newest)) if any(newest) else ""
 

@@ -7,6 +7,7 @@ latest event of each partition, so that the runs of these stay, whatever their a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import dagster as dg
@@ -63,7 +64,9 @@ def _runs_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[s
 
 
 def _runs_of_checks(instance: dg.DagsterInstance, names: AssetNames) -> Iterator[str]:
-    keys = [spec.key for spec in check_specs(names, RESOURCES)]
+    # of the resources that are skipped now, too
+    everything = replace(names, resource_names=tuple(RESOURCES))
+    keys = [spec.key for spec in check_specs(everything, RESOURCES)]
     for summary in instance.event_log_storage.get_asset_check_summary_records(keys).values():
         for record in (
             summary.last_check_execution_record,

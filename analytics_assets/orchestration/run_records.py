@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 import dagster as dg
 
 from analytics_assets.errors import is_permanent
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS, SKIPPED_ACCOUNTS
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -114,13 +114,28 @@ def latest_loads(
     loads = []
     accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
     loads += [_load(ACCOUNTS.name, record) for record in accounts]
-    for name in ACCOUNT_RESOURCES:
+    for name in names.account_resources:
         newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
             loads += [_load(name, record) for record in records]
     return {(load.resource, load.account_id): load for load in loads}
+
+
+def recorded_as_skipped(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, str]:
+    """The accounts of the latest list that are no partitions, with the setting that says so."""
+    for record in instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records:
+        event = record.asset_materialization
+        skipped = event.metadata.get(SKIPPED_ACCOUNTS) if event else None
+        if isinstance(skipped, dg.JsonMetadataValue):
+            return cast(dict[str, str], skipped.value)
+    return {}
+
+
+def listed_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
+    """The accounts of the latest list: the partitions, and those that a setting leaves out."""
+    return {*known_accounts(instance), *recorded_as_skipped(instance, names)}
 
 
 def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[FailedPartition]:
@@ -168,7 +183,7 @@ def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[s
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
         account_id
-        for key in names.keys(ACCOUNT_RESOURCES)
+        for key in names.keys(names.account_resources)
         for account_id in _newest(instance, key, planned)
     }
 
@@ -210,7 +225,7 @@ def attempts_without_loads(
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
-    for name in ACCOUNT_RESOURCES:
+    for name in names.account_resources:
         attempts = (
             events.get_latest_asset_partition_materialization_attempts_without_materializations(
                 names.key(name)
@@ -323,7 +338,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
 def _materializes_accounts(run: dg.DagsterRun, names: AssetNames) -> bool:
     if run.asset_selection is None:
         return run.job_name == names.sync_job
-    return any(key in run.asset_selection for key in names.keys(ACCOUNT_RESOURCES))
+    return any(key in run.asset_selection for key in names.keys(names.account_resources))
 
 
 def _ended_at(run: dg.RunRecord) -> float:

@@ -30,7 +30,6 @@ from analytics_assets.orchestration.run_records import (
 )
 from analytics_assets.orchestration.schedules import SYNC_ALL, THEN_TAG
 from analytics_assets.orchestration.sharding import shards
-from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.holdings import file_mark, held_loads
 
@@ -267,8 +266,10 @@ def _sync_requests(
     names: AssetNames,
     account_ids: Collection[str],
     tags: Mapping[str, str],
-    resources: Collection[str] = tuple(ACCOUNT_RESOURCES),
+    resources: Collection[str] = (),
 ) -> Requests:
+    """Runs over the accounts: for the resources that are named, or for all."""
+    resources = resources or names.account_resources
     targets = [
         run_target(instance, names, shard)
         for shard in shards(instance, names, account_ids, settings.accounts_per_run)

@@ -17,7 +17,7 @@ from analytics_assets import resources
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
-from analytics_assets.settings import PlatformSettings
+from analytics_assets.settings import ApiSettings, PlatformSettings
 
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
 # Dagster's own limit
@@ -30,17 +30,19 @@ class AnalyticsTranslator(DagsterDltTranslator):
 
     settings: PlatformSettings = field(default_factory=PlatformSettings)
     names: AssetNames = field(default_factory=AssetNames)
+    api_version: str = ApiSettings.api_version
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The asset of a dlt resource, as the resource table declares it."""
         resource, settings = RESOURCES[data.resource.name], self.settings
-        names = self.names
+        names, path = self.names, resource.path_in(self.api_version)
+        parent = names.parent(resource)
         old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
         return dg.AssetSpec(
             key=names.key(resource.name),
-            deps=[names.key(resource.parent)] if resource.parent else [],
+            deps=[names.key(parent)] if parent else [],
             group_name=settings.group_name,
-            description=f"{resource.description}\n\nRead from `GET {resource.path}`.",
+            description=f"{resource.description}\n\nRead from `GET {path}`.",
             kinds={"dlt", settings.destination},
             owners=settings.owners,
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=2 * old, warn_window=old),
@@ -51,7 +53,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
                 "dagster/code_references": code_references(resource),
                 "dagster/table_name": f"{settings.dataset_name}.{resource.name}",
                 "dagster/storage_kind": settings.destination,
-                "endpoint": f"GET {resource.path}",
+                "endpoint": f"GET {path}",
                 "key": ", ".join(resource.key),
             },
         )
@@ -86,15 +88,19 @@ def column_schema(resource: Resource) -> dg.TableSchema:
 
 
 def column_lineage(resource: Resource, names: AssetNames) -> dg.TableColumnLineage:
-    """The columns that a resource's rows take from the rows that they are asked for."""
-    if resource.parent is None:
+    """The columns that a resource's rows take from the rows that they are asked for.
+
+    Where the parent is no asset, the account is left, which its rows have of `accounts`.
+    """
+    parent = names.parent(resource)
+    if parent is None:
         return dg.TableColumnLineage({})
     taken = {ACCOUNT_ID.name: ACCOUNT_ID.name}
-    if resource.parent_column:
+    if resource.parent_column and parent == resource.parent:
         taken[resource.parent_column] = "id"
-    parent = names.key(resource.parent)
+    key = names.key(parent)
     return dg.TableColumnLineage(
-        {column: [dg.TableColumnDep(parent, source)] for column, source in taken.items()}
+        {column: [dg.TableColumnDep(key, source)] for column, source in taken.items()}
     )
 
 

@@ -148,6 +148,7 @@ class Behaviour:
             and the most a client may ask for. None sends every list whole, whatever `page` says.
         ignores_page: Whether these lists come whole all the same.
         prefix: Path that precedes every list's path, such as `/api/backstage`.
+        api_version: The first part of the lists' paths; those of another are not there.
         strict_slashes: Whether a path must end as in the resource table.
         gzip: Whether lists are compressed for clients that accept it.
         forbidden_accounts: Accounts that answer 403.
@@ -170,6 +171,7 @@ class Behaviour:
     page_size: int | None = None
     ignores_page: bool = False
     prefix: str = ""
+    api_version: str = "v1"
     strict_slashes: bool = False
     gzip: bool = False
     forbidden_accounts: set[str] = field(default_factory=set)

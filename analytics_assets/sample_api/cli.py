@@ -111,6 +111,9 @@ def _faults_help() -> str:
 @click.option("--token-lifetime", type=_COUNT, default=43200, show_default=True, help="In seconds.")
 @click.option("--prefix", default="", help="Path before every list, such as /api/backstage.")
 @click.option(
+    "--api-version", default="v1", show_default=True, help="First part of every list's path."
+)
+@click.option(
     "--fault",
     "faults",
     metavar="KIND[=VALUE][@GLOB][*TIMES]",
@@ -135,6 +138,7 @@ def sample_api(
     single_token: bool,
     token_lifetime: int,
     prefix: str,
+    api_version: str,
     faults: list[Fault],
 ) -> None:
     """Serves a sample of the analytics API, until it is interrupted."""
@@ -150,6 +154,7 @@ def sample_api(
         single_token=single_token,
         token_lifetime=token_lifetime,
         prefix=prefix,
+        api_version=api_version,
         faults=faults,
     )
     try:
@@ -186,6 +191,7 @@ def _ready(url: str, behaviour: Behaviour) -> str:
         "TOKEN_URL": f"{url}{TOKEN_PATH}",
         "CLIENT_ID": behaviour.client_id,
         "CLIENT_SECRET": behaviour.client_secret,
+        "API_VERSION": behaviour.api_version,
     }
     exports = [
         f"export SOURCES__ANALYTICS__{name}={shlex.quote(value)}"

@@ -18,11 +18,12 @@ class Routes:
         ordered = sorted(resources.values(), key=lambda resource: resource.path.count("{"))
         self._patterns = [(_pattern(resource.path), resource) for resource in ordered]
 
-    def match(self, path: str, *, strict_slashes: bool) -> ListKey | None:
+    def match(self, path: str, *, version: str, strict_slashes: bool) -> ListKey | None:
         """The list at a quoted path without prefix, if there is one.
 
         Args:
             path: The path.
+            version: What stands for `{version}` in the resources' paths.
             strict_slashes: Whether it must end in a slash just where the resource's path does.
         """
         for pattern, resource in self._patterns:
@@ -31,6 +32,8 @@ class Routes:
                 if strict_slashes and path.endswith("/") != resource.path.endswith("/"):
                     return None
                 parameters = {name: unquote(value) for name, value in match.groupdict().items()}
+                if parameters.pop("version", version) != version:
+                    return None
                 return ListKey(resource.name, **parameters)
         return None
 

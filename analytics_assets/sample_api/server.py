@@ -94,7 +94,11 @@ class Server:
         path = entry.path.removeprefix(self.behaviour.prefix)
         key = None
         if entry.path.startswith(self.behaviour.prefix):
-            key = self._routes.match(path, strict_slashes=self.behaviour.strict_slashes)
+            key = self._routes.match(
+                path,
+                version=self.behaviour.api_version,
+                strict_slashes=self.behaviour.strict_slashes,
+            )
         if key is None:
             return error(HTTPStatus.NOT_FOUND, "No such path.")
         entry.account_id = key.account_id

@@ -17,8 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
 
-import duckdb
-
 from analytics_assets.errors import SettingsError, WarehouseError
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 from analytics_assets.warehouse.location import catalog_name, duckdb_file, stored_name
@@ -74,6 +72,8 @@ def publish(settings: PlatformSettings) -> None:
     target, file = published_file(settings), duckdb_file(settings)
     if target is None or file is None:
         return
+    import duckdb  # the code location loads without it
+
     try:
         with _unfinished(target) as copy:
             with _held(file), file.open("rb") as warehouse:
@@ -163,6 +163,8 @@ def _held(file: Path) -> Iterator[None]:
     Raises:
         duckdb.Error: Another process has it open to write.
     """
+    import duckdb
+
     wal = Path(f"{file}.wal")
     if wal.exists():
         with duckdb.connect(str(file)) as connection:

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytics_assets.api.paths import Asked, asked_by, path_part, request_path
@@ -21,14 +21,17 @@ def path_url(path: str, base_url: str = "https://api.example.com") -> str:
 
 
 @pytest.mark.parametrize("name", RESOURCES)
+@pytest.mark.parametrize("version", ["v1", "1.0"])
 @pytest.mark.parametrize("prefix", ["", "/below/a%20prefix"])
 @given(account=IDS, parent=IDS)
-def test_there_and_back(name: str, prefix: str, account: str, parent: str):
+@example(account="campaigns", parent="campaigns")
+@example(account="v1", parent="items")
+def test_there_and_back(name: str, prefix: str, version: str, account: str, parent: str):
     resource = RESOURCES[name]
-    path = request_path(resource, path_part(account), path_part(parent))
+    path = request_path(resource, version, path_part(account), path_part(parent))
     sent = path_url(path, f"https://api.example.com{prefix}")
     segments = [unquote(part) for part in sent.removeprefix(prefix).strip("/").split("/")]
-    ids = {"{account_id}": account, "{parent_id}": parent}
+    ids = {"{version}": version, "{account_id}": account, "{parent_id}": parent}
     assert segments == [ids.get(part, part) for part in resource.path.strip("/").split("/")]
     asked = asked_by(sent + "?page=2&of=a?b")
     assert asked == Asked(
@@ -40,7 +43,7 @@ def test_there_and_back(name: str, prefix: str, account: str, parent: str):
 
 @pytest.mark.parametrize("odd", [".", "..", "...", "a.b", "%2E"])
 def test_dots(odd: str):
-    path = request_path(RESOURCES["audiences"], path_part(odd))
+    path = request_path(RESOURCES["audiences"], "v1", path_part(odd))
     assert unquote(path_url(path)).startswith(f"/v1/{odd}/" if odd != "%2E" else "/v1/%2E/")
 
 

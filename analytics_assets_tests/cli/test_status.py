@@ -60,6 +60,8 @@ def test_before_the_first_sync(status):
         "accounts_list": NEVER,
         "accounts": [],
         "departed_accounts": [],
+        "skipped_accounts": [],
+        "skipped_resources": [],
         "unfinished_runs": [],
     }
 

@@ -87,7 +87,7 @@ def lists(data: SampleData) -> list[tuple[str, ...]]:
         campaigns = [row["id"] for row in data.rows("campaigns", account)]
         for resource in ACCOUNT_RESOURCES.values():
             for parent in campaigns if "{parent_id}" in resource.path else [""]:
-                segments = resource.path.strip("/").split("/")
+                segments = resource.path_in("v1").strip("/").split("/")
                 ids = {"{account_id}": account, "{parent_id}": parent}
                 paths.append(tuple(ids.get(segment, segment) for segment in segments))
     return sorted(paths)

@@ -131,7 +131,7 @@ def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkey
     )
     causes = failures(sync(), api.data)
     for account, (_, said) in NOT_ROWS.items():
-        path = ACCOUNT_RESOURCES["audiences"].path.format(account_id=account)
+        path = ACCOUNT_RESOURCES["audiences"].path_in("v1").format(account_id=account)
         assert causes[account].startswith("audiences: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert said in causes[account]
@@ -155,7 +155,7 @@ def test_numbers_beyond_doubles(home, sync, api: SampleApi, instance, monkeypatc
     causes = failures(sync(), api.data)
     assert set(causes) == set(BEYOND_DOUBLES)
     for account, (name, _) in BEYOND_DOUBLES.items():
-        path = ACCOUNT_RESOURCES[name].path.format(account_id=account)
+        path = ACCOUNT_RESOURCES[name].path_in("v1").format(account_id=account)
         assert causes[account].startswith(f"{name}: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert "number" in causes[account]
@@ -170,7 +170,7 @@ def test_lists_whose_tokens_are_refused_again_and_again(
     synced: Path, sync, api: SampleApi, instance, kind: str, value: int | None
 ):
     account = api.data.account_ids[1]
-    path = ACCOUNT_RESOURCES["campaign_items"].path.format(account_id=account, parent_id="*")
+    path = f"/v1/{account}/campaigns/*/items/"
     api.behaviour.faults.append(Fault(kind, path, value=value))
     before = rows_by_account(synced)
     change_everything(api.data)
@@ -194,7 +194,7 @@ def test_any_list_and_another_number_of_retries(
     monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "1")
     account = api.data.account_ids[0]
     campaign = api.data.rows("campaigns", account)[0]["id"]
-    path = ACCOUNT_RESOURCES[resource].path.format(account_id=account, parent_id=campaign)
+    path = ACCOUNT_RESOURCES[resource].path_in("v1").format(account_id=account, parent_id=campaign)
     api.behaviour.faults.append(Fault("status", path, value=503))
     before = rows_by_account(synced)
     change_everything(api.data)

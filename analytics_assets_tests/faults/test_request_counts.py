@@ -34,7 +34,7 @@ def read(home, api: SampleApi, tmp_path_factory: pytest.TempPathFactory):
 def lists(data: SampleData, names: list[str]) -> Counter[str]:
     """Every list of these resources, once."""
     return Counter(
-        ACCOUNT_RESOURCES[name].path.format(account_id=account, parent_id=campaign["id"])
+        ACCOUNT_RESOURCES[name].path_in("v1").format(account_id=account, parent_id=campaign["id"])
         for name in names
         for account in data.account_ids
         for campaign in (

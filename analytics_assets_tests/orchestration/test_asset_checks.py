@@ -47,6 +47,7 @@ def evidence(name: str = "campaigns", **known: Any) -> Evidence:
         "unread": {},
         "failed": False,
         "listed": {"acme", "globex"},
+        "read": {"acme", "globex"},
         "settings": SETTINGS,
     }
     return Evidence(**{**sound, **known})
@@ -87,8 +88,8 @@ def test_rows_are_old_beyond_the_age_that_is_allowed() -> None:
         "globex": audit(loaded_at=now - (limit - 1) * HOUR),
     }
     assert judged(evidence(audit=audits), "rows_are_recent") == {"acme": f"{limit + 1:.0f} hours"}
-    # an account that is no longer listed keeps its rows as they are
-    assert judged(evidence(audit=audits, listed={"globex"}), "rows_are_recent") == {}
+    # an account that is no longer read keeps its rows as they are
+    assert judged(evidence(audit=audits, read={"globex"}), "rows_are_recent") == {}
 
 
 def test_rows_that_do_not_say_when_they_were_loaded() -> None:

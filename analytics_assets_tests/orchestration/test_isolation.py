@@ -37,7 +37,7 @@ def test_a_failing_list_harms_no_other(home, sync, api: SampleApi, instance: Dag
     cause = rf"{second}: conversion_rules: GET /v1/{second}/universal_pixel/\w+ answers 403: "
     assert re.search(cause, result.output)
     assert "(so nothing is changed of campaign_items, motion_ads either)" in result.output
-    assert "To leave it out, select the assets without conversion_rules (" in result.output
+    assert "To leave it out of a run, select the assets without conversion_rules (" in result.output
     for name in ACCOUNT_RESOURCES:
         whole = set(accounts) - lost.get(name, set())
         assert_equal_tables(served_table(api.data, name, whole), warehouse_table(home, name), name)
@@ -64,6 +64,7 @@ def test_a_parent_that_goes_while_its_account_is_read(
     def remove(path: str) -> Fault | None:
         if path == f"/v1/{account}/campaigns/{gone}/items/":
             api.data.delete_row("campaigns", gone, account_id=account)
+            return Fault("status", path, value=404)
         return next_fault(path)
 
     monkeypatch.setattr(api.behaviour, "next_fault", remove)

@@ -16,7 +16,7 @@ from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import latest_loads
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import SampleApi
-from analytics_assets.settings import platform_settings
+from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.automation import Automation
 from analytics_assets_tests.testing.commands import invoke
 
@@ -54,7 +54,8 @@ def test_a_run_finds_the_names_by_what_it_is_for(is_check):
         selected_asset_keys=set() if is_check else {key},
         selected_asset_check_keys={dg.AssetCheckKey(key, "key_is_unique")} if is_check else set(),
     )
-    assert AssetNames.of_run(cast(dg.AssetExecutionContext, context)) == NAMES
+    run = cast(dg.AssetExecutionContext, context)
+    assert AssetNames.of_run(run, PlatformSettings()) == NAMES
 
 
 @pytest.mark.parametrize(

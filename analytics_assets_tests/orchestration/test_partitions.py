@@ -125,7 +125,7 @@ def test_a_range_is_what_is_left_of_it(
     keep_partitions(records, {"a", "b", "c", "d"} - {gone})
     left = [account for account in "bcd" if account != gone]
     assert requested_accounts(run, AccountsConfig()) == left
-    assert caplog.messages == [f"no longer listed, and therefore not read: {gone}"]
+    assert caplog.messages == [f"no longer listed, or left out by now, and not read: {gone}"]
 
 
 def test_a_run_is_for_the_accounts_of_its_configuration(

@@ -39,7 +39,7 @@ def test_an_asset_is_named_as_its_resource_and_comes_after_its_parent(name: str)
     assert [dep.asset_key for dep in found.deps] == ([dg.AssetKey(parent)] if parent else [])
     assert found.group_name == "analytics"
     assert str(found.description).startswith(RESOURCES[name].description)
-    assert str(found.description).endswith(f"Read from `GET {RESOURCES[name].path}`.")
+    assert str(found.description).endswith(f"Read from `GET {RESOURCES[name].path_in('v1')}`.")
     assert found.tags["scope"] == ("per-account" if parent else "all-accounts")
 
 

@@ -36,7 +36,7 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], str, dict[st
     assert process.stdout is not None
     with process.stdout:
         try:
-            ready, *exports = [process.stdout.readline().strip() for _ in range(5)]
+            ready, *exports = [process.stdout.readline().strip() for _ in range(6)]
             settings = dict(shlex.split(line)[1].split("=", 1) for line in exports)
             yield process, ready, settings
         finally:
@@ -64,6 +64,7 @@ def test_the_ready_line_says_how_to_use_it() -> None:
     with running("--accounts", "3", "--prefix", "/api") as (_, ready, settings):
         assert re.fullmatch(r"Sample API ready at http://127\.0\.0\.1:\d+/api", ready)
         assert ready.endswith(settings["SOURCES__ANALYTICS__BASE_URL"])
+        assert settings["SOURCES__ANALYTICS__API_VERSION"] == "v1"
         assert len(get(settings, "/v1/users/current/allowed-accounts").json()["results"]) == 3
 
 
@@ -77,7 +78,7 @@ def test_options_become_sizes_and_behaviour(monkeypatch: pytest.MonkeyPatch) -> 
     options = (
         "--accounts=1 --campaigns=2 --items=4 --motion-ads=1 --latency-ms=50 --page-size=3"
         " --quota=7.5 --quota-scope=account --single-token --token-lifetime=60 --prefix=/api"
-        " --fault=status=503@/v1/*/campaigns/*1 --fault=reset --host=::1 --port=1"
+        " --api-version=1.0 --fault=status=503@/v1/*/campaigns/*1 --fault=reset --host=::1 --port=1"
     )
     assert CliRunner().invoke(sample_api, options.split()).exit_code == 0
     data, behaviour, host, port = served
@@ -89,6 +90,7 @@ def test_options_become_sizes_and_behaviour(monkeypatch: pytest.MonkeyPatch) -> 
         single_token=True,
         token_lifetime=60,
         prefix="/api",
+        api_version="1.0",
         faults=[Fault("status", "/v1/*/campaigns/", 1, 503), Fault("reset")],
     )
     tables = ("accounts", "campaigns", "campaign_items", "motion_ads")

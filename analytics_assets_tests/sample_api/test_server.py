@@ -231,8 +231,8 @@ def test_a_literal_path_wins_over_a_parameter() -> None:
     routes = Routes(
         {name: Resource(name, path, "", columns("id text !")) for name, path in paths.items()}
     )
-    assert routes.match("/v1/a/all", strict_slashes=False) == ("literal", "a", None)
-    assert routes.match("/v1/a/1", strict_slashes=False) == ("by_id", "a", "1")
+    assert routes.match("/v1/a/all", version="v1", strict_slashes=False) == ("literal", "a", None)
+    assert routes.match("/v1/a/1", version="v1", strict_slashes=False) == ("by_id", "a", "1")
 
 
 def test_a_resource_added_to_the_table_is_served(

@@ -54,11 +54,11 @@ class Client:
         """Reads a whole table by the paths of the resource table, as an ingestion would."""
         resource = self.api.data.resources[name]
         if "{account_id}" not in resource.path:
-            return self.rows(resource.path)
+            return self.rows(resource.path_in("v1"))
         read = []
         for account in self.rows("/v1/users/current/allowed-accounts"):
             slug = quote(account["account_id"], safe="")
-            path = resource.path.replace("{account_id}", slug)
+            path = resource.path_in("v1").replace("{account_id}", slug)
             parents = [""]
             if "{parent_id}" in path:
                 listed = self.table(resource.parent or "")

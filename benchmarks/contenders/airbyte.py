@@ -99,7 +99,7 @@ def _stream(resource: Resource) -> dict[str, Any]:
 
 
 def _retriever(resource: Resource) -> dict[str, Any]:
-    path = resource.path.format(
+    path = resource.path_in(access.API_VERSION).format(
         account_id=f"{{{{ stream_partition.{_account_id(resource)} }}}}",
         parent_id="{{ stream_partition.parent_id }}",
     )

@@ -55,11 +55,12 @@ def main() -> None:
 
 
 def _resource(resource: Resource) -> Any:
+    path = resource.path_in(access.API_VERSION)
     if resource is ACCOUNTS:
-        return {"name": resource.name, "endpoint": {"path": resource.path.lstrip("/")}}
+        return {"name": resource.name, "endpoint": {"path": path.lstrip("/")}}
     parent = resource.parent
     account_id = "account_id" if parent == ACCOUNTS.name else "_accounts_account_id"
-    path = resource.path.format(
+    path = path.format(
         account_id=f"{{resources.{parent}.{account_id}}}",
         parent_id=f"{{resources.{parent}.id}}",
     )

@@ -26,7 +26,7 @@ async def read() -> dict[str, list[Row]]:
         session.headers["Authorization"] = f"Bearer {await _token(session)}"
 
         async def read_list(resource: Resource, parts: dict[str, str]) -> None:
-            url = access.BASE_URL + resource.path.format(**parts)
+            url = access.BASE_URL + resource.path_in(access.API_VERSION).format(**parts)
             async with places, session.get(url) as response:
                 results: list[Row] = (await response.json())["results"]
             if resource is not ACCOUNTS:

@@ -1,0 +1,97 @@
+"""What the settings leave out of what the API has: resources, and accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Final
+
+from analytics_assets.errors import SettingsError
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
+from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
+
+SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
+_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
+_SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
+_SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
+
+
+def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
+    """The resources that are loaded, each parent before its children: all but those skipped.
+
+    Raises:
+        SettingsError: One cannot be skipped, or nothing is left.
+    """
+    for name in settings.skip_resources:
+        if name == ACCOUNTS.name:
+            raise SettingsError(
+                f"{SKIP_RESOURCES} cannot have {name}, by which all others are read: set it to"
+                " resources of an account"
+            )
+        if name not in RESOURCES:
+            near = get_close_matches(name, ACCOUNT_RESOURCES, n=1)
+            # what is like no resource may be anything, also a secret
+            named = f"{name!r} (did you mean {near[0]}?)" if near else "a name"
+            raise SettingsError(
+                f"{SKIP_RESOURCES} has {named}, which is no resource: set it to some of"
+                f" {', '.join(ACCOUNT_RESOURCES)}"
+            )
+    chosen = tuple(name for name in RESOURCES if name not in settings.skip_resources)
+    if chosen == (ACCOUNTS.name,):
+        raise SettingsError(
+            f"{SKIP_RESOURCES} leaves nothing of an account to read: set it to fewer resources"
+        )
+    return chosen
+
+
+def skipped_accounts(settings: PlatformSettings, types: Mapping[str, str]) -> dict[str, str]:
+    """The accounts that are not read, with the name of the setting that leaves each out.
+
+    Args:
+        settings: The settings.
+        types: The listed accounts, each with its type.
+    """
+    found = {
+        account_id: _skipped_by(settings, account_id, kind) for account_id, kind in types.items()
+    }
+    return {account_id: setting for account_id, setting in found.items() if setting}
+
+
+def _skipped_by(settings: PlatformSettings, account_id: str, kind: str) -> str | None:
+    if settings.accounts and not _matches(account_id, settings.accounts):
+        return _ACCOUNTS
+    if _matches(account_id, settings.skip_accounts):
+        return _SKIP_ACCOUNTS
+    return _SKIP_ACCOUNT_TYPES if kind in settings.skip_account_types else None
+
+
+def _matches(account_id: str, patterns: Collection[str]) -> bool:
+    return any(fnmatchcase(account_id, pattern) for pattern in patterns)
+
+
+def without_effect(settings: PlatformSettings, types: Mapping[str, str]) -> dict[str, list[str]]:
+    """By setting, what it has that fits no listed account: maybe a slip of the pen."""
+    found = {
+        setting: [pattern for pattern in patterns if not any(_matches(a, [pattern]) for a in types)]
+        for setting, patterns in (
+            (_ACCOUNTS, settings.accounts),
+            (_SKIP_ACCOUNTS, settings.skip_accounts),
+        )
+    }
+    kinds = set(types.values())
+    found[_SKIP_ACCOUNT_TYPES] = [k for k in settings.skip_account_types if k not in kinds]
+    return {setting: values for setting, values in found.items() if values}
+
+
+def refuse_none_left(types: Collection[str], skipped: Mapping[str, str]) -> None:
+    """Stops where the settings leave out whatever is listed: all partitions would go.
+
+    Raises:
+        SettingsError: They do.
+    """
+    if types and len(skipped) == len(types):
+        raise SettingsError(
+            f"all {len(types)} accounts that the API lists are left out; nothing was changed: check"
+            f" {' and '.join(sorted(set(skipped.values())))}"
+        )
