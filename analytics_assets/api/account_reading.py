@@ -102,7 +102,7 @@ def read_account(
         DiskFullError: There is no room for the rows.
     """
     started, own_folder = time.monotonic(), Path(mkdtemp(dir=folder))
-    with client.requests.counting(account_id or "") as counts:
+    with client.requests.counting(account_id or "", stopped) as counts:
         reading = _Reading(client, levels, account_id, names, own_folder)
         try:
             rows = reading.read(stopped)

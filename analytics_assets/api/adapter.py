@@ -14,9 +14,10 @@ from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 from requests.exceptions import TooManyRedirects
 
+from analytics_assets.api.announced import announced
 from analytics_assets.api.answers import keep_answer, request_line
 from analytics_assets.api.pace import Pace, Paces
-from analytics_assets.api.paths import asked_by
+from analytics_assets.api.paths import Asked, asked_by
 from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.errors import ReadError
@@ -58,13 +59,13 @@ class ApiAdapter(BoundedAdapter):
         if attempt > 1:
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
-        pace = self._paces.of(asked.account_id)
-        with self._place(pace) as waited:
+        pace = self._paces.of(asked)
+        with self._place(pace, requests_of_account.stopped) as waited:
             requests_of_account.sent(
                 asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
             )
             try:
-                response = self._send(pace, request, *args, **kwargs)
+                response = self._send(pace, asked, request, *args, **kwargs)
             finally:
                 requests_of_account.answered(asked.resource_name, time.monotonic())
         if 200 <= response.status_code < 300:
@@ -72,32 +73,38 @@ class ApiAdapter(BoundedAdapter):
         return response
 
     @contextmanager
-    def _place(self, pace: Pace) -> Iterator[float]:
+    def _place(self, pace: Pace, stopped: threading.Event) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = pace.wait()
+        waited = pace.wait(stopped)
         self._in_flight.acquire()
         while pace.closed:  # since it queued for the place, which others may use meanwhile
             self._in_flight.release()
-            waited += pace.wait()
+            pace.done()
+            waited += pace.wait(stopped)
             self._in_flight.acquire()
         try:
             yield waited
         finally:
             self._in_flight.release()
+            pace.done()
 
-    def _send(self, pace: Pace, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+    def _send(
+        self, pace: Pace, asked: Asked, request: PreparedRequest, *args: Any, **kwargs: Any
+    ) -> Response:
         sent_at = time.monotonic()
         try:
             response, delay = self.attempt(request, *args, **kwargs)
         except requests.RequestException as error:
             error.request = error.request or request
             raise
+        quotas = announced(response.headers)
+        if 200 <= response.status_code < 300:
+            pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
-            pace.refused(
-                sent_at, min(_DEFAULT_RETRY_AFTER, self.max_delay) if delay is None else delay
-            )
+            wait = min(_DEFAULT_RETRY_AFTER, self.max_delay) if delay is None else delay
+            pace.refused(sent_at, wait, quotas)
         else:
-            pace.accepted()
+            pace.accepted(sent_at, quotas)
         return response
 
 

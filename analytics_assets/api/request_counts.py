@@ -41,11 +41,13 @@ class AccountRequests:
         tokens: Access tokens that were asked for because its requests were refused, since one was
             accepted.
         given_up: Whether it is refused whatever the token.
+        stopped: Set when the run is stopped: nobody waits any longer to send a request.
     """
 
     by_resource: dict[str, RequestCounts] = field(default_factory=dict)
     tokens: int = 0
     given_up: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def of(self, resource_name: str) -> RequestCounts:
@@ -76,9 +78,14 @@ class RequestsByAccount:
         self._accounts: dict[str, AccountRequests] = {}
 
     @contextmanager
-    def counting(self, account_id: str) -> Iterator[AccountRequests]:
-        """Counts an account's requests anew until the end; an empty text stands for the listing."""
-        requests = AccountRequests()
+    def counting(
+        self, account_id: str, stopped: threading.Event | None = None
+    ) -> Iterator[AccountRequests]:
+        """Counts an account's requests anew until the end; an empty text stands for the listing.
+
+        None waits any longer to be sent when `stopped` is set.
+        """
+        requests = AccountRequests(stopped=stopped or threading.Event())
         with self._lock:
             self._accounts[account_id] = requests
         try:

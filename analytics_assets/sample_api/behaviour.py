@@ -11,6 +11,10 @@ from typing import Literal
 TOKEN_PATH = "/oauth/token"
 
 QuotaScope = Literal["client", "account"]
+QuotaKind = Literal["bucket", "fixed", "sliding"]
+QuotaHeaders = Literal[
+    "none", "draft", "older-draft", "policy", "ratelimit", "x-ratelimit", "x-ratelimit-unix"
+]
 RetryAfter = Literal["seconds", "date", "none"]
 FaultValue = int | float | str | None
 
@@ -133,6 +137,10 @@ class Behaviour:
         latency: Seconds before every answer but a refusal.
         quota: Requests per second; None is unlimited.
         quota_burst: Requests that the quota admits at once; by default, those of one second.
+        quota_kind: How it counts: a bucket that fills at the rate, or windows that have room for
+            the burst, and so last burst / rate seconds; sliding, or fixed by the clock.
+        quota_headers: In which of the usual forms answers tell of the quota.
+        headers: Further headers of every list and refusal.
         quota_scope: Whether the client has one quota, or one for each account.
         retry_after: How a refusal says when to come back.
         max_concurrent: Requests that may be in flight; None is unlimited. More are refused.
@@ -154,6 +162,9 @@ class Behaviour:
     latency: float = 0.0
     quota: float | None = None
     quota_burst: int | None = None
+    quota_kind: QuotaKind = "bucket"
+    quota_headers: QuotaHeaders = "none"
+    headers: dict[str, str] = field(default_factory=dict)
     quota_scope: QuotaScope = "client"
     retry_after: RetryAfter = "seconds"
     max_concurrent: int | None = None
@@ -169,6 +180,16 @@ class Behaviour:
     def __post_init__(self) -> None:
         segments = self.prefix.strip("/")
         self.prefix = f"/{segments}" if segments else ""
+
+    @property
+    def burst(self) -> int:
+        """Requests that the quota admits at once."""
+        return self.quota_burst or max(1, int(self.quota or 1))
+
+    @property
+    def quota_window(self) -> float:
+        """Seconds in which the quota admits as many requests as at once."""
+        return self.burst / (self.quota or 1)
 
     def next_fault(self, path: str) -> Fault | None:
         """The fault that hits a request for this path, if any; counts the hit."""

@@ -15,6 +15,8 @@ from analytics_assets.sample_api.behaviour import (
     TOKEN_PATH,
     Behaviour,
     Fault,
+    QuotaHeaders,
+    QuotaKind,
     QuotaScope,
 )
 from analytics_assets.sample_api.data import SampleData
@@ -82,6 +84,25 @@ def _faults_help() -> str:
     help="Whether the quota is the client's, or each account has one.",
 )
 @click.option(
+    "--quota-burst",
+    type=click.IntRange(min=1),
+    help="Requests that the quota admits at once; by default, those of one second.",
+)
+@click.option(
+    "--quota-kind",
+    type=click.Choice(get_args(QuotaKind)),
+    default="bucket",
+    show_default=True,
+    help="How it counts: a bucket, or windows that have room for the burst.",
+)
+@click.option(
+    "--quota-headers",
+    type=click.Choice(get_args(QuotaHeaders)),
+    default="none",
+    show_default=True,
+    help="How answers tell of the quota.",
+)
+@click.option(
     "--page-size",
     type=click.IntRange(min=1),
     help="Sends the per-campaign lists in pages of this size.",
@@ -110,6 +131,9 @@ def sample_api(
     latency_ms: float,
     quota: float | None,
     quota_scope: QuotaScope,
+    quota_burst: int | None,
+    quota_kind: QuotaKind,
+    quota_headers: QuotaHeaders,
     page_size: int | None,
     single_token: bool,
     token_lifetime: int,
@@ -123,6 +147,9 @@ def sample_api(
         latency=latency_ms / 1000,
         quota=quota,
         quota_scope=quota_scope,
+        quota_burst=quota_burst,
+        quota_kind=quota_kind,
+        quota_headers=quota_headers,
         page_size=page_size,
         single_token=single_token,
         token_lifetime=token_lifetime,

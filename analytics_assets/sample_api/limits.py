@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 from analytics_assets.sample_api.behaviour import Behaviour
 
 
-@dataclass
-class _Bucket:
-    tokens: float
-    filled: float
-    """When the tokens were last counted."""
+class _Count(Protocol):
+    """Counts the requests of one quota."""
+
+    def take(self, now: float) -> float | None:
+        """Counts a request, or says how many seconds it must wait."""
+
+    def left(self, now: float) -> tuple[float, float]:
+        """Requests that are left, and the seconds until all are again."""
 
 
 class Limits:
@@ -23,7 +27,7 @@ class Limits:
         self._behaviour = behaviour
         self._clock = clock
         self._admitted = 0
-        self._buckets: dict[str | None, _Bucket] = {}
+        self._counts: dict[str | None, _Count] = {}
 
     def admit(self, account_id: str | None) -> float | None:
         """Admits a request, to be released at its end, or says how many seconds it must wait."""
@@ -37,18 +41,94 @@ class Limits:
         """Ends a request that was admitted."""
         self._admitted -= 1
 
-    def _take(self, account_id: str | None) -> float | None:
-        """Takes a token from the bucket, or says when there is one."""
-        rate = self._behaviour.quota
-        if rate is None:
+    def left(self, account_id: str | None) -> tuple[float, float] | None:
+        """Requests that are left, and the seconds until all are again; None without a quota."""
+        if self._behaviour.quota is None:
             return None
-        burst = self._behaviour.quota_burst or max(1, int(rate))
+        return self._count(self._behaviour.quota, account_id).left(self._clock())
+
+    def _take(self, account_id: str | None) -> float | None:
+        if self._behaviour.quota is None:
+            return None
+        return self._count(self._behaviour.quota, account_id).take(self._clock())
+
+    def _count(self, rate: float, account_id: str | None) -> _Count:
+        """What counts the account's requests, by the rate and burst of now."""
         scope = account_id if self._behaviour.quota_scope == "account" else None
-        now = self._clock()
-        bucket = self._buckets.setdefault(scope, _Bucket(burst, now))
-        bucket.tokens = min(burst, bucket.tokens + (now - bucket.filled) * rate)
-        bucket.filled = now
-        if bucket.tokens < 1:
-            return (1 - bucket.tokens) / rate
-        bucket.tokens -= 1
+        count = self._counts.get(scope)
+        if count is None:
+            count = self._counts[scope] = _KINDS[self._behaviour.quota_kind](self._behaviour)
+        return count
+
+
+class _Bucket:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._tokens = float(behaviour.burst)
+        self._filled: float | None = None
+
+    def take(self, now: float) -> float | None:
+        rate = self._fill(now)
+        if self._tokens < 1:
+            return (1 - self._tokens) / rate
+        self._tokens -= 1
         return None
+
+    def left(self, now: float) -> tuple[float, float]:
+        rate = self._fill(now)
+        return self._tokens, (self._behaviour.burst - self._tokens) / rate
+
+    def _fill(self, now: float) -> float:
+        """Counts the tokens, and gives their rate."""
+        rate = self._behaviour.quota or 0.0
+        since = 0.0 if self._filled is None else now - self._filled
+        self._tokens = min(self._behaviour.burst, self._tokens + since * rate)
+        self._filled = now
+        return rate
+
+
+class _FixedWindows:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._window = 0.0
+        self._taken = 0
+
+    def take(self, now: float) -> float | None:
+        left, wait = self.left(now)
+        if left < 1:
+            return wait
+        self._taken += 1
+        return None
+
+    def left(self, now: float) -> tuple[float, float]:
+        seconds = self._behaviour.quota_window
+        window = now // seconds
+        if window != self._window:
+            self._window, self._taken = window, 0
+        return self._behaviour.burst - self._taken, (window + 1) * seconds - now
+
+
+class _SlidingWindow:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._moments: deque[float] = deque()
+
+    def take(self, now: float) -> float | None:
+        if self.left(now)[0] < 1:
+            return self._moments[0] + self._behaviour.quota_window - now
+        self._moments.append(now)
+        return None
+
+    def left(self, now: float) -> tuple[float, float]:
+        seconds = self._behaviour.quota_window
+        while self._moments and self._moments[0] <= now - seconds:
+            self._moments.popleft()
+        last = self._moments[-1] if self._moments else now - seconds
+        return self._behaviour.burst - len(self._moments), last + seconds - now
+
+
+_KINDS: dict[str, Callable[[Behaviour], _Count]] = {
+    "bucket": _Bucket,
+    "fixed": _FixedWindows,
+    "sliding": _SlidingWindow,
+}

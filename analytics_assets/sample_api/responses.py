@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from analytics_assets.sample_api.behaviour import RetryAfter
+from analytics_assets.sample_api.behaviour import Behaviour, RetryAfter
 from analytics_assets.sample_api.bodies import encode_json
 
 _JSON = {"Content-Type": "application/json"}
@@ -39,6 +39,33 @@ def too_many_requests(wait: float, style: RetryAfter) -> web.Response:
     elif style == "date":
         response.headers["Retry-After"] = formatdate(math.ceil(time.time() + wait), usegmt=True)
     return response
+
+
+def quota_headers(behaviour: Behaviour, left: float, reset: float) -> dict[str, str]:
+    """The headers that tell of the quota, in the behaviour's form.
+
+    Args:
+        behaviour: Tells of the limit and the window, too.
+        left: Requests that are left.
+        reset: Seconds until all are again.
+    """
+    limit, remaining = behaviour.burst, int(left)
+    seconds, window = (math.ceil(round(each, 3)) for each in (reset, behaviour.quota_window))
+    form = behaviour.quota_headers
+    if form in ("draft", "policy"):
+        told = {"Ratelimit-Policy": f'"default";q={limit};w={window}'}
+        if form == "draft":
+            told["RateLimit"] = f'"default";r={remaining};t={seconds}'
+        return told
+    if form == "older-draft":
+        state = f"limit={limit}, remaining={remaining}, reset={seconds}"
+        return {"RateLimit-Policy": f"{limit};w={window}", "RateLimit": state}
+    if form == "none":
+        return {}
+    prefix = "RateLimit" if form == "ratelimit" else "X-RateLimit"
+    moment = math.ceil(time.time() + reset) if form == "x-ratelimit-unix" else seconds
+    numbers = {"Limit": limit, "Remaining": remaining, "Reset": moment}
+    return {f"{prefix}-{name}": str(number) for name, number in numbers.items()}
 
 
 def retry_after(response: web.StreamResponse) -> float | None:

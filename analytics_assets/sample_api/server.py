@@ -17,6 +17,7 @@ from analytics_assets.sample_api.request_log import Entry, RequestLog
 from analytics_assets.sample_api.responses import (
     error,
     json_response,
+    quota_headers,
     retry_after,
     too_many_requests,
 )
@@ -102,15 +103,26 @@ class Server:
             return error(HTTPStatus.NOT_FOUND, "No such path.")
         entry.account_id = key.account_id
         wait = self._limits.admit(key.account_id)
+        headers = self._quota_headers(key.account_id)
         if wait is not None:
-            return too_many_requests(wait, self.behaviour.retry_after)
+            refusal = too_many_requests(wait, self.behaviour.retry_after)
+            refusal.headers.update(headers)
+            return refusal
         try:
             await self._wait_latency()
-            return self._refusal(request.method, key) or await self._send_list(
+            response = self._refusal(request.method, key) or await self._send_list(
                 request, key, unquote(path), entry.query, token
             )
+            if not response.prepared:
+                response.headers.update(headers)
+            return response
         finally:
             self._limits.release()
+
+    def _quota_headers(self, account_id: str | None) -> dict[str, str]:
+        left = self._limits.left(account_id)
+        told = {} if left is None else quota_headers(self.behaviour, *left)
+        return {**told, **self.behaviour.headers}
 
     def _refusal(self, method: str, key: ListKey) -> web.Response | None:
         """The error for a list that is not to be had, if so."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +14,9 @@ from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 
 from analytics_assets.api.adapter import ApiAdapter, FollowingAdapter
+from analytics_assets.api.announced import Quota
 from analytics_assets.api.answers import InvalidAnswer
+from analytics_assets.api.paths import Asked
 from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.errors import ReadError
@@ -44,6 +46,8 @@ class PaceStub:
     closed_looks: int = 0
     waits: int = 0
     accepts: int = 0
+    dones: int = 0
+    quotas: Sequence[Quota] = ()
     refusals: list[float] = field(default_factory=list)
 
     @property
@@ -51,21 +55,27 @@ class PaceStub:
         self.closed_looks -= 1
         return self.closed_looks >= 0
 
-    def wait(self) -> float:
+    def wait(self, stopped: threading.Event) -> float:
         self.waits += 1
         return 0.5
 
-    def accepted(self) -> None:
-        self.accepts += 1
+    def done(self) -> None:
+        self.dones += 1
 
-    def refused(self, sent_at: float, retry_after: float) -> None:
+    def accepted(self, sent_at: float, quotas: Sequence[Quota]) -> None:
+        self.accepts += 1
+        self.quotas = quotas
+
+    def refused(self, sent_at: float, retry_after: float, quotas: Sequence[Quota]) -> None:
         self.refusals.append(retry_after)
+        self.quotas = quotas
 
 
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> PaceStub:
     pace = PaceStub()
-    monkeypatch.setattr("analytics_assets.api.adapter.Paces.of", lambda *_: pace)
+    for name in ("of", "told"):
+        monkeypatch.setattr(f"analytics_assets.api.adapter.Paces.{name}", lambda *_: pace)
     return pace
 
 
@@ -155,6 +165,33 @@ def test_a_refusal_closes_the_pace(
     assert (pace.refusals, pace.accepts) == ([waited], 1)
 
 
+@pytest.mark.parametrize("status", [200, 429, 503])
+def test_the_pace_hears_what_the_headers_tell(
+    pace: PaceStub, answers, counted, status: int
+) -> None:
+    told: Any = {"Ratelimit-Policy": '"default";q=84;w=60', "ratelimit": '"default";r=50;t=30'}
+    answers(lambda request: answer(request, status, **told))
+    ApiAdapter(UNREACHABLE, counted[0]).send(request_of())
+    assert pace.quotas == (Quota("default", "", 84, 60, 50, 30),)
+    assert pace.dones == 1
+
+
+def test_nobody_waits_for_a_quota_when_the_run_is_stopped(answers) -> None:
+    by_account, stopped = RequestsByAccount(), threading.Event()
+    told: Any = {"RateLimit-Limit": "84", "RateLimit-Remaining": "0", "RateLimit-Reset": "3600"}
+    answers(lambda request: answer(request, **told))
+    adapter = ApiAdapter(UNREACHABLE, by_account)
+    with by_account.counting("acme", stopped), ThreadPoolExecutor(2) as threads:
+        adapter.send(request_of())
+        waiting = [threads.submit(adapter.send, request_of()) for _ in range(2)]
+        pace = adapter._paces.of(Asked("campaigns", "acme"))
+        wait_until(pace._queue.locked)
+        stopped.set()
+        for future in waiting:
+            with pytest.raises(ReadError, match="the run was stopped"):
+                future.result(timeout=5)
+
+
 def test_who_gets_a_place_while_the_pace_is_closed_waits_again(
     pace: PaceStub, answers, counted
 ) -> None:
@@ -162,7 +199,7 @@ def test_who_gets_a_place_while_the_pace_is_closed_waits_again(
     pace.closed_looks = 2
     answers(answer)
     ApiAdapter(UNREACHABLE, by_account).send(request_of())
-    assert pace.waits == 3
+    assert (pace.waits, pace.dones) == (3, 3)
     assert acme.of("campaigns").throttled == 1.5
 
 
@@ -193,7 +230,8 @@ def test_accounts_share_a_pace_if_they_share_the_quota(
     counted, scope: Any, is_shared: bool
 ) -> None:
     settings = replace(UNREACHABLE, quota_scope=scope, max_requests_per_second=5.0)
-    first, second = map(ApiAdapter(settings, counted[0])._paces.of, ("acme", "globex"))
+    paces = ApiAdapter(settings, counted[0])._paces
+    first, second = (paces.of(Asked("campaigns", account)) for account in ("acme", "globex"))
     assert (first is second) == is_shared
     assert first.rate == 5.0
 

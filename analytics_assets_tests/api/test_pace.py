@@ -1,29 +1,18 @@
-"""The pace against a quota, in simulated time: workers, a token bucket and the network's delay."""
+"""The pace against quotas that nobody tells of, and which requests share one."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import count
+import threading
 
 import pytest
 
 from analytics_assets.api import pace
+from analytics_assets.api.announced import Quota
 from analytics_assets.api.pace import Pace, Paces
-
-
-@dataclass
-class Clock:
-    """Stands in for `time`: hours of a quota pass in milliseconds."""
-
-    now: float = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+from analytics_assets.api.paths import Asked
+from analytics_assets.errors import ReadError
+from analytics_assets.sample_api import Behaviour
+from analytics_assets_tests.testing.quotas import Clock, Simulation
 
 
 @pytest.fixture
@@ -33,85 +22,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@dataclass
-class Simulation:
-    """64 workers that send `total` requests to an API with `quota` requests a second."""
-
-    clock: Clock
-    quota: float
-    total: int
-    burst: float
-    retry_after: float = 1.0
-    sent: list[tuple[float, bool]] = field(default_factory=list)
-
-    def run(self) -> None:
-        self.pace = Pace()
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
-        self._tokens, self._filled_at = self.burst, 0.0
-        self._idle, self._sleeping, self._done = 64, False, 0
-        self._send_what_may()
-        self.go_on()
-
-    def go_on(self) -> None:
-        while self._done < self.total:
-            moment, _, event = heapq.heappop(self._events)
-            self.clock.now = max(self.clock.now, moment)
-            event()
-
-    def _after(self, delay: float, event: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (self.clock.now + delay, next(self._order), event))
-
-    def _send_what_may(self) -> None:
-        while self._idle and not self._sleeping:
-            delay = self.pace._next_slot_in()
-            if delay > 0:
-                self._sleeping = True
-                self._after(delay + 1e-9, self._wake)
-            else:
-                self._idle -= 1
-                self._send(self.clock.now)
-
-    def _wake(self) -> None:
-        self._sleeping = False
-        self._send_what_may()
-
-    def _send(self, now: float) -> None:
-        self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.quota)
-        self._filled_at = now
-        accepted = self._tokens >= 1
-        self._tokens -= accepted
-        self.sent.append((now, accepted))
-        if accepted:
-            self._after(0.05, self._accepted)
-        else:
-            self._after(0.005, lambda: self._refused(now))
-
-    def _accepted(self) -> None:
-        self.pace.accepted()
-        self._done += 1
-        self._free()
-
-    def _refused(self, sent_at: float) -> None:
-        self.pace.refused(sent_at, self.retry_after)
-        self._after(self.retry_after, self._free)
-
-    def _free(self) -> None:
-        self._idle += 1
-        self._send_what_may()
-
-
 @pytest.mark.parametrize("quota", [20, 40, 100, 400])
 def test_the_quota_is_used_and_hardly_ever_exceeded(clock: Clock, quota: int):
-    simulation = Simulation(clock, quota=quota, total=quota * 30, burst=quota)
+    simulation = Simulation(clock, Behaviour(quota=quota), total=quota * 30)
     simulation.run()
-    later = [accepted for moment, accepted in simulation.sent if moment > 1]
-    assert later.count(False) <= 0.01 * len(later)
-    assert simulation.total >= 0.95 * (quota * clock.now)
+    assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
+    assert simulation.seconds * 0.95 <= simulation.best
 
 
 def test_nothing_is_sent_before_retry_after_is_over(clock: Clock):
-    simulation = Simulation(clock, quota=10, total=200, burst=10, retry_after=7.0)
+    simulation = Simulation(clock, Behaviour(quota=10), total=200, retry_after=7.0)
     simulation.run()
     first = next(moment for moment, accepted in simulation.sent if not accepted)
     in_flight = 0.005  # until the refusal is known
@@ -119,10 +39,10 @@ def test_nothing_is_sent_before_retry_after_is_over(clock: Clock):
 
 
 def test_the_pace_rises_again_when_the_quota_does(clock: Clock):
-    simulation = Simulation(clock, quota=20, total=600, burst=20)
+    simulation = Simulation(clock, Behaviour(quota=20), total=600)
     simulation.run()
     before = simulation.pace.rate
-    simulation.quota = simulation.burst = 400
+    simulation.behaviour.quota = 400
     simulation.total += 30_000
     simulation.go_on()
     assert before is not None
@@ -153,11 +73,11 @@ def test_a_ceiling_is_kept_from_the_first_request(clock: Clock):
 
 def test_a_quota_per_account_slows_no_other_account(clock: Clock):
     paces = Paces(per_account=True, ceiling=None)
-    paces.of("a").refused(sent_at=0.0, retry_after=60)
-    assert paces.of("b").wait() == 0
-    assert paces.of("a")._next_slot_in() == 60
+    paces.of(Asked("campaigns", "a")).refused(sent_at=0.0, retry_after=60)
+    assert paces.of(Asked("campaigns", "b")).wait() == 0
+    assert paces.of(Asked("campaigns", "a"))._next_slot_in() == 60
     shared = Paces(per_account=False, ceiling=None)
-    assert shared.of("a") is shared.of("b")
+    assert shared.of(Asked("campaigns", "a")) is shared.of(Asked("campaigns", "b"))
 
 
 def accept(pace: Pace, clock: Clock, number: int, every: float) -> None:
@@ -251,12 +171,12 @@ def test_what_was_sent_at_the_old_rate_tells_nothing_new(clock: Clock):
 
 
 def test_a_ceiling_is_never_exceeded(clock: Clock):
-    for limited in (Pace(ceiling=3), Paces(per_account=True, ceiling=3).of("a")):
+    for limited in (Pace(ceiling=3), Paces(per_account=True, ceiling=3).of(Asked())):
         assert limited.rate == 3
         accept(limited, clock, 50, every=0.2)
         refuse(limited, clock)
         assert limited.rate == 3
-    assert Paces(per_account=False, ceiling=None).of("a").rate is None
+    assert Paces(per_account=False, ceiling=None).of(Asked()).rate is None
 
 
 def test_a_wait_that_was_too_long_is_made_up_for_by_one_request(clock: Clock):
@@ -272,3 +192,39 @@ def test_who_waits_is_told_how_long(clock: Clock):
     pace = Pace(ceiling=1)
     pace.wait()  # makes up for the time before
     assert [pace.wait(), pace.wait(), pace.wait()] == pytest.approx([0, 1, 1])
+
+
+def test_a_stop_ends_the_wait(clock: Clock):
+    pace, stopped = Pace(), threading.Event()
+    pace.refused(0.0, 120.0)
+    clock.sleep_hook = stopped.set
+    with pytest.raises(ReadError, match="the run was stopped"):
+        pace.wait(stopped)
+    assert clock.now < 1
+    pace.done()
+    assert pace.wait() == pytest.approx(120, abs=1)
+
+
+CAMPAIGNS, ITEMS = Asked("campaigns", "acme"), Asked("campaign_items", "acme", "1")
+OTHERS = Asked("campaigns", "globex")
+MINUTE, HOUR = Quota("minute", "", 84, 60), Quota("hour", "", 2000, 3600)
+
+
+def test_what_names_the_same_policies_shares_a_pace():
+    paces = Paces(per_account=False, ceiling=None)
+    first = paces.of(CAMPAIGNS)
+    assert paces.told(CAMPAIGNS, [MINUTE, HOUR]) is first  # with what is in flight
+    assert paces.of(ITEMS) is first  # until an answer tells otherwise
+    assert paces.told(ITEMS, [HOUR]) is not first
+    assert paces.of(ITEMS) is paces.told(OTHERS, [HOUR])
+    assert paces.of(CAMPAIGNS) is first
+    assert paces.told(ITEMS, []) is not paces.of(OTHERS)  # it tells no longer
+
+
+def test_partitions_of_a_policy_have_paces_of_their_own():
+    paces = Paces(per_account=False, ceiling=None)
+    acme = paces.told(CAMPAIGNS, [Quota("minute", ":YWNtZQ==:", 84, 60)])
+    assert paces.of(OTHERS) is not acme  # whose partition may be another
+    globex = paces.told(OTHERS, [Quota("minute", ":Z2xvYmV4:", 84, 60)])
+    assert globex is paces.of(OTHERS) is not acme
+    assert paces.of(CAMPAIGNS) is acme

@@ -55,6 +55,61 @@ def test_the_quota_never_admits_more(rate: float, pauses: list[float]) -> None:
     assert admitted <= 3 + sum(pauses) * rate + 1e-6
 
 
+def test_fixed_windows_admit_their_room_each() -> None:
+    windows, clock = limits(quota=2, quota_burst=4, quota_kind="fixed")
+    clock.now = 11.5  # in the window that ends at 12
+    assert [windows.admit("a") for _ in range(5)] == [None] * 4 + [0.5]
+    assert windows.left("a") == (0, 0.5)
+    clock.now = 12.0
+    assert [windows.admit("a") for _ in range(5)] == [None] * 4 + [2.0]
+
+
+def test_a_window_that_slides_admits_its_room_at_any_time() -> None:
+    window, clock = limits(quota=2, quota_burst=4, quota_kind="sliding")
+    for moment in (0.0, 0.5, 0.5, 1.5):
+        clock.now = moment
+        assert window.admit("a") is None
+    assert window.admit("a") == 0.5
+    clock.now = 2.0
+    assert window.left("a") == (1, 1.5)
+    assert [window.admit("a") for _ in range(2)] == [None, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("none", {}),
+        ("policy", {"ratelimit-policy": '"default";q=84;w=60'}),
+        ("draft", {"ratelimit-policy": '"default";q=84;w=60', "ratelimit": '"default";r=83;t=1'}),
+        (
+            "older-draft",
+            {"ratelimit-policy": "84;w=60", "ratelimit": "limit=84, remaining=83, reset=1"},
+        ),
+        (
+            "ratelimit",
+            {"ratelimit-limit": "84", "ratelimit-remaining": "83", "ratelimit-reset": "1"},
+        ),
+        (
+            "x-ratelimit",
+            {"x-ratelimit-limit": "84", "x-ratelimit-remaining": "83", "x-ratelimit-reset": "1"},
+        ),
+    ],
+)
+def test_answers_tell_of_the_quota(start: Start, form: Any, told: dict[str, str]) -> None:
+    client = start(quota=1.4, quota_burst=84, quota_headers=form, headers={"X-More": "1"})
+    headers = client.get(ACCOUNTS).headers
+    assert headers["X-More"] == "1"
+    assert {k.lower(): v for k, v in headers.items() if "ratelimit" in k.lower()} == told
+
+
+def test_a_refusal_tells_of_the_quota_too(start: Start) -> None:
+    client = start(quota=0.1, quota_burst=1, quota_headers="x-ratelimit-unix")
+    answers = [client.get(ACCOUNTS) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[1].headers["X-RateLimit-Remaining"] == "0"
+    assert 5 <= int(answers[1].headers["X-RateLimit-Reset"]) - time.time() <= 11
+
+
 @pytest.mark.parametrize(("scope", "other"), [("client", 1.0), ("account", None)])
 def test_whose_the_quota_is(scope: str, other: float | None) -> None:
     quota, _ = limits(quota=1, quota_scope=scope)

@@ -1,0 +1,143 @@
+"""How many requests an API's quotas have left, by what its answers tell."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from analytics_assets.api.announced import Quota
+
+# Resets are told in whole seconds, rounded somehow.
+_ROUNDING: Final = 1.0
+# How much longer than told a request counts, because requests do not arrive as they are sent.
+_SLACK: Final = 1.01
+# Seconds for which headers are not believed after they said that there was room, and were wrong.
+_DISTRUST: Final = 600.0
+
+
+class Budget:
+    """What is left of one quota: what was sent counts for a window, and answers correct the count.
+
+    That fits buckets, and windows that are fixed or slide: none admits less. A window that is not
+    told is as long as the longest reset that was; what is left after it, one request asks first.
+    """
+
+    def __init__(self) -> None:
+        self._limit = 0.0
+        self._window = 0.0
+        self._is_window_told = False
+        # when each request that counts will do so no longer, the soonest first
+        self._counted: list[float] = []
+        self._newest_at = -math.inf
+        # how much earlier than they end resets may be told to
+        self._late = 0.0
+        # when the API's own window ends: then one request may ask what is left
+        self._ends_at = math.inf
+        self._is_used_up = False
+        self._asks_until = -math.inf
+
+    def told(self, now: float, sent_at: float, quota: Quota, unanswered: int) -> None:
+        """Notes what an answer told.
+
+        Args:
+            now: The time.
+            sent_at: When its request was sent.
+            quota: What it told.
+            unanswered: Further requests in flight, which the API may not have counted yet.
+        """
+        if sent_at < self._newest_at:
+            return  # what a later request's answer told counts
+        is_first, self._newest_at = self._newest_at == -math.inf, sent_at
+        remaining = quota.remaining
+        reset = None if quota.reset is None else quota.reset + self._late
+        self._limit = quota.limit or max(self._limit, (remaining or 0.0) + 1)
+        window = quota.window or max(self._window, reset or 0.0, _ROUNDING)
+        if window > self._window:
+            number, self._counted = len(self._counted), []
+            self._count(now, window, number)
+        self._window = window
+        self._is_window_told = quota.window is not None
+        self._asks_until = -math.inf
+        if is_first:
+            self._count(now, self._window, unanswered + 1)
+        if remaining is None or reset is None:
+            return
+        if remaining < 1:
+            reset = max(reset, _ROUNDING)
+        self._ends_at = now + reset + _ROUNDING
+        left = self._left(now)
+        self._count(now, reset, math.ceil(left - remaining))  # others have used some
+        if unanswered == 0:  # else it may tell of fewer than were sent
+            for _ in range(min(int(remaining - left), len(self._counted))):
+                heapq.heappop(self._counted)
+
+    def refused(self) -> None:
+        """Notes that the quota was used up although there seemed to be room."""
+        self._late = _ROUNDING
+
+    def delay(self, now: float) -> float:
+        """Seconds until a request may be sent."""
+        if now < self._asks_until:
+            return self._asks_until - now
+        if self._left(now) >= 1:
+            return 0.0
+        self._is_used_up = True
+        return max(0.0, min(self._counted[0], self._ends_at) - now)
+
+    def take(self, now: float) -> None:
+        """Notes that a request is sent."""
+        if self._left(now) < 1:
+            self._ends_at = now + _ROUNDING
+        if self._is_used_up and not self._is_window_told:
+            self._asks_until = now + _ROUNDING
+        self._is_used_up = False
+        self._count(now, self._window, 1)
+
+    def _left(self, now: float) -> float:
+        while self._counted and self._counted[0] <= now:
+            heapq.heappop(self._counted)
+        return self._limit - len(self._counted)
+
+    def _count(self, now: float, seconds: float, number: int) -> None:
+        for _ in range(number):
+            heapq.heappush(self._counted, now + seconds * _SLACK)
+
+
+class Budgets:
+    """The budgets that count the same requests: as of a second, a minute and an hour."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[tuple[str, str], Budget] = {}
+        self._told_at = math.inf
+        self._believed_from = -math.inf
+
+    def told(self, now: float, sent_at: float, quotas: Sequence[Quota], unanswered: int) -> None:
+        """Notes what an answer told, as `Budget.told` does."""
+        for quota in quotas:
+            self._told_at = min(self._told_at, now)
+            budget = self._budgets.setdefault((quota.name, quota.partition), Budget())
+            budget.told(now, sent_at, quota, unanswered)
+
+    def explain(self, now: float, sent_at: float, quotas: Sequence[Quota]) -> bool:
+        """Whether what was told explains why a request was refused; if not, it is a lie."""
+        used_up = [quota for quota in quotas if quota.remaining is not None and quota.remaining < 1]
+        if used_up:
+            for quota in used_up if sent_at > self._told_at else ():
+                self._budgets[quota.name, quota.partition].refused()
+            return now >= self._believed_from
+        if sent_at >= self._told_at:
+            self._believed_from = now + _DISTRUST
+        return False
+
+    def delay(self, now: float) -> float:
+        """Seconds until a request may be sent, as far as headers are believed."""
+        if now < self._believed_from:
+            return 0.0
+        return max((budget.delay(now) for budget in self._budgets.values()), default=0.0)
+
+    def take(self, now: float) -> None:
+        """Notes that a request is sent."""
+        for budget in self._budgets.values():
+            budget.take(now)

@@ -1,0 +1,143 @@
+"""Quotas that the API tells of, in simulated time: nothing is refused, and all is used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from analytics_assets.api import pace
+from analytics_assets.api.announced import Quota
+from analytics_assets.api.budgets import Budgets
+from analytics_assets.sample_api import Behaviour
+from analytics_assets_tests.testing.quotas import Clock, Simulation
+
+FORMS = ("draft", "older-draft", "policy", "ratelimit", "x-ratelimit")
+KINDS = ("bucket", "fixed", "sliding")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock(1000.0)
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+def simulated(clock: Clock, total: int = 500, **behaviour: Any) -> Simulation:
+    api = Behaviour(**{"quota": 14, "quota_burst": 84, **behaviour})
+    simulation = Simulation(clock, api, total, jitter=0.02)
+    simulation.run()
+    return simulation
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_refused_and_all_is_used(clock: Clock, kind: Any, form: Any) -> None:
+    simulation = simulated(clock, quota_kind=kind, quota_headers=form)
+    assert simulation.refused() == 0
+    # a window that began before us ends when we cannot know if only the policy is told
+    least = 0.85 if (kind, form) == ("fixed", "policy") else 0.93
+    assert least * simulation.seconds <= simulation.best
+    assert simulation.pace.rate is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_of_a_minute_and_of_a_second(clock: Clock, kind: Any) -> None:
+    for quota, burst in ((1.4, 84), (10, 10)):
+        simulation = simulated(
+            clock, quota=quota, quota_burst=burst, quota_kind=kind, quota_headers="draft"
+        )
+        assert simulation.refused() == 0
+        assert 0.95 * simulation.seconds <= simulation.best
+
+
+def test_headers_that_promise_too_much_are_not_believed(clock: Clock) -> None:
+    lie = {"RateLimit-Policy": '"default";q=900;w=1', "RateLimit": '"default";r=900;t=1'}
+    simulation = simulated(clock, quota=20, quota_burst=20, headers=lie)
+    assert simulation.refused(after=3) <= 5
+    assert simulation.pace.rate == pytest.approx(20, rel=0.1)
+
+
+def test_headers_that_make_no_sense_are_as_none(clock: Clock) -> None:
+    nonsense = {"RateLimit-Policy": "NaN", "RateLimit": '"default";r=-1;t=1e99'}
+    simulation = simulated(clock, quota=20, quota_burst=20, headers=nonsense)
+    assert simulation.refused(after=3) <= 5
+
+
+def told(budgets: Budgets, now: float, **quota: Any) -> None:
+    budgets.told(now, now, [Quota("default", **quota)], unanswered=0)
+
+
+def test_the_tightest_of_several_quotas_holds() -> None:
+    budgets = Budgets()
+    second, minute = Quota("s", "", 10, 1, 9, 1), Quota("m", "", 84, 60, 0, 30)
+    budgets.told(0.0, 0.0, [second], 0)
+    assert budgets.delay(0.0) == 0
+    budgets.told(0.0, 0.0, [second, minute], 0)
+    assert budgets.delay(0.0) == pytest.approx(30, rel=0.05)
+
+
+def test_what_others_use_of_the_quota_is_not_there_for_us() -> None:
+    budgets = Budgets()
+    told(budgets, 0.0, limit=84, window=60, remaining=3, reset=20)
+    for _ in range(3):
+        assert budgets.delay(0.0) == 0
+        budgets.take(0.0)
+    assert budgets.delay(0.0) == pytest.approx(20, rel=0.05)
+
+
+def test_requests_in_flight_are_counted_once() -> None:
+    budgets = Budgets()
+    budgets.told(0.0, 0.0, [Quota("default", "", 84, 60)], unanswered=63)
+    for _ in range(20):
+        assert budgets.delay(0.0) == 0
+        budgets.take(0.0)
+    assert budgets.delay(0.0) == pytest.approx(60, rel=0.02)
+
+
+def test_an_answer_to_an_older_request_tells_nothing_new() -> None:
+    budgets = Budgets()
+    told(budgets, 2.0, limit=84, window=60, remaining=0, reset=20)
+    budgets.told(3.0, 1.0, [Quota("default", "", 84, 60, 70, 20)], 0)
+    assert budgets.delay(3.0) > 15
+
+
+def test_one_request_asks_after_a_window_whose_length_is_not_told() -> None:
+    budgets = Budgets()
+    told(budgets, 0.0, limit=84, remaining=0, reset=6)
+    now = budgets.delay(0.0)
+    assert now == pytest.approx(6, rel=0.02)
+    assert budgets.delay(now) == 0
+    budgets.take(now)
+    assert budgets.delay(now) == pytest.approx(1)  # unless it is answered before
+    told(budgets, now + 0.1, limit=84, remaining=83, reset=6)
+    assert budgets.delay(now + 0.1) == 0
+
+
+def test_resets_that_are_rounded_down_are_found_out() -> None:
+    budgets, used_up = Budgets(), Quota("default", "", 84, None, 0, 5)
+    budgets.told(0.0, 0.0, [used_up], 0)
+    assert budgets.delay(0.0) == pytest.approx(5, rel=0.05)
+    budgets.take(5.1)
+    budgets.told(5.1, 5.1, [replace(used_up, reset=0)], 0)
+    assert budgets.explain(5.1, 5.1, [replace(used_up, reset=0)])
+    budgets.take(7.0)
+    budgets.told(7.0, 7.0, [used_up], 0)
+    assert budgets.delay(7.0) == pytest.approx(6, rel=0.05)
+
+
+def test_a_refusal_is_explained_or_a_lie() -> None:
+    budgets, used_up = Budgets(), Quota("default", "", 84, 60, 0, 30)
+    room = Quota("default", "", 84, 60, 50, 30)
+    assert not budgets.explain(0.0, 0.0, [])  # nobody told anything
+    budgets.told(1.0, 1.0, [used_up], 0)
+    assert budgets.explain(1.0, 1.0, [used_up])
+    assert budgets.delay(1.0) > 0
+    assert not budgets.explain(2.0, 0.5, [])  # it was sent before anything was told
+    assert budgets.delay(2.0) > 0
+    assert not budgets.explain(3.0, 3.0, [room])
+    assert budgets.delay(3.0) == 0
+    assert not budgets.explain(602.0, 602.0, [used_up])
+    told(budgets, 603.0, limit=84, window=60, remaining=0, reset=30)
+    assert budgets.delay(604.0) > 0  # after ten minutes they are believed again
