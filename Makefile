@@ -3,7 +3,7 @@
 #   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-ui test test-fast test-embedded-elt kills mutants lint dev settings \
+.PHONY: help install demo demo-ui test test-fast test-embedded-elt test-dbt kills mutants lint dev settings \
 	screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
@@ -48,6 +48,10 @@ test-embedded-elt: ## Run the tests on Dagster with dagster-embedded-elt and the
 		$(patsubst %,$(TESTS)/cli/test_%.py,forget status sync) -m "not postgres" \
 		$(patsubst %,--ignore $(TESTS)/orchestration/test_%.py,$(ON_ANY_DAGSTER)) $(ARGS)
 
+test-dbt: ## Run what the page on embedding says of dbt, with dbt itself
+	@$(INSTALL) .venv-dbt requirements-dbt.lock
+	@.venv-dbt/bin/python -m pytest $(TESTS)/test_dbt.py $(ARGS)
+
 kills: install ## Kill syncs before each statement and at random, for docs/kills.md (ten minutes)
 	@$(BIN)/python -m pytest analytics_assets_tests/warehouse/kills.py $(ARGS)
 
@@ -79,9 +83,10 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade: newest versio
 	$(COMPILE) --group dev -o requirements.lock
 	$(COMPILE) --group dev --extra embedded-elt -o requirements-embedded-elt.lock
 	$(COMPILE) --group mutation -c requirements.lock -o requirements-mutation.lock
+	$(COMPILE) --group dbt -o requirements-dbt.lock
 	$(COMPILE) --group build -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove environments and caches; the warehouse and Dagster's state stay
-	rm -rf .venv .venv-embedded-elt .venv-mutation mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	rm -rf .venv .venv-embedded-elt .venv-mutation .venv-dbt mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 		.hypothesis test-results build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

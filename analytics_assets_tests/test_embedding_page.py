@@ -1,6 +1,6 @@
 """docs/embedding.md: its code is run.
 
-But for that of dbt, which is not among what is locked: the assets that it names are looked up.
+But for that of dbt, which test_dbt.py runs: the assets that it names are looked up.
 """
 
 from __future__ import annotations
