@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analytics_assets.choice import SKIP_RESOURCES
 from analytics_assets.cli.account_status import (
     STATES,
     AccountStatus,
@@ -217,6 +216,8 @@ def _print_skipped(console: Console, report: StatusReport) -> None:
     """A line for each setting that leaves something out."""
     if report.skipped_resources:
         named = ", ".join(report.skipped_resources)
+        from analytics_assets.choice import SKIP_RESOURCES
+
         console.print(f"left out by {SKIP_RESOURCES}, and not counted: {named}")
     for setting, number in Counter(a.setting for a in report.skipped_accounts).items():
         skipped = [account for account in report.skipped_accounts if account.setting == setting]

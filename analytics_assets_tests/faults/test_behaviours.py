@@ -92,7 +92,7 @@ def test_pages(home, sync, api: SampleApi, page_size: int):
     for account in api.data.account_ids:
         for campaign in api.data.rows("campaigns", account):
             for name in ("campaign_items", "motion_ads"):
-                path = ACCOUNT_RESOURCES[name].path
+                path = ACCOUNT_RESOURCES[name].path_in("v1")
                 path = path.format(account_id=account, parent_id=campaign["id"])
                 rows = len(api.data.rows(name, account, campaign["id"]))
                 assert asked[path] == max(ceil(rows / page_size), 1)

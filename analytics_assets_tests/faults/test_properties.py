@@ -143,7 +143,7 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     slept: list[float] = []
     monkeypatch.setattr(HTTPAdapter, "send", send)
     monkeypatch.setattr("tenacity.nap.time.sleep", slept.append)
-    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda self: 0.0)
+    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda *_: 0.0)
     monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
     monkeypatch.setattr("analytics_assets.api.adapter._JITTER", 0.0)
     client = make_client(
