@@ -30,6 +30,7 @@ from analytics_assets.orchestration.partitions import (
     ACCOUNT_PARTITIONS,
     AccountsConfig,
     ListConfig,
+    has_its_range,
     keep_partitions,
     known_accounts,
     requested_accounts,
@@ -117,7 +118,8 @@ def account_assets(
         )
     else:
         yield from check_only(context, analytics_progress)
-    yield from asset_outputs(context)
+    if has_its_range(context):
+        yield from asset_outputs(context)
     yield from check_outputs(context)
 
 

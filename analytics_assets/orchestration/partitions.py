@@ -141,6 +141,15 @@ def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig
     return [account for account in wanted if account not in unknown]
 
 
+def has_its_range(context: dg.AssetExecutionContext) -> bool:
+    """Whether the ends of the run's range, if it has one, are still listed.
+
+    Dagster can tell an asset downstream nothing of a range that it does not know.
+    """
+    ends = {context.run.tags.get(tag) for tag in (RANGE_START_TAG, RANGE_END_TAG)} - {None}
+    return ends.issubset(known_accounts(context.instance))
+
+
 def _own_accounts(context: dg.AssetExecutionContext) -> list[str]:
     """The run's partition, or those of its range when it was made: its ends may be gone by now."""
     if (partition := context.run.tags.get(PARTITION_TAG)) is not None:
