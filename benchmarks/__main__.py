@@ -9,12 +9,13 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import day, profiling, results, workloads
 from benchmarks import fleet as simulation
-from benchmarks import profiling, results, workloads
 from benchmarks.contenders import AT_A_TERMINAL, CONTENDERS, OURS, Contender
 from benchmarks.measuring import ContenderError, Measurement, measure
 from benchmarks.plot import draw_growth
 from benchmarks.report import (
+    day_table,
     fleet_table,
     growth_table,
     print_table,
@@ -120,6 +121,17 @@ def fleet(smoke: bool) -> None:
     print_table("Fleet", fleet_table(found))
     if not smoke:
         _keep("fleet", found)
+
+
+@main.command("day")
+@click.option("--smoke", is_flag=True, help="A few accounts, to try whether it runs.")
+@click.option("--accounts", default=300, show_default=True, type=click.IntRange(1))
+def day_in_the_life(smoke: bool, accounts: int) -> None:
+    """A full sync under 84 requests a minute, a day after another. Takes an hour."""
+    found = day.simulate(day.SMOKE if smoke else day.Agency(accounts))
+    print_table("A day in the life", day_table(found))
+    if not smoke:
+        _keep("day", found)
 
 
 @main.command()

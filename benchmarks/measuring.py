@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,6 +53,7 @@ def measure(
     api: Host,
     rows: Mapping[str, int],
     watch: Callable[[int, Path], object] = lambda process, home: None,
+    home: Path | None = None,
 ) -> Measurement:
     """Runs the contender once, with nothing left of any run before.
 
@@ -62,13 +63,14 @@ def measure(
         rows: The rows that each table must have in the end.
         watch: Is told the process's id and its folder as soon as it runs, and called again with
             them when it has ended.
+        home: Where a run before has left its tables and records; a new folder by default.
 
     Raises:
         ContenderError: It ended with an error.
     """
-    with _home() as home:
+    with new_home() if home is None else nullcontext(home) as home:
         command = contender.command
-        environment = _environment(home, api)
+        environment = {**_environment(home, api), **contender.settings}
         api.forget_requests()
         with (home / "output").open("w+") as output:
             started = time.monotonic()
@@ -99,7 +101,8 @@ def measure(
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
+def new_home() -> Iterator[Path]:
+    """A folder for runs, with Dagster's configuration; removed in the end."""
     with TemporaryDirectory(prefix="benchmark-") as name:
         home = Path(name)
         shutil.copy(CHECKOUT / "dagster.yaml", home)

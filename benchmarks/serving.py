@@ -13,6 +13,7 @@ from analytics_assets.sample_api import Entry, SampleApi
 from benchmarks.workloads import Workload
 
 _REFUSED = 429
+_CHANGED = "campaigns"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,21 @@ class Host:
     def rows(self) -> dict[str, int]:
         """Rows by resource: what every contender must have in the end."""
         return {name: len(self._api.data.table(name)) for name in self._api.data.resources}
+
+    def change_campaigns(self, share: float) -> None:
+        """Changes that share of each account's campaigns, and nothing below them."""
+        data = self._api.data
+        for account_id in data.account_ids:
+            campaigns = data.rows(_CHANGED, account_id)
+            for campaign in campaigns[: round(share * len(campaigns))]:
+                campaign["name"] = f"{campaign['name']} (changed)"
+            data.set_rows(_CHANGED, campaigns, account_id=account_id)
+
+    def announce(self, quota: int) -> None:
+        """Admits that many requests in every second from now on, and says so in each answer."""
+        behaviour = self._api.behaviour
+        behaviour.quota_kind, behaviour.quota_headers = "sliding", "draft"
+        behaviour.quota_burst, behaviour.quota = quota, quota
 
     def forget_requests(self) -> None:
         """Starts to count anew."""

@@ -26,6 +26,7 @@ class Workload:
         motion_ads: Motion ads of each campaign.
         quota: Requests per second that are admitted; None is unlimited.
         quota_scope: Whether the quota is the client's, or each account has one.
+        latency: Seconds before every answer.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Workload:
     motion_ads: int = 2
     quota: float | None = None
     quota_scope: QuotaScope = "client"
+    latency: float = LATENCY
 
     @property
     def requests(self) -> int:
@@ -51,7 +53,7 @@ class Workload:
 
     def behaviour(self) -> Behaviour:
         """How the API serves it."""
-        return Behaviour(latency=LATENCY, quota=self.quota, quota_scope=self.quota_scope)
+        return Behaviour(latency=self.latency, quota=self.quota, quota_scope=self.quota_scope)
 
 
 L = Workload("L", accounts=20, campaigns=100)

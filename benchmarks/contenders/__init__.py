@@ -7,8 +7,8 @@ find the API where the platform does, in `SOURCES__ANALYTICS__...`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from benchmarks.environments import python_of
 
@@ -25,6 +25,7 @@ class Contender:
         reads: Whether it reads the API. Then its rows are checked.
         once: Whether one run must do, because it takes minutes.
         program: What runs its Python, such as a profiler; nothing by default.
+        settings: Environment variables besides those that lead to the API and the warehouse.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Contender:
     reads: bool = True
     once: bool = False
     program: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def command(self) -> list[str]:
@@ -56,12 +58,19 @@ FLOOR = Contender("floor", "floor: async client, Arrow, DuckDB", _module("floor"
 _CLI = ("-m", "analytics_assets.cli")
 OURS = Contender("sync", "analytics-assets sync", (*_CLI, "sync"))
 
+DLT_PARALLEL = Contender(
+    "dlt-parallel", "dlt REST source, 64 workers", (*_module("dlt_rest"), "--parallel")
+)
+AIRBYTE = Contender(
+    "airbyte", "Airbyte low-code CDK, 64", _module("airbyte"), environment="airbyte"
+)
+
 CONTENDERS = (
     EMPTY_DAGSTER,
     FLOOR,
     Contender("dlt-sequential", "dlt REST source, sequential", _module("dlt_rest"), once=True),
-    Contender("dlt-parallel", "dlt REST source, 64 workers", (*_module("dlt_rest"), "--parallel")),
-    Contender("airbyte", "Airbyte low-code CDK, 64", _module("airbyte"), environment="airbyte"),
+    DLT_PARALLEL,
+    AIRBYTE,
     OURS,
 )
 
@@ -77,3 +86,8 @@ AT_A_TERMINAL = (
     replace(OURS, title="analytics-assets sync, of one account"),
 )
 """What people wait for, with an API of one account."""
+
+
+def variant(contender: Contender, how: str, settings: Mapping[str, str]) -> Contender:
+    """The contender with other settings; `how` is said behind its title."""
+    return replace(contender, title=contender.title + how, settings=settings)

@@ -10,5 +10,7 @@ API_VERSION = "v1"
 CLIENT_ID = os.environ["SOURCES__ANALYTICS__CLIENT_ID"]
 CLIENT_SECRET = os.environ["SOURCES__ANALYTICS__CLIENT_SECRET"]
 WAREHOUSE = os.environ["DESTINATION__DUCKDB__CREDENTIALS"]
+QUOTA = os.environ.get("BENCHMARK_QUOTA")
+"""Requests a second, for who can be told."""
 
 IN_FLIGHT = 64

@@ -37,8 +37,10 @@ _JSON_TYPES = {
 
 
 def manifest() -> dict[str, Any]:
-    """The manifest, from the resource table."""
+    """The manifest, from the resource table; it has the quota, where there is one to be told."""
+    budget = {"api_budget": _api_budget(access.QUOTA)} if access.QUOTA else {}
     return {
+        **budget,
         "version": "6.0.0",
         "type": "DeclarativeSource",
         "check": {"type": "CheckStream", "stream_names": [ACCOUNTS.name]},
@@ -49,6 +51,13 @@ def manifest() -> dict[str, Any]:
         },
         "streams": [_stream(resource) for resource in RESOURCES.values()],
     }
+
+
+def _api_budget(quota: str) -> dict[str, Any]:
+    rates = [{"limit": int(quota), "interval": "PT1S"}]
+    matchers = [{"method": "GET"}]
+    policy = {"type": "MovingWindowCallRatePolicy", "rates": rates, "matchers": matchers}
+    return {"type": "HTTPAPIBudget", "policies": [policy]}
 
 
 def read() -> dict[str, list[Row]]:
