@@ -34,7 +34,7 @@ demo-ui: install ## Browse the demo: the sample API, Dagster's web UI and its da
 	@$(BIN)/python -m analytics_assets.cli.demo_ui --port $(PORT)
 
 test: install ## Run the tests; those in a browser skip themselves without Chromium
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-fast: install ## Run the tests that need no PostgreSQL, browser or process of their own
 	@$(BIN)/python -m pytest -n auto -m "not (process or postgres or browser)" $(ARGS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import dlt
 import pytest
@@ -38,6 +39,20 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker("process")
         if "sync" in item.fixturenames:
             item.add_marker("sync")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each test to the next free worker, but those of the web UI to one: they share a scene.
+
+    `--dist loadgroup` would do so by marks, but does not with pytest 9.2 (pytest-xdist#1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    ui = "analytics_assets_tests/ui/"
+    scheduler._split_scope = lambda nodeid: ui if nodeid.startswith(ui) else nodeid
+    return scheduler
 
 
 @pytest.fixture
