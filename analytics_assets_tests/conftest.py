@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from dagster import DagsterInstance
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from filelock import FileLock
 
 from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
@@ -168,8 +170,11 @@ def sync(home: Path) -> Callable[..., Result]:
 
 @pytest.fixture(scope="session")
 def synced_homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Homes to be copied, by the warehouse and by what the API served."""
-    return tmp_path_factory.mktemp("synced")
+    """Homes to be copied, by the warehouse and by what the API served; all workers share them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "synced"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
@@ -184,18 +189,20 @@ def synced(
     """The test's home, after a sync of what the API serves at first; a copy, from the second on."""
     server: PostgresServer | None = request.getfixturevalue("postgres") if warehouse else None
     database = warehouse.get("DESTINATION__POSTGRES__CREDENTIALS", "duckdb").rpartition("/")[2]
-    made = synced_homes / f"synced_{'postgres' if server else 'duckdb'}_{digest(api.data)[:16]}"
-    if made.exists():
+    kind = f"postgres_{server.port}" if server else "duckdb"
+    made = synced_homes / f"synced_{kind}_{digest(api.data)[:16]}"
+    with FileLock(f"{made}.lock"):
+        if is_first := not made.exists():
+            result = sync()
+            assert result.exit_code == 0, result.output
+            shutil.copytree(home, made)
+            if server:
+                server.copy(database, made.name)
+            api.log.clear()
+    if not is_first:
         shutil.copytree(made, home, dirs_exist_ok=True)
         if server:
             server.copy(made.name, database)
-        return home
-    result = sync()
-    assert result.exit_code == 0, result.output
-    shutil.copytree(home, made)
-    if server:
-        server.copy(database, made.name)
-    api.log.clear()
     return home
 
 
