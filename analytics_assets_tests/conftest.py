@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import dlt
 import pytest
 import tomlkit
+from alembic.script import ScriptDirectory
 from click.testing import Result
 from dagster import DagsterInstance
 from dlt.common.configuration.container import Container
@@ -55,6 +56,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     ui = "analytics_assets_tests/ui/"
     scheduler._split_scope = lambda nodeid: ui if nodeid.startswith(ui) else nodeid
     return scheduler
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations() -> Iterator[None]:
+    """Reads the list of Dagster's migrations once, not for each database that is opened."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
+        yield
 
 
 @pytest.fixture
