@@ -35,7 +35,7 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, start, growth, one account, quota and fleet. Takes an hour."""
+    """Measures all of it, in three quarters of an hour."""
     if context.invoked_subcommand is None:
         for part in (peers, start, growth, one_account, quota, fleet):
             context.invoke(part)

@@ -67,10 +67,10 @@ def check_tables(
         key: AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys
     }
     earlier = _earlier_findings(instance, tables)
-    never = {tables[key] for key in tables.keys() - earlier if not CHECKS[key.name].by_reading}
-    if unseen := sorted(never & outcome.audits.keys() - set(outcome.whole)):
-        outcome = _audited_whole(context, progress, settings, outcome, unseen)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
+    never = {tables[key] for key in tables.keys() - earlier if not CHECKS[key.name].by_reading}
+    if unseen := sorted(never & loaded.keys() - set(outcome.whole)):
+        outcome = _audited_whole(context, progress, settings, outcome, unseen)
     before = _before(outcome, instance, names)
     read = set(known_accounts(instance))
     listed = read | recorded_as_skipped(instance, names).keys()
@@ -97,11 +97,8 @@ def check_tables(
         )
 
     # of a table that is not there it is known whether its accounts could be read, and nothing else
-    keys = [
-        key
-        for key, name in tables.items()
-        if name in outcome.audits or key in earlier or key.name == UNREAD
-    ]
+    judged = {*loaded, *outcome.whole}
+    keys = [k for k in tables if tables[k] in judged or k in earlier or k.name == UNREAD]
     yield from evaluations(keys, {name: evidence(name) for name in {tables[key] for key in keys}})
 
 
