@@ -31,8 +31,8 @@ FIELD_HINT = "x-field"
 
 # The rows that a load replaces: all accounts are listed anew, other tables account by account.
 _ALL_ROWS = "1 = 1"
-_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
-LOADED_ACCOUNTS_BY_INDEX = (
+_ROWS_OF_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
+ROWS_OF_LOADED_ACCOUNTS_BY_INDEX = (
     "account_id = ANY (ARRAY(SELECT DISTINCT account_id FROM {staging_table}))"
 )
 """The same for PostgreSQL, which knows nothing of a staged table, and without this takes its
@@ -57,7 +57,7 @@ class TableLoad:
     accounts: Sequence[AccountRows]
     columns: TableColumns
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
-    scope: str = _LOADED_ACCOUNTS
+    scope: str = _ROWS_OF_LOADED_ACCOUNTS
 
 
 def plan(

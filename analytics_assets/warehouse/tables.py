@@ -12,7 +12,7 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres, storable
 from analytics_assets.warehouse.locks import making_tables
 from analytics_assets.warehouse.replacement import (
-    LOADED_ACCOUNTS_BY_INDEX,
+    ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
     SOURCE_NAME,
     TableLoad,
     load_source,
@@ -67,7 +67,7 @@ def prepare(
         replace(
             load,
             stored=lambda table: storable(table, pipeline),
-            scope=LOADED_ACCOUNTS_BY_INDEX,
+            scope=ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
         )
         for load in loads
     ]
