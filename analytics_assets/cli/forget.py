@@ -49,16 +49,17 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        audits = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request).audits
-        counts = {name: held[account].rows for name, held in audits.items() if account in held}
-        if remove and counts:
+        tables = list(ACCOUNT_RESOURCES)
+        audits = audit_tables(settings, folder, tables, request, [account]).audits
+        counts = {name: held[account].rows for name, held in audits.items()}
+        if remove and any(counts.values()):
             with dagster_instance() as instance:
                 record_forgotten(instance, AssetNames.of_settings(settings), account)
             nothing = no_rows(account, audits)
             outcome = load(settings, folder, list(audits), [nothing], request, allow_empty=True)
             if outcome.not_published:
                 raise click.ClickException(outcome.not_published)
-    return {name: counts.get(name, 0) for name in audits}
+    return counts
 
 
 def _refuse_listed(account: str) -> None:

@@ -151,7 +151,7 @@ def _list_accounts(
             **({SKIPPED_ACCOUNTS: skipped} if skipped else {}),
         },
     )
-    yield from check_tables(context, run.settings, outcome)
+    yield from check_tables(context, progress, run.settings, outcome)
 
 
 def _sync_accounts(
@@ -184,7 +184,7 @@ def _sync_accounts(
             listed = listed_accounts(context.instance, names)
             events = materializations(outcome, run.settings, names, reads, listed)
             yield from reported(context, events)
-            yield from check_tables(context, run.settings, outcome, failures)
+            yield from check_tables(context, progress, run.settings, outcome, failures)
     if failures:
         # what this run did not read, because an earlier one had loaded it, did not fail
         yield from reported(context, loaded_before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -19,10 +19,12 @@ from analytics_assets.api.reader import Reader
 from analytics_assets.errors import AnalyticsError, telling_what_is_full
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.recorded_audits import completed
 from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.speedups import rarely_collecting
+from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
@@ -37,6 +39,7 @@ class Ingestion:
     settings: PlatformSettings
     folder: Path
     request: LockRequest
+    known: dict[str, TableAudit] = field(default_factory=dict)
 
     def load(
         self,
@@ -80,7 +83,10 @@ class Ingestion:
         )
         if outcome.not_published:
             context.log.error(outcome.not_published)
-        return outcome
+        if outcome.not_indexed:
+            context.log.warning(outcome.not_indexed)
+        names = AssetNames.of_run(context, self.settings)
+        return completed(outcome, self.known, context.instance, names, resource_names)
 
 
 @contextmanager

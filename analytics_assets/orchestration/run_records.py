@@ -111,16 +111,22 @@ def latest_loads(
 
     What is on record of an account from before it was forgotten does not count.
     """
-    loads = []
     accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
-    loads += [_load(ACCOUNTS.name, record) for record in accounts]
-    for name in names.account_resources:
+    loads = [_load(ACCOUNTS.name, record) for record in accounts]
+    loads += loads_of(instance, names, names.account_resources)
+    return {(load.resource, load.account_id): load for load in loads}
+
+
+def loads_of(
+    instance: dg.DagsterInstance, names: AssetNames, resource_names: Iterable[str]
+) -> Iterator[Load]:
+    """The latest load by account of some resources, as `latest_loads` has them."""
+    for name in resource_names:
         newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
-            loads += [_load(name, record) for record in records]
-    return {(load.resource, load.account_id): load for load in loads}
+            yield from (_load(name, record) for record in records)
 
 
 def recorded_as_skipped(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
@@ -32,12 +33,14 @@ class LoadOutcome:
     """What came of a load.
 
     Attributes:
-        before: The rows that the tables held before.
+        before: The rows that the tables held before, of the accounts that were to be loaded.
         suddenly_empty: The accounts that were not loaded, with the rows they keep.
         tables: What was loaded, into the tables that got any account's rows.
         load_id: dlt's name for the load; empty if nothing was loaded.
         columns: The tables' columns.
-        audits: What the tables hold now.
+        audits: What the tables hold now: of the accounts that were loaded into each, or of all.
+        whole: The tables that were audited as a whole.
+        not_indexed: Why a table has no index, where it needs one.
         not_published: Why readers have no copy of what was loaded, where they are to have one.
     """
 
@@ -47,6 +50,8 @@ class LoadOutcome:
     load_id: str = ""
     columns: Mapping[str, TableColumns] = field(default_factory=dict)
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
+    whole: Collection[str] = ()
+    not_indexed: str = ""
     not_published: str = ""
 
 
@@ -68,7 +73,7 @@ def load(
     """Replaces the accounts' rows: afterwards the tables hold those given, and no others of them.
 
     A table keeps what it has of an account that comes without rows of it. Where there is nothing to
-    load, the tables are audited, and no warehouse is made.
+    load, the warehouse is not asked for anything.
 
     What was loaded is published, where that is asked for; if that fails, the outcome says why.
 
@@ -88,25 +93,32 @@ def load(
     """
     published_file(settings)
     if not any(account.resources for account in accounts):
-        return audit_tables(settings, folder, tables, request)
+        return LoadOutcome()
     pipeline = make_pipeline(settings, folder)
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
         refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
-        before = row_counts(pipeline, [name for name in tables if name in stored.columns])
+        there = [name for name in tables if name in stored.columns]
+        before = row_counts(pipeline, there, _named(accounts))
         empty = {} if allow_empty else suddenly_empty(before, accounts)
         sound = [account for account in accounts if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
+        not_indexed = ""
         if loads:
+            not_indexed = index_accounts(settings, pipeline, loaded)
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
             write_comments(pipeline, [load.resource for load in loads])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
-        audits = audit(pipeline, columns, tables)
-        return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
+        audits = audit(pipeline, columns, {t.resource.name: _named(t.accounts) for t in loads})
+        # in a table that was not there, all rows are of this load
+        whole = [name for name in loaded if name == ACCOUNTS.name or name not in stored.columns]
+        return LoadOutcome(
+            before, empty, loads, _load_id(pipeline), columns, audits, whole, not_indexed
+        )
 
     def published(outcome: LoadOutcome) -> LoadOutcome:
         if not outcome.tables:
@@ -122,9 +134,15 @@ def load(
 
 
 def audit_tables(
-    settings: PlatformSettings, folder: Path, tables: Sequence[str], request: LockRequest
+    settings: PlatformSettings,
+    folder: Path,
+    tables: Sequence[str],
+    request: LockRequest,
+    accounts: Collection[str] | None = None,
 ) -> LoadOutcome:
     """Audits tables, and looks at their columns, without a load; makes no warehouse.
+
+    The audit is of the tables as a whole, unless accounts are named.
 
     Raises:
         WarehouseError: The warehouse could not be read.
@@ -135,7 +153,9 @@ def audit_tables(
 
     def look() -> LoadOutcome:
         columns = known_columns(stored_tables(pipeline))
-        return LoadOutcome(columns=columns, audits=audit(pipeline, columns, tables))
+        audits = audit(pipeline, columns, dict.fromkeys(tables, accounts))
+        whole = audits if accounts is None else ()
+        return LoadOutcome(columns=columns, audits=audits, whole=list(whole))
 
     return run_locked(settings, pipeline, look, request)
 
@@ -164,6 +184,12 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
         if len(held) > 1:
             found[account.account_id] = sum(held)
     return found
+
+
+def _named(accounts: Iterable[AccountRows]) -> list[str] | None:
+    """The accounts' ids; None for the list of accounts, which is loaded as a whole."""
+    ids = [account.account_id for account in accounts if account.account_id is not None]
+    return ids or None
 
 
 def _load_id(pipeline: Pipeline) -> str:

@@ -32,6 +32,11 @@ FIELD_HINT = "x-field"
 # The rows that a load replaces: all accounts are listed anew, other tables account by account.
 _ALL_ROWS = "1 = 1"
 _ROWS_OF_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
+ROWS_OF_LOADED_ACCOUNTS_BY_INDEX = (
+    "account_id = ANY (ARRAY(SELECT DISTINCT account_id FROM {staging_table}))"
+)
+"""The same for PostgreSQL, which knows nothing of a staged table, and without this takes its
+accounts for so many that it would rather read all rows than use the index."""
 # dlt handles each table that it is given on its own, so it gets few and large ones
 _ROWS_PER_TABLE = 50_000
 
@@ -45,12 +50,14 @@ class TableLoad:
         accounts: Those whose rows are replaced; without any, the load only makes the table.
         columns: The table's columns.
         stored: Makes of rows what the destination can hold.
+        scope: The condition on the rows that are replaced.
     """
 
     resource: Resource
     accounts: Sequence[AccountRows]
     columns: TableColumns
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
+    scope: str = _ROWS_OF_LOADED_ACCOUNTS
 
 
 def plan(
@@ -86,7 +93,7 @@ def _resource(load: TableLoad) -> DltResource:
         "disposition": "merge",
         "strategy": "delete-insert",
         "deduplicated": True,
-        "destination_scope": _ALL_ROWS if resource is ACCOUNTS else _ROWS_OF_LOADED_ACCOUNTS,
+        "destination_scope": _ALL_ROWS if resource is ACCOUNTS else load.scope,
         "source_filter": f"{ROW_ID} IS NOT NULL",
     }
     resource_factory = dlt.resource(

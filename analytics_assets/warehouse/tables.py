@@ -11,7 +11,13 @@ from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres, storable
 from analytics_assets.warehouse.locks import making_tables
-from analytics_assets.warehouse.replacement import SOURCE_NAME, TableLoad, load_source, plan
+from analytics_assets.warehouse.replacement import (
+    ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+    SOURCE_NAME,
+    TableLoad,
+    load_source,
+    plan,
+)
 from analytics_assets.warehouse.staging import drop
 from analytics_assets.warehouse.stored import (
     StoredTables,
@@ -57,7 +63,14 @@ def prepare(
             # what is staged there has the types of an earlier load, to which values would be cast
             drop(client, client.staging_dataset_name)
         return loads
-    return [replace(load, stored=lambda table: storable(table, pipeline)) for load in loads]
+    return [
+        replace(
+            load,
+            stored=lambda table: storable(table, pipeline),
+            scope=ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+        )
+        for load in loads
+    ]
 
 
 def _plan(
