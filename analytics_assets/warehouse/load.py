@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
@@ -21,10 +20,11 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
 from analytics_assets.warehouse.tables import prepare
+
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,6 @@ class LoadOutcome:
         load_id: dlt's name for the load; empty if nothing was loaded.
         columns: The tables' columns.
         audits: What the tables hold now.
-        not_published: Why readers have no copy of what was loaded, where they are to have one.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -47,7 +46,6 @@ class LoadOutcome:
     load_id: str = ""
     columns: Mapping[str, TableColumns] = field(default_factory=dict)
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
-    not_published: str = ""
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -70,8 +68,6 @@ def load(
     A table keeps what it has of an account that comes without rows of it. Where there is nothing to
     load, the tables are audited, and no warehouse is made.
 
-    What was loaded is published, where that is asked for; if that fails, the outcome says why.
-
     Args:
         settings: Where the warehouse is.
         folder: Where dlt may work.
@@ -82,11 +78,10 @@ def load(
         allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
 
     Raises:
-        SettingsError: The settings lead to no warehouse, or nowhere to publish.
+        SettingsError: The settings lead to no warehouse.
         WarehouseError: The warehouse could not be written, or what a load cannot do without was
             changed; each table is as it was or new.
     """
-    published_file(settings)
     if not any(account.resources for account in accounts):
         return audit_tables(settings, folder, tables, request)
     pipeline = make_pipeline(settings, folder)
@@ -108,17 +103,35 @@ def load(
         audits = audit(pipeline, columns, tables)
         return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
 
-    def published(outcome: LoadOutcome) -> LoadOutcome:
-        if not outcome.tables:
-            return outcome
-        try:
-            publish(settings)
-        except WarehouseError as error:
-            return replace(outcome, not_published=str(error))
-        return outcome
-
     account_ids = [account.account_id for account in accounts]
-    return run_locked(settings, pipeline, replace_rows, request, account_ids, afterwards=published)
+    return run_locked(settings, pipeline, replace_rows, request, account_ids)
+
+
+def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
+    """What came of two loads together, of which none replaced rows of the other.
+
+    What the tables held before is told by the earlier load, and what they hold now by the later.
+    """
+    tables = {load.resource.name: load for load in earlier.tables}
+    for load in later.tables:
+        known = tables.get(load.resource.name)
+        accounts = [*(known.accounts if known else ()), *load.accounts]
+        tables[load.resource.name] = replace(load, accounts=accounts)
+    return LoadOutcome(
+        before=_by_account(later.before, earlier.before),
+        suddenly_empty={**earlier.suddenly_empty, **later.suddenly_empty},
+        tables=list(tables.values()),
+        load_id=later.load_id or earlier.load_id,
+        columns={**earlier.columns, **later.columns},
+        audits=_by_account(earlier.audits, later.audits),
+    )
+
+
+def _by_account(
+    first: Mapping[str, Mapping[str, Figure]], then: Mapping[str, Mapping[str, Figure]]
+) -> dict[str, dict[str, Figure]]:
+    """Figures by table and account; where both have one, the second's."""
+    return {name: {**first.get(name, {}), **then.get(name, {})} for name in {**first, **then}}
 
 
 def audit_tables(
