@@ -2,6 +2,7 @@
 
 # Dagster reads the annotations of assets, so that they must not be strings here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -176,8 +177,8 @@ def _sync_accounts(
         with ingestion(context, progress) as run:
             ended = None
             try:
-                reads = run.read(context, progress, wanted)
-                yield from _load_as_read(context, config, dlt, progress, run, reads, so_far)
+                with closing(run.read(context, progress, wanted)) as reads:
+                    yield from _load_as_read(context, config, dlt, progress, run, reads, so_far)
             except Exception as error:
                 ended = error
                 so_far.failures[:0] = _not_loaded(wanted, so_far.outcome, error)

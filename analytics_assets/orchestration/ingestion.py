@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,7 @@ class Ingestion:
         context: dg.AssetExecutionContext,
         progress: Progress,
         wanted: Mapping[str, Sequence[str]],
-    ) -> Iterator[list[AccountRead]]:
+    ) -> Generator[list[AccountRead], None, None]:
         """Reads resources of accounts, and yields those together that are to be loaded together.
 
         Those are what has ended within the setting `load_interval`, or as much as may wait.
