@@ -118,7 +118,7 @@ class PlatformSettings:
     publish_to: Annotated[
         str | None,
         PATH,
-        "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
+        "where a copy of the DuckDB file is put after each run, for readers, who are then in no"
         " load's way; without it, none is made",
     ] = None
     key_prefix: Annotated[
@@ -143,6 +143,9 @@ class PlatformSettings:
     skip_account_types: Annotated[
         tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
     ] = ()
+    load_interval: Annotated[
+        float, between(0, _YEAR), "seconds after which a run loads what it has read so far"
+    ] = 60.0
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from threading import Condition, Event
 
 from analytics_assets.api.account_reading import AccountRead, read_account
 from analytics_assets.api.client import ApiClient
@@ -20,6 +20,8 @@ from analytics_assets.speedups import one_core
 _ACCOUNTS_AT_ONCE = 8
 # Python sees a signal that comes just as its main thread begins to wait when the wait is over.
 _LONGEST_WAIT = 1.0
+MOST_WAITING = 2**30
+"""Bytes of files that wait to be loaded, from which on no further account is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,11 @@ class Reader:
             )
         return read
 
-    def read_accounts(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[AccountRead]:
+    def read_accounts(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[list[AccountRead]]:
         """Reads resources of accounts, in parallel, and yields accounts as they end.
+
+        It goes on reading while whoever iterates does something else, until too much waits to be
+        taken. About once a second it yields, even if no account has ended.
 
         Args:
             wanted: By account, the resources that are to be read.
@@ -64,29 +69,52 @@ class Reader:
         """
         sources = levels(self.client, {name for names in wanted.values() for name in names})
         stopped, without_token = Event(), 0
+        backlog = _Backlog(stopped)
+
+        def read(account_id: str, names: Sequence[str]) -> AccountRead:
+            backlog.wait_for_room()
+            found = read_account(self.client, sources, account_id, names, self.folder, stopped)
+            backlog.add(size_on_disk(found))
+            return found
+
         accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
-        futures = [
-            accounts.submit(
-                read_account, self.client, sources, account_id, names, self.folder, stopped
-            )
-            for account_id, names in wanted.items()
-        ]
+        pending = {accounts.submit(read, *account) for account in wanted.items()}
         try:
-            for future in _as_they_end(futures):
-                read = future.result()
-                yield read
-                error = read.failures[0].error if read.failures else None
-                without_token += isinstance(error, CredentialsError)
-                if error and without_token == len(futures):
-                    raise error
+            while pending:
+                ended, pending = wait(pending, _LONGEST_WAIT, FIRST_COMPLETED)
+                reads = [future.result() for future in ended]
+                backlog.add(-sum(map(size_on_disk, reads)))
+                yield reads
+                errors = [read.failures[0].error for read in reads if read.failures]
+                without_token += sum(isinstance(error, CredentialsError) for error in errors)
+                if errors and without_token == len(wanted):
+                    raise errors[-1]
         finally:
             # A run that was cancelled begins no further request, and does not wait for those begun.
             stopped.set()
+            backlog.add(0)
             accounts.shutdown(wait=False, cancel_futures=True)
 
 
-def _as_they_end(futures: Collection[Future[AccountRead]]) -> Iterator[Future[AccountRead]]:
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, _LONGEST_WAIT, FIRST_COMPLETED)
-        yield from done
+def size_on_disk(read: AccountRead) -> int:
+    """The bytes of an account's files."""
+    return sum(rows.path.stat().st_size for rows in read.rows.resources.values())
+
+
+class _Backlog:
+    """The bytes of what was read and not taken yet, which more threads than one count."""
+
+    def __init__(self, stopped: Event) -> None:
+        self._stopped = stopped
+        self._bytes = 0
+        self._changed = Condition()
+
+    def add(self, size: int) -> None:
+        with self._changed:
+            self._bytes += size
+            self._changed.notify_all()
+
+    def wait_for_room(self) -> None:
+        """Waits until there is less than the most that may wait, or nobody listens any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._bytes < MOST_WAITING or self._stopped.is_set())

@@ -32,6 +32,9 @@ FAILED_PARTITIONS = "failed_partitions"
 SKIPPED_ACCOUNTS = "skipped_accounts"
 """Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
 
+REQUESTS = "requests"
+"""Metadata of a materialisation: the requests that it took to read it."""
+
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 
@@ -70,7 +73,7 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
     return {
         "duplicate_rows": rows.duplicates,
         "rows_without_key": rows.keyless,
-        "requests": counts.requests,
+        REQUESTS: counts.requests,
         "retries": counts.retries,
         # of requests that waited at the same time, each counts
         "seconds_throttled_over_all_requests": round(counts.throttled, 3),

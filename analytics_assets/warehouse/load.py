@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
@@ -22,10 +21,11 @@ from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
 from analytics_assets.warehouse.tables import prepare
+
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class LoadOutcome:
         audits: What the tables hold now: of the accounts that were loaded into each, or of all.
         whole: The tables that were audited as a whole.
         not_indexed: Why a table has no index, where it needs one.
-        not_published: Why readers have no copy of what was loaded, where they are to have one.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -52,7 +51,6 @@ class LoadOutcome:
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
     whole: Collection[str] = ()
     not_indexed: str = ""
-    not_published: str = ""
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -75,8 +73,6 @@ def load(
     A table keeps what it has of an account that comes without rows of it. Where there is nothing to
     load, the warehouse is not asked for anything.
 
-    What was loaded is published, where that is asked for; if that fails, the outcome says why.
-
     Args:
         settings: Where the warehouse is.
         folder: Where dlt may work.
@@ -87,11 +83,10 @@ def load(
         allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
 
     Raises:
-        SettingsError: The settings lead to no warehouse, or nowhere to publish.
+        SettingsError: The settings lead to no warehouse.
         WarehouseError: The warehouse could not be written, or what a load cannot do without was
             changed; each table is as it was or new.
     """
-    published_file(settings)
     if not any(account.resources for account in accounts):
         return LoadOutcome()
     pipeline = make_pipeline(settings, folder)
@@ -120,17 +115,37 @@ def load(
             before, empty, loads, _load_id(pipeline), columns, audits, whole, not_indexed
         )
 
-    def published(outcome: LoadOutcome) -> LoadOutcome:
-        if not outcome.tables:
-            return outcome
-        try:
-            publish(settings)
-        except WarehouseError as error:
-            return replace(outcome, not_published=str(error))
-        return outcome
-
     account_ids = [account.account_id for account in accounts]
-    return run_locked(settings, pipeline, replace_rows, request, account_ids, afterwards=published)
+    return run_locked(settings, pipeline, replace_rows, request, account_ids)
+
+
+def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
+    """What came of two loads together, of which none replaced rows of the other.
+
+    What the tables held before is told by the earlier load, and what they hold now by the later.
+    """
+    tables = {load.resource.name: load for load in earlier.tables}
+    for load in later.tables:
+        known = tables.get(load.resource.name)
+        accounts = [*(known.accounts if known else ()), *load.accounts]
+        tables[load.resource.name] = replace(load, accounts=accounts)
+    return LoadOutcome(
+        before=_by_account(later.before, earlier.before),
+        suddenly_empty={**earlier.suddenly_empty, **later.suddenly_empty},
+        tables=list(tables.values()),
+        load_id=later.load_id or earlier.load_id,
+        columns={**earlier.columns, **later.columns},
+        audits=_by_account(earlier.audits, later.audits),
+        whole={*earlier.whole, *later.whole},
+        not_indexed=later.not_indexed or earlier.not_indexed,
+    )
+
+
+def _by_account(
+    first: Mapping[str, Mapping[str, Figure]], then: Mapping[str, Mapping[str, Figure]]
+) -> dict[str, dict[str, Figure]]:
+    """Figures by table and account; where both have one, the second's."""
+    return {name: {**first.get(name, {}), **then.get(name, {})} for name in {**first, **then}}
 
 
 def audit_tables(
