@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from analytics_assets.rows.arrow import holds
+from analytics_assets.rows.arrow import as_day, holds
 from analytics_assets.schema import ACCOUNT_ID, Column, Resource
 
 # From here on a double may stand for several integers.
@@ -37,6 +37,8 @@ def key_value(column: Column, value: Any) -> Any:
         return None
     if type(value) is float and value.is_integer() and abs(value) < _FIRST_INEXACT:
         value = int(value)
+    if column.type == "date":
+        value = as_day(value)
     if holds(column.type, value):
         return value
     if column.type == "text" and type(value) is int:

@@ -36,6 +36,7 @@ _DUCKDB: Final = {
     "DOUBLE": "double",
     "BOOLEAN": "bool",
     "JSON": "json",
+    "DATE": "date",
 }
 _POSTGRES: Final = {
     "character varying": "text",
@@ -44,6 +45,7 @@ _POSTGRES: Final = {
     "double precision": "double",
     "boolean": "bool",
     "json": "json",
+    "date": "date",
 }
 _EXACT: Final[Mapping[str, Mapping[str, str]]] = {
     DUCKDB_TYPE: _DUCKDB,
