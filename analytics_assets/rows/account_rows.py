@@ -19,12 +19,26 @@ from analytics_assets.schema import ACCOUNT_ID, Resource
 _ROWS_IN_MEMORY = 2_000
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an account's rows: those with certain values in a column.
+
+    Attributes:
+        column: The column, which is never null; all parts of a resource have the same.
+        values: The values, of the column's type.
+    """
+
+    column: str
+    values: Collection[Any]
+
+
 @dataclass(slots=True)
 class ResourceRows:
     """The rows of one resource.
 
     Attributes:
         path: Arrow IPC stream of the rows, in the schema of `arrow_schema(resource)`.
+        part: What was read, and is replaced; None for all that there is of the account.
         rows: Rows in it.
         extras: Rows with a field or a value that no declared column can hold.
         duplicates: Rows left out because an earlier row of the answer has the same key.
@@ -33,6 +47,7 @@ class ResourceRows:
     """
 
     path: Path
+    part: Part | None = None
     rows: int = 0
     extras: int = 0
     duplicates: int = 0

@@ -143,7 +143,8 @@ def audit_tables(
 def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[str, int]:
     """Accounts without any row, though several of their tables hold rows.
 
-    One resource that falls to zero is an ordinary answer. That all do at once is not.
+    One resource that falls to zero is an ordinary answer. That all do at once is not. Of a part
+    that has no row nothing follows for the rest.
 
     Args:
         before: The rows that the tables of the load hold.
@@ -158,8 +159,8 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
             continue
         held = [
             before[name][account.account_id]
-            for name in account.resources
-            if account.account_id in before.get(name, {})
+            for name, rows in account.resources.items()
+            if rows.part is None and account.account_id in before.get(name, {})
         ]
         if len(held) > 1:
             found[account.account_id] = sum(held)

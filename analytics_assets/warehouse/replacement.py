@@ -3,6 +3,9 @@
 It is dlt's merge with a destination scope: in one transaction per table, the rows of the loaded
 accounts are deleted and those read are inserted. An account that was read but has no rows is in the
 load by a marker row, which the merge's source filter keeps out of the table.
+
+Of an account that was read in part, the rows of that part are replaced. A marker row for each value
+says which these are.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
 from analytics_assets.resources import ACCOUNTS, RESOURCES
-from analytics_assets.rows.account_rows import AccountRows
-from analytics_assets.rows.arrow import ARROW_TYPES, arrow_schema
+from analytics_assets.rows.account_rows import AccountRows, Part
+from analytics_assets.rows.arrow import ARROW_TYPES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 
@@ -32,6 +35,10 @@ FIELD_HINT = "x-field"
 # The rows that a load replaces: all accounts are listed anew, other tables account by account.
 _ALL_ROWS = "1 = 1"
 _ROWS_OF_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
+# markers of accounts, as of those that come whole beside parts, and of the values of a part
+_ACCOUNT_MARK, _VALUE_MARK = None, ""
+_ROWS = f"{ROW_ID} IS NOT NULL"
+_ROWS_BESIDE_PARTS = f"{ROW_ID} <> '{_VALUE_MARK}'"
 # dlt handles each table that it is given on its own, so it gets few and large ones
 _ROWS_PER_TABLE = 50_000
 
@@ -51,6 +58,12 @@ class TableLoad:
     accounts: Sequence[AccountRows]
     columns: TableColumns
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
+
+    @property
+    def part_column(self) -> str | None:
+        """The column by which rows are replaced in part; None if all accounts come whole."""
+        parts = (account.resources[self.resource.name].part for account in self.accounts)
+        return next((part.column for part in parts if part is not None), None)
 
 
 def plan(
@@ -86,8 +99,8 @@ def _resource(load: TableLoad) -> DltResource:
         "disposition": "merge",
         "strategy": "delete-insert",
         "deduplicated": True,
-        "destination_scope": _ALL_ROWS if resource is ACCOUNTS else _ROWS_OF_LOADED_ACCOUNTS,
-        "source_filter": f"{ROW_ID} IS NOT NULL",
+        "destination_scope": _replaced(load),
+        "source_filter": _ROWS if load.part_column is None else _ROWS_BESIDE_PARTS,
     }
     resource_factory = dlt.resource(
         _rows,
@@ -97,6 +110,27 @@ def _resource(load: TableLoad) -> DltResource:
         write_disposition=disposition,
     )
     return resource_factory(load)
+
+
+def _replaced(load: TableLoad) -> str:
+    """The rows of the table that give way to what is staged."""
+    if load.resource is ACCOUNTS:
+        return _ALL_ROWS
+    if (column := load.part_column) is None:
+        return _ROWS_OF_LOADED_ACCOUNTS
+    key = ", ".join(load.resource.key)
+    staged = {
+        "account_id": f"{ROW_ID} IS NULL",
+        f"account_id, {column}": f"{ROW_ID} = '{_VALUE_MARK}'",
+        # a row that was of another part before
+        key: _ROWS_BESIDE_PARTS,
+    }
+    parts = " OR ".join(
+        f"({columns}) IN (SELECT {columns} FROM {{staging_table}} WHERE {condition})"
+        for columns, condition in staged.items()
+    )
+    # the first condition lets an index serve
+    return f"{_ROWS_OF_LOADED_ACCOUNTS} AND ({parts})"
 
 
 def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
@@ -121,14 +155,15 @@ def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
 def _rows(load: TableLoad) -> Iterator[pa.Table]:
     pending: list[pa.Table] = []
     for account in load.accounts:
-        if account.resources[load.resource.name].rows == 0:
-            pending.append(_marker(load.resource, account))
+        rows = account.resources[load.resource.name]
+        if rows.rows == 0 or load.part_column is not None:
+            pending.append(_markers(load.resource, account.account_id, rows.part))
         for table in _tables(account, load.resource.name):
             pending.append(_with_row_id(load.resource, load.columns.spread(table)))
         if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
             yield load.stored(pa.concat_tables(pending, promote_options="default"))
             pending.clear()
-    if pending:
+    if any(table.num_rows for table in pending):
         yield load.stored(pa.concat_tables(pending, promote_options="default"))
     if not load.accounts:
         types = {**load.columns.types, ROW_ID: "text"}
@@ -151,13 +186,12 @@ def _with_row_id(resource: Resource, table: pa.Table) -> pa.Table:
     return table.append_column(ROW_ID, pc.binary_join_element_wise(*parts, "/"))
 
 
-def _marker(resource: Resource, account: AccountRows) -> pa.Table:
-    """A row that says: this account was read, and has no rows."""
+def _markers(resource: Resource, account_id: str | None, part: Part | None) -> pa.Table:
+    """Rows that say what was read, with or without rows of it: the account, or each value."""
     types = {column.name: column.type for column in resource.table_columns}
-    row = {name: ("" if types[name] == "text" else 0) for name in resource.key}
-    row["account_id"] = account.account_id or ""
-    names = [field.name for field in arrow_schema(resource) if field.name in types]
-    schema = pa.schema([(name, ARROW_TYPES[types[name]]) for name in names])
-    return pa.Table.from_pylist([row], schema=schema).append_column(
-        ROW_ID, pa.nulls(1, pa.string())
-    )
+    named = {*resource.key, *([part.column] if part else [])}
+    filler: dict[str, Any] = {name: ("" if types[name] == "text" else 0) for name in resource.key}
+    filler |= {"account_id": account_id or "", ROW_ID: _VALUE_MARK if part else _ACCOUNT_MARK}
+    rows = [filler | {part.column: value} for value in part.values] if part else [filler]
+    fields = [(name, ARROW_TYPES[types[name]]) for name in types if name in named]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*fields, (ROW_ID, pa.string())]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analytics_assets.rows.account_rows import AccountRows, ResourceRows, no_rows
+from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
 from analytics_assets.warehouse.load import suddenly_empty
 
 NAMES = ["campaigns", "campaign_items", "motion_ads", "audiences"]
@@ -36,3 +36,9 @@ def test_an_account_with_a_row_is_not_empty():
 
 def test_what_was_not_read_makes_no_account_suspicious():
     assert empty({"campaigns": 3, "audiences": 4}, no_rows("a", ["audiences"])) == {}
+
+
+def test_a_part_without_rows_makes_no_account_suspicious():
+    rows = ResourceRows(Path(), Part("campaign_id", ["7"]))
+    resources = {**no_rows("a", ["audiences"]).resources, "campaign_items": rows}
+    assert empty({"campaign_items": 3, "audiences": 4}, AccountRows("a", resources)) == {}
