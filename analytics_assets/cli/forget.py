@@ -7,7 +7,7 @@ import os
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, EXTRA_RESOURCES
 
 
 @click.command()
@@ -49,7 +49,8 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        audits = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request).audits
+        tables = [*ACCOUNT_RESOURCES, *EXTRA_RESOURCES]
+        audits = audit_tables(settings, folder, tables, request).audits
         counts = {name: held[account].rows for name, held in audits.items() if account in held}
         if remove and counts:
             with dagster_instance() as instance:

@@ -11,7 +11,7 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
@@ -23,6 +23,7 @@ from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.replacement import TableLoad, load_source
+from analytics_assets.warehouse.report_days import suddenly_empty_windows
 from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
 from analytics_assets.warehouse.tables import prepare
 
@@ -79,7 +80,8 @@ def load(
         accounts: The accounts with their rows of these tables, or of some of them.
         request: Who asks for the lock.
         run: Runs the pipeline, with files in Parquet.
-        allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
+        allow_empty: Whether accounts whose tables all become empty at once are loaded, too, and
+            windows of reports that do.
 
     Raises:
         SettingsError: The settings lead to no warehouse, or nowhere to publish.
@@ -93,9 +95,11 @@ def load(
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
-        refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
+        refuse_changed_keys(stored, [ALL_RESOURCES[name] for name in tables], settings.dataset_name)
         before = row_counts(pipeline, [name for name in tables if name in stored.columns])
         empty = {} if allow_empty else suddenly_empty(before, accounts)
+        if not allow_empty:
+            empty |= suddenly_empty_windows(pipeline, before, accounts)
         sound = [account for account in accounts if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []

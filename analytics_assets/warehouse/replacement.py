@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.rows.arrow import ARROW_TYPES
 from analytics_assets.schema import Resource
@@ -74,7 +74,7 @@ def plan(
     """What to load into each table; `stored` holds the warehouse's columns by table."""
     loads = []
     for name in resource_names:
-        resource = RESOURCES[name]
+        resource = ALL_RESOURCES[name]
         columns = TableColumns.of(resource, stored.get(name, {}))
         read = [account for account in accounts if name in account.resources]
         extending = [a for a in read if a.resources[name].extras or columns.misfits]
