@@ -147,12 +147,6 @@ class PlatformSettings:
     skip_account_types: Annotated[
         tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
     ] = ()
-    performance_lookback_days: Annotated[
-        int, between(0, 1_000), "days before the newest that a report is asked for again"
-    ] = 31
-    performance_history_days: Annotated[
-        int, between(1, 10_000), "days up to today that a report is asked for at first"
-    ] = 365
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),
@@ -198,6 +192,12 @@ class PlatformSettings:
         "share of an account's rows in a table that a load may remove without a warning, and of"
         " the accounts that may leave the list at once",
     ] = 0.5
+    performance_lookback_days: Annotated[
+        int, between(0, 1_000), "days before the newest that a report is asked for again"
+    ] = 31
+    performance_history_days: Annotated[
+        int, between(1, 10_000), "days up to today that a report is asked for at first"
+    ] = 365
     alert_webhook_url: Annotated[
         TSecretStrValue | None, URL, "where failures are posted, as JSON that Slack understands"
     ] = None
