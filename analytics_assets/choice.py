@@ -1,48 +1,63 @@
-"""What the settings leave out of what the API has: resources, and accounts."""
+"""What the settings leave out of what the API has, resources and accounts, and what they add."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final
 
 from analytics_assets.errors import SettingsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES, RESOURCES
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
+_EXTRA_RESOURCES: Final = setting_name(PLATFORM_SECTION, "extra_resources")
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
 _SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
 _SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
 
 
 def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
-    """The resources that are loaded, each parent before its children: all but those skipped.
+    """The lists that are loaded, each parent before its children: all but those skipped.
 
     Raises:
-        SettingsError: One cannot be skipped, or nothing is left.
+        SettingsError: One cannot be skipped, or nothing is left; or there is no such report.
     """
-    for name in settings.skip_resources:
-        if name == ACCOUNTS.name:
-            raise SettingsError(
-                f"{SKIP_RESOURCES} cannot have {name}, by which all others are read: set it to"
-                " resources of an account"
-            )
-        if name not in RESOURCES:
-            near = get_close_matches(name, ACCOUNT_RESOURCES, n=1)
-            # what is like no resource may be anything, also a secret
-            named = f"{name!r} (did you mean {near[0]}?)" if near else "a name"
-            raise SettingsError(
-                f"{SKIP_RESOURCES} has {named}, which is no resource: set it to some of"
-                f" {', '.join(ACCOUNT_RESOURCES)}"
-            )
+    chosen_reports(settings)  # so that a wrong name is noticed wherever resources are chosen
+    if ACCOUNTS.name in settings.skip_resources:
+        raise SettingsError(
+            f"{SKIP_RESOURCES} cannot have {ACCOUNTS.name}, by which all others are read: set it to"
+            " resources of an account"
+        )
+    _refuse_unknown(SKIP_RESOURCES, settings.skip_resources, ACCOUNT_RESOURCES, "resource")
     chosen = tuple(name for name in RESOURCES if name not in settings.skip_resources)
     if chosen == (ACCOUNTS.name,):
         raise SettingsError(
             f"{SKIP_RESOURCES} leaves nothing of an account to read: set it to fewer resources"
         )
     return chosen
+
+
+def chosen_reports(settings: PlatformSettings) -> tuple[str, ...]:
+    """The reports that are loaded: those that are named.
+
+    Raises:
+        SettingsError: There is no such report.
+    """
+    _refuse_unknown(_EXTRA_RESOURCES, settings.extra_resources, EXTRA_RESOURCES, "report")
+    return tuple(name for name in EXTRA_RESOURCES if name in settings.extra_resources)
+
+
+def _refuse_unknown(setting: str, names: Iterable[str], known: Collection[str], kind: str) -> None:
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            # what is like none of them may be anything, also a secret
+            named = f"{name!r} (did you mean {near[0]}?)" if near else "a name"
+            raise SettingsError(
+                f"{setting} has {named}, which is no {kind}: set it to some of {', '.join(known)}"
+            )
 
 
 def skipped_accounts(settings: PlatformSettings, types: Mapping[str, str]) -> dict[str, str]:

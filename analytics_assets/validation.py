@@ -105,6 +105,9 @@ KEY_PREFIX: Final = Allowed(
 RESOURCE_NAMES: Final = Allowed(
     "a list of resources", lambda value: all(map(_is_word, value)), "motion_ads"
 )
+EXTRA_RESOURCES: Final = Allowed(
+    "a list of reports", lambda value: all(map(_is_word, value)), "campaign_performance"
+)
 PATTERNS: Final = Allowed(
     "a list of account ids, or of patterns with *, ? and [a-z]",
     lambda value: all(map(str.isprintable, value)),

@@ -109,7 +109,7 @@ def read_account(
             failures = list(_failures(account_id or "", names, reading.errors))
         except Exception as error:
             shutil.rmtree(own_folder, ignore_errors=True)
-            rows, cause = {}, _described(client, error)
+            rows, cause = {}, described_error(client, error)
             failures = [ReadFailure(account_id or "", None, tuple(names), cause)]
     seconds = time.monotonic() - started
     return AccountRead(AccountRows(account_id, rows), failures, counts, seconds)
@@ -167,7 +167,7 @@ class _Reading:
                     self._give_up(name, error)
 
     def _give_up(self, name: str, error: Exception) -> None:
-        self.errors[name] = _described(self._client, error)
+        self.errors[name] = described_error(self._client, error)
         self._writer.drop(name)
 
     def _parent_ids(self, name: str) -> list[Any]:
@@ -228,7 +228,7 @@ def _response(error: BaseException) -> requests.Response | None:
     return next((response for response in found if response is not None), None)
 
 
-def _described(client: ApiClient, error: Exception) -> AnalyticsError:
+def described_error(client: ApiClient, error: Exception) -> AnalyticsError:
     """The error as users read it.
 
     Raises:

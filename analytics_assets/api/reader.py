@@ -10,7 +10,10 @@ from threading import Condition, Event
 
 from analytics_assets.api.account_reading import AccountRead, read_account
 from analytics_assets.api.client import ApiClient
+from analytics_assets.api.report_reading import ReportRead, report_reads
+from analytics_assets.api.report_source import report_source
 from analytics_assets.api.source import levels
+from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.settings import API_SECTION, setting_name
@@ -93,6 +96,45 @@ class Reader:
             # A run that was cancelled begins no further request, and does not wait for those begun.
             stopped.set()
             backlog.add(0)
+            accounts.shutdown(wait=False, cancel_futures=True)
+
+    def read_reports(
+        self, wanted: Mapping[str, Mapping[str, Sequence[Window]]]
+    ) -> Iterator[ReportRead]:
+        """Reads reports of accounts, in parallel, and yields each window as it ends.
+
+        An account's windows are read one after another, each when the one before was taken. After
+        one that fails, no later one of the report is read: the days held then say where to go on.
+
+        Args:
+            wanted: By account and report, the windows, the oldest first.
+
+        Raises:
+            CredentialsError: No account could be read, because the API gives no token.
+        """
+        source = report_source(self.client, {name for names in wanted.values() for name in names})
+        stopped, without_token = Event(), 0
+        accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
+        reads = [
+            report_reads(self.client, source, account_id, windows, self.folder, stopped)
+            for account_id, windows in wanted.items()
+        ]
+        pending = {accounts.submit(next, each, None): each for each in reads}
+        try:
+            while pending:
+                done, _ = wait(pending, _LONGEST_WAIT, FIRST_COMPLETED)
+                for future in done:
+                    account = pending.pop(future)
+                    if (found := future.result()) is None:
+                        continue
+                    yield found
+                    error = found.read.failures[0].error if found.read.failures else None
+                    without_token += isinstance(error, CredentialsError)
+                    if error and without_token == len(reads):
+                        raise error
+                    pending[accounts.submit(next, account, None)] = account
+        finally:
+            stopped.set()
             accounts.shutdown(wait=False, cancel_futures=True)
 
 

@@ -95,6 +95,11 @@ def pages(
             rows = [_parent_row(account_path, row_id) for row_id in ids]
             asked_for = _UntilGivenUp(rows, resource.name, given_up)
             source.resources[parents_of(resource)].bind(asked_for)
+    yield from answers(source)
+
+
+def answers(source: DltSource) -> Iterator[Page | MissingList]:
+    """Asks for what a source's selected resources are bound to, side by side."""
     # by its name dlt finds our defaults for it
     with inject_section(ConfigSectionContext(pipeline_name=PIPELINE_NAME)):
         iterator = PipeIterator.from_pipes(source.resources.selected_pipes)

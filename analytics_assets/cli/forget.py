@@ -7,7 +7,7 @@ import os
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, EXTRA_RESOURCES
 
 
 @click.command()
@@ -50,7 +50,7 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        tables = list(ACCOUNT_RESOURCES)
+        tables = [*ACCOUNT_RESOURCES, *EXTRA_RESOURCES]
         audits = audit_tables(settings, folder, tables, request, [account]).audits
         counts = {name: held[account].rows for name, held in audits.items()}
         if remove and any(counts.values()):

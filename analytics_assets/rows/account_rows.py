@@ -11,12 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_assets.errors import ReadError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
 from analytics_assets.rows.keys import key_value, parent_id_field, row_key
 from analytics_assets.schema import ACCOUNT_ID, Resource
 
 _ROWS_IN_MEMORY = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an account's rows: those with certain values in a column.
+
+    Attributes:
+        column: The column, which is never null; all parts of a resource have the same.
+        values: The values, of the column's type.
+    """
+
+    column: str
+    values: Collection[Any]
 
 
 @dataclass(slots=True)
@@ -25,6 +38,7 @@ class ResourceRows:
 
     Attributes:
         path: Arrow IPC stream of the rows, in the schema of `arrow_schema(resource)`.
+        part: What was read, and is replaced; None for all that there is of the account.
         rows: Rows in it.
         extras: Rows with a field or a value that no declared column can hold.
         duplicates: Rows left out because an earlier row of the answer has the same key.
@@ -33,6 +47,7 @@ class ResourceRows:
     """
 
     path: Path
+    part: Part | None = None
     rows: int = 0
     extras: int = 0
     duplicates: int = 0
@@ -87,8 +102,8 @@ class AccountWriter:
         self, account_id: str | None, resource_names: Collection[str], folder: Path
     ) -> None:
         self._account_id = account_id
-        self._files = {name: _File(RESOURCES[name], folder) for name in resource_names}
-        self._keys = {name: _Keys(RESOURCES[name], account_id) for name in resource_names}
+        self._files = {name: _File(ALL_RESOURCES[name], folder) for name in resource_names}
+        self._keys = {name: _Keys(ALL_RESOURCES[name], account_id) for name in resource_names}
         self._listed: dict[str, Collection[str]] = {}
 
     def add(self, resource_name: str, rows: Iterable[Row]) -> None:
@@ -98,7 +113,7 @@ class AccountWriter:
             ReadError: A value is nested too deep.
         """
         if resource_name not in self._keys:
-            self._keys[resource_name] = _Keys(RESOURCES[resource_name], self._account_id)
+            self._keys[resource_name] = _Keys(ALL_RESOURCES[resource_name], self._account_id)
         keys, file = self._keys[resource_name], self._files.get(resource_name)
         for row in rows:
             keyed = keys.keyed(row)
@@ -125,7 +140,7 @@ class AccountWriter:
         Raises:
             ReadError: A value is nested too deep.
         """
-        resource, rows = RESOURCES[resource_name], self._files[resource_name].close()
+        resource, rows = ALL_RESOURCES[resource_name], self._files[resource_name].close()
         self._leave_out_unlisted(rows, resource)
         keys, parent = self._keys[resource_name], self._keys.get(str(resource.parent))
         rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
@@ -164,8 +179,8 @@ class _Keys:
         columns = {column.name: column for column in resource.table_columns}
         self._key = [columns[name] for name in resource.key]
         # the parent's column holds what the parent's key holds
-        parent = RESOURCES[str(resource.parent)] if resource.parent_column else resource
-        self._parent_id = next(column for column in parent.columns if column.name == "id")
+        parent = ALL_RESOURCES[str(resource.parent)] if resource.parent_column else resource
+        self._parent_id = next((c for c in parent.columns if c.name == "id"), None)
 
     def keyed(self, row: Row) -> Row | None:
         """The row with its key, or None for a row without one or with one that came before."""
@@ -204,7 +219,7 @@ class _Keys:
         own = row.get(column)
         if own is None:
             row[column] = parent_id
-        elif (value := key_value(self._parent_id, own)) is not None:
+        elif self._parent_id and (value := key_value(self._parent_id, own)) is not None:
             row[column] = value
         return row
 

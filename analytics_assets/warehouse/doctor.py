@@ -11,7 +11,7 @@ from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
@@ -115,7 +115,7 @@ def inspect_tables(settings: PlatformSettings) -> str:
             anew; the message says what to do.
     """
     stored = _look(settings)
-    refuse_changed_keys(stored, RESOURCES.values(), settings.dataset_name)
+    refuse_changed_keys(stored, ALL_RESOURCES.values(), settings.dataset_name)
     if lines := stored_otherwise(known_columns(stored)):
         raise WarehouseError(
             f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
@@ -22,6 +22,7 @@ from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.replacement import TableLoad, load_source
+from analytics_assets.warehouse.report_days import suddenly_empty_windows
 from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
 from analytics_assets.warehouse.tables import prepare
 
@@ -80,7 +81,8 @@ def load(
         accounts: The accounts with their rows of these tables, or of some of them.
         request: Who asks for the lock.
         run: Runs the pipeline, with files in Parquet.
-        allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
+        allow_empty: Whether accounts whose tables all become empty at once are loaded, too, and
+            windows of reports that do.
 
     Raises:
         SettingsError: The settings lead to no warehouse.
@@ -93,10 +95,12 @@ def load(
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
-        refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
+        refuse_changed_keys(stored, [ALL_RESOURCES[name] for name in tables], settings.dataset_name)
         there = [name for name in tables if name in stored.columns]
         before = row_counts(pipeline, there, _named(accounts))
         empty = {} if allow_empty else suddenly_empty(before, accounts)
+        if not allow_empty:
+            empty |= suddenly_empty_windows(pipeline, before, accounts)
         sound = [account for account in accounts if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
@@ -178,7 +182,8 @@ def audit_tables(
 def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[str, int]:
     """Accounts without any row, though several of their tables hold rows.
 
-    One resource that falls to zero is an ordinary answer. That all do at once is not.
+    One resource that falls to zero is an ordinary answer. That all do at once is not. Of a part
+    that has no row nothing follows for the rest.
 
     Args:
         before: The rows that the tables of the load hold.
@@ -193,8 +198,8 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
             continue
         held = [
             before[name][account.account_id]
-            for name in account.resources
-            if account.account_id in before.get(name, {})
+            for name, rows in account.resources.items()
+            if rows.part is None and account.account_id in before.get(name, {})
         ]
         if len(held) > 1:
             found[account.account_id] = sum(held)

@@ -21,7 +21,7 @@ from dlt.common.schema.typing import (
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
@@ -36,6 +36,7 @@ _DUCKDB: Final = {
     "DOUBLE": "double",
     "BOOLEAN": "bool",
     "JSON": "json",
+    "DATE": "date",
 }
 _POSTGRES: Final = {
     "character varying": "text",
@@ -44,6 +45,7 @@ _POSTGRES: Final = {
     "double precision": "double",
     "boolean": "bool",
     "json": "json",
+    "date": "date",
 }
 _EXACT: Final[Mapping[str, Mapping[str, str]]] = {
     DUCKDB_TYPE: _DUCKDB,
@@ -100,7 +102,7 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
         ) from error
     columns = {
         name: _stored_columns(resource, there[name], remembered.get(name, {}))
-        for name, resource in RESOURCES.items()
+        for name, resource in ALL_RESOURCES.items()
         if name in there
     }
     return StoredTables(columns, list(_lacking(remembered, there)))
@@ -109,9 +111,9 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
 def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
     """The columns of each table that can be judged: one that has what each row has to have."""
     return {
-        name: TableColumns.of(RESOURCES[name], there)
+        name: TableColumns.of(ALL_RESOURCES[name], there)
         for name, there in stored.columns.items()
-        if all(c.nullable or c.name in there for c in RESOURCES[name].table_columns)
+        if all(c.nullable or c.name in there for c in ALL_RESOURCES[name].table_columns)
     }
 
 
@@ -126,9 +128,9 @@ def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:
         return
     tables = pipeline.schemas[SOURCE_NAME].tables
     for table, _, column in (name.partition(".") for name in stored.lacking):
-        if table in RESOURCES and column:
+        if table in ALL_RESOURCES and column:
             tables[table]["columns"].pop(column, None)
-        elif table in RESOURCES:
+        elif table in ALL_RESOURCES:
             tables.pop(table, None)
 
 
@@ -188,7 +190,7 @@ def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
 def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
     exact = _EXACT.get(pipeline.destination.destination_type)
     if exact is None:
-        tables = client.get_storage_tables([*RESOURCES, *_DLT_TABLES])
+        tables = client.get_storage_tables([*ALL_RESOURCES, *_DLT_TABLES])
         # some databases tell the names in capitals; ours have none
         return {
             table: {name.lower(): None for name in columns} for table, columns in tables if columns
@@ -217,7 +219,7 @@ def _stored_columns(
 
 
 def _lacking(remembered: Mapping[str, TTableSchemaColumns], there: Columns) -> Iterator[str]:
-    for table in (*RESOURCES, *_DLT_TABLES):
+    for table in (*ALL_RESOURCES, *_DLT_TABLES):
         columns = remembered.get(table, {})
         if columns and table not in there:
             yield table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from analytics_assets.rows.account_rows import AccountRows, ResourceRows, no_rows
+from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
 from analytics_assets.warehouse.load import merged, suddenly_empty
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
@@ -67,3 +67,9 @@ def test_two_loads_tell_of_before_the_first_and_after_the_second():
         load.resource.name: [account.account_id for account in load.accounts]
         for load in both.tables
     } == {"campaigns": ["a", "b"], "audiences": ["b"]}
+
+
+def test_a_part_without_rows_makes_no_account_suspicious():
+    rows = ResourceRows(Path(), Part("campaign_id", ["7"]))
+    resources = {**no_rows("a", ["audiences"]).resources, "campaign_items": rows}
+    assert empty({"campaign_items": 3, "audiences": 4}, AccountRows("a", resources)) == {}
