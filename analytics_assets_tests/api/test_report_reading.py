@@ -175,7 +175,7 @@ def test_one_day_that_cannot_be_had_fails_the_window(api: SampleApi, tmp_path: P
 def test_a_run_that_was_stopped(api: SampleApi, tmp_path: Path) -> None:
     client, stopped = client_of(api), Event()
     stopped.set()
-    source = report_source(client, [CAMPAIGNS])
+    source = report_source(client, [EXTRA_RESOURCES[CAMPAIGNS]])
     account = api.data.account_ids[0]
     windows = {CAMPAIGNS: first_windows(TODAY, 365)}
     [found] = report_reads(client, source, account, windows, tmp_path, stopped)
