@@ -211,6 +211,15 @@ class TestPages:
         assert type(failure.error) is ReadError
         assert "rows, but only 4 come" in str(failure)
 
+    def test_items_that_come_on_two_pages(
+        self, api: SampleApi, tmp_path: Path, monkeypatch
+    ) -> None:
+        api.behaviour.report_page_size = 2
+        rows: list[Row] = [{"campaign": "1", "item": item} for item in ("2", "3", "2", "4")]
+        serve(api, monkeypatch, rows)
+        [failure] = read_one(api, tmp_path, ITEMS, Window(TODAY, TODAY)).read.failures
+        assert "sends the row 1/2 on two pages" in str(failure.error)
+
     def test_a_count_stands_for_a_total(self, api: SampleApi, tmp_path: Path, monkeypatch) -> None:
         answer = api.data.reports.answer
 
