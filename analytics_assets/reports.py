@@ -106,3 +106,17 @@ REPORTS: Final = (
         ),
     ),
 )
+
+TOTALS: Final = Resource(
+    name="day_totals",
+    path="/{version}/{account_id}/reports/campaign-summary/dimensions/day",
+    description="An account's figures by day, by which those of its campaigns are judged.",
+    key=("account_id", "date"),
+    report=Report(),
+    columns=columns(
+        f"""
+        date date !: The day, in the account's time zone: accounts.time_zone_name.
+        {_FIGURES}"""
+    ),
+)
+"""What the API itself makes of all campaigns: no table, and asked for to compare."""

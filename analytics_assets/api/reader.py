@@ -15,7 +15,7 @@ from analytics_assets.api.report_source import report_source
 from analytics_assets.api.source import levels
 from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
-from analytics_assets.resources import ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.settings import API_SECTION, setting_name
 from analytics_assets.speedups import one_core
 
@@ -112,7 +112,8 @@ class Reader:
         Raises:
             CredentialsError: No account could be read, because the API gives no token.
         """
-        source = report_source(self.client, {name for names in wanted.values() for name in names})
+        reports = {name for names in wanted.values() for name in names}
+        source = report_source(self.client, [ALL_RESOURCES[name] for name in reports])
         stopped, without_token = Event(), 0
         accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
         reads = [

@@ -148,8 +148,7 @@ class _Reading:
         return rows
 
     def _answers(self, windows: Iterable[Window], stopped: Event) -> Iterator[ReportAnswer]:
-        name = self._resource.name
-        for answer in report_answers(self._source, name, self._account_id, windows):
+        for answer in report_answers(self._source, self._resource, self._account_id, windows):
             if stopped.is_set():
                 raise ReadError("the run was stopped")
             if answer.updated is not None:

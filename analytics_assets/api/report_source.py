@@ -18,7 +18,6 @@ from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.api.source import MissingList, Row, answers
 from analytics_assets.days import Window
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.keys import list_key, parents_of, row_name
 from analytics_assets.schema import Report, Resource
 
@@ -42,30 +41,30 @@ class ReportAnswer(NamedTuple):
     updated: datetime | None
 
 
-def report_source(client: ApiClient, report_names: Collection[str]) -> DltSource:
-    """The source of the named reports: one for all accounts and windows."""
+def report_source(client: ApiClient, reports: Collection[Resource]) -> DltSource:
+    """The source of reports: one for all accounts and windows."""
     config: RESTAPIConfig = {
         "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
         "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": _ENVELOPE}},
         "resources": [
             each
-            for name in report_names
-            for each in (_windows(name), _endpoint(ALL_RESOURCES[name], client.version))
+            for report in reports
+            for each in (_windows(report), _endpoint(report, client.version))
         ],
     }
     return rest_api_source(config, name="analytics")
 
 
 def report_answers(
-    source: DltSource, report_name: str, account_id: str, windows: Iterable[Window]
+    source: DltSource, report: Resource, account_id: str, windows: Iterable[Window]
 ) -> Iterator[ReportAnswer]:
     """Asks for windows of an account's report, side by side, and yields each as it comes.
 
     Raises:
         ResourceExtractionError: One cannot be had.
     """
-    mine, account_path = source.with_resources(report_name), path_part(account_id)
-    parents = parents_of(ALL_RESOURCES[report_name])
+    mine, account_path = source.with_resources(report.name), path_part(account_id)
+    parents = parents_of(report)
     rows = [
         {"account_path": account_path, "first": str(window.first), "last": str(window.last)}
         for window in windows
@@ -138,11 +137,11 @@ def _updated(envelope: Row) -> datetime | None:
         return None
 
 
-def _windows(report_name: str) -> DltResource:
+def _windows(report: Resource) -> DltResource:
     def windows(rows: Iterable[Row]) -> Iterator[Iterable[Row]]:
         yield rows
 
-    return dlt.resource(windows, name=parents_of(ALL_RESOURCES[report_name]), selected=False)
+    return dlt.resource(windows, name=parents_of(report), selected=False)
 
 
 def _endpoint(resource: Resource, api_version: str) -> EndpointResource:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -113,11 +113,16 @@ def holds(column_type: str, value: Any) -> bool:
 
 def as_day(value: Any) -> Any:
     """The date that a text of the API stands for, `2026-09-29` or with midnight; else the value."""
-    match = _DAY.fullmatch(value) if isinstance(value, str) else None
+    return (_day(value) or value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=10_000)  # a report has few days in many rows
+def _day(text: str) -> date | None:
+    match = _DAY.fullmatch(text)
     try:
-        return date.fromisoformat(match[1]) if match else value
+        return date.fromisoformat(match[1]) if match else None
     except ValueError:  # the 30th of February
-        return value
+        return None
 
 
 def arrow_array(column_type: str, values: Sequence[Any]) -> pa.Array:

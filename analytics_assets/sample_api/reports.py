@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
+from analytics_assets.reports import TOTALS
 from analytics_assets.resources import ACCOUNTS, EXTRA_RESOURCES
 from analytics_assets.sample_api.generator import Row
 from analytics_assets.schema import Resource
@@ -17,8 +18,6 @@ from analytics_assets.schema import Resource
 if TYPE_CHECKING:
     from analytics_assets.sample_api.data import SampleData
 
-_SUMMARY: Final = "/{version}/{account_id}/reports/campaign-summary/dimensions"
-_TOTALS: Final = Resource("day_totals", f"{_SUMMARY}/day", "An account's figures by day.", ())
 _CHANGING_DAYS: Final = 30
 _MOST_ITEMS: Final = 1_000
 _SITES: Final = ("daily-example", "example-news", "sports.example", "weather-example")
@@ -73,7 +72,7 @@ class SampleReports:
     """
 
     def __init__(self, data: SampleData) -> None:
-        self.resources: Mapping[str, Resource] = {**EXTRA_RESOURCES, _TOTALS.name: _TOTALS}
+        self.resources: Mapping[str, Resource] = {**EXTRA_RESOURCES, TOTALS.name: TOTALS}
         self.now: datetime | None = None
         self._data = data
         self._pauses: dict[str, list[ReportWindow]] = {}
@@ -81,7 +80,7 @@ class SampleReports:
             "campaign_performance": self._by_campaign,
             "site_performance": self._by_site,
             "item_performance": self._by_item,
-            _TOTALS.name: self._totals,
+            TOTALS.name: self._totals,
         }
 
     def today(self, account_id: str) -> date:

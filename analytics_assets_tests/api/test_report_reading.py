@@ -175,7 +175,7 @@ def test_one_day_that_cannot_be_had_fails_the_window(api: SampleApi, tmp_path: P
 def test_a_run_that_was_stopped(api: SampleApi, tmp_path: Path) -> None:
     client, stopped = client_of(api), Event()
     stopped.set()
-    source = report_source(client, [CAMPAIGNS])
+    source = report_source(client, [EXTRA_RESOURCES[CAMPAIGNS]])
     account = api.data.account_ids[0]
     windows = {CAMPAIGNS: first_windows(TODAY, 365)}
     [found] = report_reads(client, source, account, windows, tmp_path, stopped)
@@ -210,6 +210,15 @@ class TestPages:
         [failure] = found.read.failures
         assert type(failure.error) is ReadError
         assert "rows, but only 4 come" in str(failure)
+
+    def test_items_that_come_on_two_pages(
+        self, api: SampleApi, tmp_path: Path, monkeypatch
+    ) -> None:
+        api.behaviour.report_page_size = 2
+        rows: list[Row] = [{"campaign": "1", "item": item} for item in ("2", "3", "2", "4")]
+        serve(api, monkeypatch, rows)
+        [failure] = read_one(api, tmp_path, ITEMS, Window(TODAY, TODAY)).read.failures
+        assert "sends the row 1/2 on two pages" in str(failure.error)
 
     def test_a_count_stands_for_a_total(self, api: SampleApi, tmp_path: Path, monkeypatch) -> None:
         answer = api.data.reports.answer

@@ -14,7 +14,6 @@ from analytics_assets.api.reader import Reader
 from analytics_assets.api.report_reading import ReportRead
 from analytics_assets.days import Window, first_windows, stretches, update_window
 from analytics_assets.resources import EXTRA_RESOURCES
-from analytics_assets.rows.account_rows import no_rows
 from analytics_assets.rows.arrow import as_day
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
@@ -22,7 +21,7 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.report_days import held_days, newest_days
 from analytics_assets_tests.test_docs import FENCE
-from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.reading import client_of
 from analytics_assets_tests.testing.tables import opened_warehouse, query
@@ -207,10 +206,11 @@ def test_a_forgotten_account(home: Path, api: SampleApi):
     account, other = api.data.account_ids
     week = {key: [Window(FIRST_DAY - 7 * DAY, FIRST_DAY - DAY)] for key in (account, other)}
     update(api, home, CAMPAIGNS, week)
-    settings = platform_settings()
-    request = LockRequest("a test", settings.lock_timeout, print)
-    nothing = no_rows(account, [CAMPAIGNS])
-    load(settings, home, [CAMPAIGNS], [nothing], request, allow_empty=True)
+    held = len([row for row in table(home, CAMPAIGNS) if row["account_id"] == account])
+    result = invoke("forget", account, "--yes")
+    assert result.exit_code == 0, result.output
+    assert CAMPAIGNS in result.output
+    assert str(held) in result.output
     assert query(home, f"SELECT DISTINCT account_id FROM analytics.{CAMPAIGNS}") == [(other,)]
 
 
