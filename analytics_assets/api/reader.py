@@ -13,6 +13,7 @@ from analytics_assets.api.client import ApiClient
 from analytics_assets.api.source import levels
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.resources import ACCOUNTS
+from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import API_SECTION, setting_name
 from analytics_assets.speedups import one_core
 
@@ -53,11 +54,14 @@ class Reader:
             )
         return read
 
-    def read_accounts(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[AccountRead]:
+    def read_accounts(
+        self, wanted: Mapping[str, Sequence[str]], known: KnownLists | None = None
+    ) -> Iterator[AccountRead]:
         """Reads resources of accounts, in parallel, and yields accounts as they end.
 
         Args:
             wanted: By account, the resources that are to be read.
+            known: The lists that are left out if nothing has changed; None to leave out none, ever.
 
         Raises:
             CredentialsError: No account could be read, because the API gives no token.
@@ -67,7 +71,7 @@ class Reader:
         accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
         futures = [
             accounts.submit(
-                read_account, self.client, sources, account_id, names, self.folder, stopped
+                read_account, self.client, sources, account_id, names, self.folder, stopped, known
             )
             for account_id, names in wanted.items()
         ]

@@ -41,6 +41,7 @@ from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import one_line
 from analytics_assets.warehouse.replacement import load_source, plan
@@ -166,7 +167,8 @@ def _sync_accounts(
     wanted = without_partitions(resource_names, account_ids, loaded_before)
     not_published = ""
     with ingestion(context, progress) as run:
-        reads = list(_read(context, progress, run.reader, wanted))
+        known = run.known_lists(context, wanted, full=config.full)
+        reads = list(_read(context, progress, run.reader, wanted, known))
         failures = [failure for read in reads for failure in read.failures]
         reads = [read for read in reads if read.rows.resources]
         if reads:
@@ -180,6 +182,7 @@ def _sync_accounts(
         else:
             not_published = outcome.not_published
             failures += _suddenly_empty(outcome.suddenly_empty, reads)
+            failures += _overtaken(outcome.overtaken)
             names = AssetNames.of_run(context, run.settings)
             listed = listed_accounts(context.instance, names)
             events = materializations(outcome, run.settings, names, reads, listed)
@@ -198,9 +201,10 @@ def _read(
     progress: Progress,
     reader: Reader,
     wanted: Mapping[str, Sequence[str]],
+    known: KnownLists | None,
 ) -> Iterator[AccountRead]:
     progress.reading(context, len(wanted))
-    for read in reader.read_accounts(wanted):
+    for read in reader.read_accounts(wanted, known):
         progress.read(context, read)
         yield read
 
@@ -238,6 +242,13 @@ def _suddenly_empty(
             )
             lost = tuple(read.rows.resources)
             yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
+
+
+def _overtaken(resources: Mapping[str, Sequence[str]]) -> Iterator[ReadFailure]:
+    error = "another load, or somebody, has changed its rows while it was read; sync again"
+    for account_id, names in resources.items():
+        for name in names:
+            yield ReadFailure(account_id, name, (name,), ReadError(error))
 
 
 def _account_types(listing: AccountRows) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,19 @@ from dlt.extract import DltSource
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import Reader
-from analytics_assets.errors import AnalyticsError, telling_what_is_full
+from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.speedups import rarely_collecting
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.publishing import published_file
+from analytics_assets.warehouse.read_lists import Lists, read_lists
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,28 @@ class Ingestion:
     settings: PlatformSettings
     folder: Path
     request: LockRequest
+    reread_unchanged_days: int
+
+    def known_lists(
+        self, context: dg.AssetExecutionContext, wanted: Mapping[str, Sequence[str]], *, full: bool
+    ) -> KnownLists | None:
+        """The lists that are left out if nothing has changed; None to leave out none, ever.
+
+        Args:
+            context: The step's.
+            wanted: By account, the resources that are to be read.
+            full: Whether all is read this time.
+        """
+        if not self.reread_unchanged_days:
+            return None
+        lists: Lists = {}
+        if not full:
+            names = {name for names in wanted.values() for name in names}
+            try:
+                lists = read_lists(self.settings, self.folder, names, wanted, self.request)
+            except WarehouseError as error:
+                context.log.warning(f"no list is left out: {error}")
+        return KnownLists(self.reread_unchanged_days, lists)
 
     def load(
         self,
@@ -92,7 +116,8 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
         with telling_what_is_full(), rarely_collecting(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")
-            yield Ingestion(reader, platform, folder, lock_request(context, progress, platform))
+            request = lock_request(context, progress, platform)
+            yield Ingestion(reader, platform, folder, request, api.reread_unchanged_days)
 
 
 @contextmanager

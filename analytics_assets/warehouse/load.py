@@ -22,6 +22,7 @@ from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.publishing import publish, published_file
+from analytics_assets.warehouse.read_lists import forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
 from analytics_assets.warehouse.tables import prepare
@@ -39,6 +40,8 @@ class LoadOutcome:
         columns: The tables' columns.
         audits: What the tables hold now.
         not_published: Why readers have no copy of what was loaded, where they are to have one.
+        overtaken: By account, the resources that were not loaded, because somebody else has changed
+            rows that were kept from before.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -48,6 +51,7 @@ class LoadOutcome:
     columns: Mapping[str, TableColumns] = field(default_factory=dict)
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
     not_published: str = ""
+    overtaken: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -67,8 +71,8 @@ def load(
 ) -> LoadOutcome:
     """Replaces the accounts' rows: afterwards the tables hold those given, and no others of them.
 
-    A table keeps what it has of an account that comes without rows of it. Where there is nothing to
-    load, the tables are audited, and no warehouse is made.
+    A table keeps what it has of an account that comes without rows of it, and of lists that were
+    kept. Where there is nothing to load, the tables are audited, and no warehouse is made.
 
     What was loaded is published, where that is asked for; if that fails, the outcome says why.
 
@@ -95,18 +99,23 @@ def load(
         stored = stored_tables(pipeline)
         refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
         before = row_counts(pipeline, [name for name in tables if name in stored.columns])
-        empty = {} if allow_empty else suddenly_empty(before, accounts)
-        sound = [account for account in accounts if account.account_id not in empty]
+        read, overtaken = with_parts(pipeline, accounts)
+        empty = {} if allow_empty else suddenly_empty(before, read)
+        sound = [account for account in read if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
         if loads:
+            if stored.has_read_lists:
+                forget_lists(pipeline, sound)
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
+            note_lists(settings, pipeline, sound, is_there=stored.has_read_lists)
             write_comments(pipeline, [load.resource for load in loads])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
-        audits = audit(pipeline, columns, tables)
-        return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
+        load_id = _load_id(pipeline)
+        audits = _with_kept_as_loaded(audit(pipeline, columns, tables), loads, load_id)
+        return LoadOutcome(before, empty, loads, load_id, columns, audits, overtaken=overtaken)
 
     def published(outcome: LoadOutcome) -> LoadOutcome:
         if not outcome.tables:
@@ -164,6 +173,20 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
         ]
         if len(held) > 1:
             found[account.account_id] = sum(held)
+    return found
+
+
+def _with_kept_as_loaded(
+    audits: Mapping[str, TableAudit], loads: Sequence[TableLoad], load_id: str
+) -> Mapping[str, TableAudit]:
+    """The audits, where rows that a load found to be as they should count as loaded by it."""
+    found = {name: dict(of_accounts) for name, of_accounts in audits.items()}
+    for load in loads:
+        name = load.resource.name
+        for account in load.accounts:
+            key = str(account.account_id)
+            if account.resources[name].part is not None and key in found[name]:
+                found[name][key] = replace(found[name][key], loaded_at=float(load_id))
     return found
 
 
