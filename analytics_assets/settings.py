@@ -105,6 +105,12 @@ class ApiSettings:
         above(0, most=1_000_000),
         "a ceiling for what a quota counts; without one, the pace follows what the API accepts",
     ] = None
+    reread_unchanged_days: Annotated[
+        int,
+        between(0, 366),
+        "after how many days a list below a parent row that is unchanged, as the items of a"
+        " campaign, is asked for again; with 0, in every sync",
+    ] = 0
     workers: int
 
 

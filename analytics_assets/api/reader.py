@@ -16,6 +16,7 @@ from analytics_assets.api.source import levels
 from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import API_SECTION, setting_name
 from analytics_assets.speedups import one_core
 
@@ -58,7 +59,9 @@ class Reader:
             )
         return read
 
-    def read_accounts(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[list[AccountRead]]:
+    def read_accounts(
+        self, wanted: Mapping[str, Sequence[str]], known: KnownLists | None = None
+    ) -> Iterator[list[AccountRead]]:
         """Reads resources of accounts, in parallel, and yields accounts as they end.
 
         It goes on reading while whoever iterates does something else, until too much waits to be
@@ -66,6 +69,7 @@ class Reader:
 
         Args:
             wanted: By account, the resources that are to be read.
+            known: The lists that are left out if nothing has changed; None to leave out none, ever.
 
         Raises:
             CredentialsError: No account could be read, because the API gives no token.
@@ -76,7 +80,9 @@ class Reader:
 
         def read(account_id: str, names: Sequence[str]) -> AccountRead:
             backlog.wait_for_room()
-            found = read_account(self.client, sources, account_id, names, self.folder, stopped)
+            found = read_account(
+                self.client, sources, account_id, names, self.folder, stopped, known
+            )
             backlog.add(size_on_disk(found))
             return found
 

@@ -177,7 +177,8 @@ def _sync_accounts(
         with ingestion(context, progress) as run:
             ended = None
             try:
-                with closing(run.read(context, progress, wanted)) as reads:
+                known = run.known_lists(context, wanted, full=config.full)
+                with closing(run.read(context, progress, wanted, known)) as reads:
                     yield from _load_as_read(context, config, dlt, progress, run, reads, so_far)
             except Exception as error:
                 ended = error
@@ -225,6 +226,7 @@ def _load_as_read(
         outcome = run.load(context, dlt, resource_names, whole, allow_empty=config.allow_empty)
         so_far.outcome = merged(so_far.outcome, outcome) if so_far.outcome else outcome
         so_far.failures += _suddenly_empty(outcome.suddenly_empty, whole)
+        so_far.failures += _overtaken(outcome.overtaken)
         listed = listed_accounts(context.instance, names)
         events = materializations(outcome, run.settings, names, whole, listed)
         yield from reported(context, events)
@@ -295,6 +297,13 @@ def _suddenly_empty(
             )
             lost = tuple(read.rows.resources)
             yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
+
+
+def _overtaken(resources: Mapping[str, Sequence[str]]) -> Iterator[ReadFailure]:
+    error = "another load, or somebody, has changed its rows while it was read; sync again"
+    for account_id, names in resources.items():
+        for name in names:
+            yield ReadFailure(account_id, name, (name,), ReadError(error))
 
 
 def _account_types(listing: AccountRows) -> dict[str, str]:

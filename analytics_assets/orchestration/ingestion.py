@@ -27,6 +27,7 @@ from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets.orchestration.run_records import requests_taken
 from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.speedups import rarely_collecting
 from analytics_assets.warehouse.audit import TableAudit
@@ -34,6 +35,7 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.publishing import publish, published_file
+from analytics_assets.warehouse.read_lists import Lists, read_lists
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Ingestion:
     settings: PlatformSettings
     folder: Path
     request: LockRequest
+    reread_unchanged_days: int
     known: dict[str, TableAudit] = field(default_factory=dict)
 
     def read(
@@ -51,10 +54,12 @@ class Ingestion:
         context: dg.AssetExecutionContext,
         progress: Progress,
         wanted: Mapping[str, Sequence[str]],
+        known: KnownLists | None,
     ) -> Generator[list[AccountRead], None, None]:
         """Reads resources of accounts, and yields those together that are to be loaded together.
 
-        Those are what has ended within the setting `load_interval`, or as much as may wait.
+        Those are what has ended within the setting `load_interval`, or as much as may wait. Of the
+        lists in `known`, those are left out below which nothing can have changed.
         """
         progress.reading(context, len(wanted))
         names = AssetNames.of_run(context, self.settings)
@@ -63,7 +68,7 @@ class Ingestion:
         )
         waiting: list[AccountRead] = []
         size, began = 0, time.monotonic()
-        for ended in self.reader.read_accounts(wanted):
+        for ended in self.reader.read_accounts(wanted, known):
             for read in ended:
                 progress.read(context, read)
                 remaining.without(read)
@@ -77,6 +82,27 @@ class Ingestion:
                 waiting = []
         if waiting:
             yield waiting
+
+    def known_lists(
+        self, context: dg.AssetExecutionContext, wanted: Mapping[str, Sequence[str]], *, full: bool
+    ) -> KnownLists | None:
+        """The lists that are left out if nothing has changed; None to leave out none, ever.
+
+        Args:
+            context: The step's.
+            wanted: By account, the resources that are to be read.
+            full: Whether all is read this time.
+        """
+        if not self.reread_unchanged_days:
+            return None
+        lists: Lists = {}
+        if not full:
+            names = {name for names in wanted.values() for name in names}
+            try:
+                lists = read_lists(self.settings, self.folder, names, wanted, self.request)
+            except WarehouseError as error:
+                context.log.warning(f"no list is left out: {error}")
+        return KnownLists(self.reread_unchanged_days, lists)
 
     def load(
         self,
@@ -146,7 +172,8 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
         with telling_what_is_full(), rarely_collecting(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")
-            yield Ingestion(reader, platform, folder, lock_request(context, progress, platform))
+            request = lock_request(context, progress, platform)
+            yield Ingestion(reader, platform, folder, request, api.reread_unchanged_days)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.read_lists import forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.report_days import suddenly_empty_windows
 from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
@@ -42,6 +43,8 @@ class LoadOutcome:
         audits: What the tables hold now: of the accounts that were loaded into each, or of all.
         whole: The tables that were audited as a whole.
         not_indexed: Why a table has no index, where it needs one.
+        overtaken: By account, the resources that were not loaded, because somebody else has changed
+            rows that were kept from before.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -52,6 +55,7 @@ class LoadOutcome:
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
     whole: Collection[str] = ()
     not_indexed: str = ""
+    overtaken: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -71,8 +75,8 @@ def load(
 ) -> LoadOutcome:
     """Replaces the accounts' rows: afterwards the tables hold those given, and no others of them.
 
-    A table keeps what it has of an account that comes without rows of it. Where there is nothing to
-    load, the warehouse is not asked for anything.
+    A table keeps what it has of an account that comes without rows of it, and of lists that were
+    kept. Where there is nothing to load, the warehouse is not asked for anything.
 
     Args:
         settings: Where the warehouse is.
@@ -98,25 +102,37 @@ def load(
         refuse_changed_keys(stored, [ALL_RESOURCES[name] for name in tables], settings.dataset_name)
         there = [name for name in tables if name in stored.columns]
         before = row_counts(pipeline, there, _named(accounts))
-        empty = {} if allow_empty else suddenly_empty(before, accounts)
+        read, overtaken = with_parts(pipeline, accounts)
+        empty = {} if allow_empty else suddenly_empty(before, read)
         if not allow_empty:
-            empty |= suddenly_empty_windows(pipeline, before, accounts)
-        sound = [account for account in accounts if account.account_id not in empty]
+            empty |= suddenly_empty_windows(pipeline, before, read)
+        sound = [account for account in read if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
         not_indexed = ""
         if loads:
             not_indexed = index_accounts(settings, pipeline, loaded)
+            if stored.has_read_lists:
+                forget_lists(pipeline, sound)
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
+            note_lists(settings, pipeline, sound, is_there=stored.has_read_lists)
             write_comments(pipeline, [load.resource for load in loads])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
         audits = audit(pipeline, columns, {t.resource.name: _named(t.accounts) for t in loads})
-        # in a table that was not there, all rows are of this load
-        whole = [name for name in loaded if name == ACCOUNTS.name or name not in stored.columns]
+        load_id = _load_id(pipeline)
         return LoadOutcome(
-            before, empty, loads, _load_id(pipeline), columns, audits, whole, not_indexed
+            before=before,
+            suddenly_empty=empty,
+            tables=loads,
+            load_id=load_id,
+            columns=columns,
+            audits=_with_kept_as_loaded(audits, loads, load_id),
+            # in a table that was not there, all rows are of this load
+            whole=[name for name in loaded if name == ACCOUNTS.name or name not in stored.columns],
+            not_indexed=not_indexed,
+            overtaken=overtaken,
         )
 
     account_ids = [account.account_id for account in accounts]
@@ -142,6 +158,7 @@ def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
         audits=_by_account(earlier.audits, later.audits),
         whole={*earlier.whole, *later.whole},
         not_indexed=later.not_indexed or earlier.not_indexed,
+        overtaken={**earlier.overtaken, **later.overtaken},
     )
 
 
@@ -210,6 +227,20 @@ def _named(accounts: Iterable[AccountRows]) -> list[str] | None:
     """The accounts' ids; None for the list of accounts, which is loaded as a whole."""
     ids = [account.account_id for account in accounts if account.account_id is not None]
     return ids or None
+
+
+def _with_kept_as_loaded(
+    audits: Mapping[str, TableAudit], loads: Sequence[TableLoad], load_id: str
+) -> Mapping[str, TableAudit]:
+    """The audits, where rows that a load found to be as they should count as loaded by it."""
+    found = {name: dict(of_accounts) for name, of_accounts in audits.items()}
+    for load in loads:
+        name = load.resource.name
+        for account in load.accounts:
+            key = str(account.account_id)
+            if account.resources[name].part is not None and key in found[name]:
+                found[name][key] = replace(found[name][key], loaded_at=float(load_id))
+    return found
 
 
 def _load_id(pipeline: Pipeline) -> str:

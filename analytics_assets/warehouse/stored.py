@@ -26,6 +26,7 @@ from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
 from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
+from analytics_assets.warehouse.read_lists import READ_LISTS
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, SOURCE_NAME
 
 # By destination, the types of the database that hold the values of ours as they are. Others, such
@@ -75,10 +76,12 @@ class StoredTables:
         columns: The resources' tables that are there, with their columns.
         lacking: What dlt remembers and is not there: tables (`audiences`) and columns
             (`campaigns.name`).
+        has_read_lists: Whether the table `READ_LISTS` is there.
     """
 
     columns: Mapping[str, Mapping[str, StoredColumn]]
     lacking: Collection[str] = ()
+    has_read_lists: bool = False
 
 
 def stored_tables(pipeline: Pipeline) -> StoredTables:
@@ -105,7 +108,7 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
         for name, resource in ALL_RESOURCES.items()
         if name in there
     }
-    return StoredTables(columns, list(_lacking(remembered, there)))
+    return StoredTables(columns, list(_lacking(remembered, there)), READ_LISTS in there)
 
 
 def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
@@ -190,7 +193,7 @@ def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
 def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
     exact = _EXACT.get(pipeline.destination.destination_type)
     if exact is None:
-        tables = client.get_storage_tables([*ALL_RESOURCES, *_DLT_TABLES])
+        tables = client.get_storage_tables([*ALL_RESOURCES, *_DLT_TABLES, READ_LISTS])
         # some databases tell the names in capitals; ours have none
         return {
             table: {name.lower(): None for name in columns} for table, columns in tables if columns
