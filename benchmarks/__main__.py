@@ -12,6 +12,7 @@ from rich.progress import track
 from benchmarks import fleet as simulation
 from benchmarks import one_account as among_others
 from benchmarks import profiling, results, workloads
+from benchmarks import quotas as kinds
 from benchmarks.contenders import AT_A_TERMINAL, CONTENDERS, OURS, Contender
 from benchmarks.measuring import ContenderError, Measurement, measure
 from benchmarks.plot import draw_growth
@@ -123,6 +124,12 @@ def quota() -> None:
         )
     print_table("Quota", quota_table(rows))
     _keep("quota", {"rows": rows})
+
+
+@main.command()
+def quotas() -> None:
+    """Our client under quotas of every kind, told and not told: five minutes."""
+    print_table("Quotas", kinds.table(kinds.rows()))
 
 
 @main.command()

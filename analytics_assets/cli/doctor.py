@@ -17,6 +17,7 @@ import click
 
 from analytics_assets.cli.accounts import complete_account, left_out_by, no_such_account
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
+from analytics_assets.cli.sync_time import full_sync_time
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 
@@ -207,6 +208,9 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     }
     quota = ", ".join(f"{name}: {value}" for name, value in headers.items())
     yield Check("quota headers", True, quota or "none")
+    told = [answer.quota for answer in (listed, *asked.values())]
+    if line := full_sync_time(settings, accounts, _asked_for(settings), told):
+        yield Check("quota", True, line)
 
 
 def _accounts_left_out(
