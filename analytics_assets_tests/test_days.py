@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from zoneinfo import available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.days import (
@@ -25,6 +25,8 @@ from analytics_assets.days import (
 from analytics_assets.errors import WindowError
 
 DAY = timedelta(days=1)
+# a zone's file is read when it is first asked for
+unhurried = settings(deadline=None)
 ZONES = sorted(available_timezones())
 DAYS = st.dates(date(2020, 1, 1), date(2030, 12, 31))
 MOMENTS = st.builds(
@@ -66,6 +68,7 @@ def test_no_time_zone(name: str | None):
     assert time_zone(name) is None
 
 
+@unhurried
 @given(st.sampled_from(ZONES), MOMENTS)
 def test_a_day_follows_another(zone: str, moment: datetime):
     later = today(zone, moment + timedelta(hours=1)) - today(zone, moment)
@@ -73,6 +76,7 @@ def test_a_day_follows_another(zone: str, moment: datetime):
     assert abs(today(zone, moment) - moment.date()) <= DAY
 
 
+@unhurried
 @given(st.sampled_from(ZONES), MOMENTS, st.integers(0, 60))
 def test_the_first_load_of_a_day(zone: str, moment: datetime, hours: int):
     assert is_first_of_day(zone, moment, None)
@@ -123,8 +127,9 @@ def test_an_account_that_paused_costs_one_request_more_a_day():
     assert stretches([], window.first, 31) == []
 
 
-@given(DAYS, st.sampled_from(ZONES), st.sampled_from(ZONES), MOMENTS)
-def test_a_changed_time_zone_leaves_no_day_out(first: date, one: str, other: str, moment: datetime):
+@unhurried
+@given(st.sampled_from(ZONES), st.sampled_from(ZONES), MOMENTS)
+def test_a_changed_time_zone_leaves_no_day_out(one: str, other: str, moment: datetime):
     newest = today(one, moment)
     now = today(other, moment + timedelta(hours=1))
     assert abs(now - newest) <= 2 * DAY
