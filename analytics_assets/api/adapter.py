@@ -18,7 +18,7 @@ from analytics_assets.api.announced import announced
 from analytics_assets.api.answers import keep_answer, request_line
 from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.api.paths import Asked, asked_by
-from analytics_assets.api.request_counts import RequestsByAccount
+from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.errors import ReadError
 from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
@@ -58,7 +58,7 @@ class ApiAdapter(BoundedAdapter):
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
         pace = self._paces.of(asked)
-        with self._place(pace, requests_of_account.stopped) as waited:
+        with self._place(pace, requests_of_account) as waited:
             requests_of_account.sent(
                 asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
             )
@@ -71,14 +71,14 @@ class ApiAdapter(BoundedAdapter):
         return response
 
     @contextmanager
-    def _place(self, pace: Pace, stopped: threading.Event) -> Iterator[float]:
+    def _place(self, pace: Pace, account: AccountRequests) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = pace.wait(stopped)
+        waited = pace.wait(account.stopped, account.rank)
         self._in_flight.acquire()
         while pace.closed:  # since it queued for the place, which others may use meanwhile
             self._in_flight.release()
             pace.done()
-            waited += pace.wait(stopped)
+            waited += pace.wait(account.stopped, account.rank)
             self._in_flight.acquire()
         try:
             yield waited

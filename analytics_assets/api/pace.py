@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from heapq import heappop, heappush
+from itertools import count
 from threading import Event
 
 from analytics_assets.api.announced import Quota
@@ -32,7 +35,7 @@ class Pace:
     """
 
     def __init__(self, ceiling: float | None = None) -> None:
-        self._queue = threading.Lock()
+        self._queue = _Queue()
         self._lock = threading.Lock()
         self._ceiling = ceiling
         self._budgets = Budgets()
@@ -55,18 +58,22 @@ class Pace:
         with self._lock:
             return self._closed_until > time.monotonic()
 
-    def wait(self, stopped: Event | None = None) -> float:
+    def wait(self, stopped: Event | None = None, rank: int = 0) -> float:
         """Blocks until a request may be sent, which `done` ends; returns the seconds waited.
+
+        Of those who wait, the one with the lowest rank is next.
 
         Raises:
             ReadError: The run was stopped meanwhile.
         """
         started = time.monotonic()
-        with self._queue:  # one waits for the next slot, and the others for it
-            while (delay := self._next_slot_in()) > 0:
-                if stopped is not None and stopped.is_set():
-                    raise ReadError("the run was stopped")
+        with self._queue.place(rank):  # one waits for the next slot, and the others for it
+            while not (stopped and stopped.is_set()):
+                if (delay := self._next_slot_in()) <= 0:
+                    break
                 time.sleep(min(delay, _LOOK))
+            else:
+                raise ReadError("the run was stopped")
         return time.monotonic() - started
 
     def done(self) -> None:
@@ -126,6 +133,35 @@ class Pace:
                 gap = 1 / self._ceiling
                 self._next_slot = max(self._next_slot, now - gap) + gap
             return 0.0
+
+
+class _Queue:
+    """Lets one through at a time: of those who wait, the one with the lowest rank."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._arrivals = count()
+        self._waiting: list[tuple[int, int, Event]] = []
+
+    @contextmanager
+    def place(self, rank: int) -> Iterator[None]:
+        turn = None
+        with self._lock:
+            if self._is_taken:
+                turn = Event()
+                heappush(self._waiting, (rank, next(self._arrivals), turn))
+            self._is_taken = True
+        if turn is not None:
+            turn.wait()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._waiting:
+                    heappop(self._waiting)[-1].set()
+                else:
+                    self._is_taken = False
 
 
 class Paces:

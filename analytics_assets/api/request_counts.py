@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 
 @dataclass(slots=True)
@@ -41,13 +42,16 @@ class AccountRequests:
         tokens: Access tokens that were asked for because its requests were refused, since one was
             accepted.
         given_up: Whether it is refused whatever the token.
-        stopped: Set when the run is stopped: nobody waits any longer to send a request.
+        stopped: Set when the run is stopped: nobody sends a further request.
+        rank: How many accounts were begun before. Where requests wait for a quota, the account that
+            was begun first is read first, so that it can soon be loaded.
     """
 
     by_resource: dict[str, RequestCounts] = field(default_factory=dict)
     tokens: int = 0
     given_up: bool = False
     stopped: threading.Event = field(default_factory=threading.Event, repr=False)
+    rank: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def of(self, resource_name: str) -> RequestCounts:
@@ -81,6 +85,7 @@ class RequestsByAccount:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._begun = count()
         self._accounts: dict[str, AccountRequests] = {}
 
     @contextmanager
@@ -89,10 +94,10 @@ class RequestsByAccount:
     ) -> Iterator[AccountRequests]:
         """Counts an account's requests anew until the end; an empty text stands for the listing.
 
-        None waits any longer to be sent when `stopped` is set.
+        None is sent any more when `stopped` is set.
         """
-        requests = AccountRequests(stopped=stopped or threading.Event())
         with self._lock:
+            requests = AccountRequests(stopped=stopped or threading.Event(), rank=next(self._begun))
             self._accounts[account_id] = requests
         try:
             yield requests

@@ -55,7 +55,7 @@ class PaceStub:
         self.closed_looks -= 1
         return self.closed_looks >= 0
 
-    def wait(self, stopped: threading.Event) -> float:
+    def wait(self, stopped: threading.Event, rank: int) -> float:
         self.waits += 1
         return 0.5
 
@@ -181,7 +181,7 @@ def test_nobody_waits_for_a_quota_when_the_run_is_stopped(answers) -> None:
         adapter.send(request_of())
         waiting = [threads.submit(adapter.send, request_of()) for _ in range(2)]
         pace = adapter._paces.of(Asked("campaigns", "acme"))
-        wait_until(pace._queue.locked)
+        wait_until(lambda: pace._queue._is_taken)
         stopped.set()
         for future in waiting:
             with pytest.raises(ReadError, match="the run was stopped"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import Behaviour
+from analytics_assets_tests.testing.client import TIMEOUT, wait_until
 from analytics_assets_tests.testing.quotas import Clock, Simulation
 
 
@@ -147,6 +150,36 @@ def test_a_quota_per_account_slows_no_other_account(clock: Clock):
     assert paces.of(Asked("campaigns", "a"))._next_slot_in() == 60
     shared = Paces(per_account=False, ceiling=None)
     assert shared.of(Asked("campaigns", "a")) is shared.of(Asked("campaigns", "b"))
+
+
+def test_who_waits_is_served_by_rank():
+    pace, served = Pace(), list[int]()
+    pace.refused(time.monotonic(), 0.3)
+
+    def ask(rank: int) -> None:
+        pace.wait(rank=rank)
+        served.append(rank)
+        pace.accepted()
+        pace.done()
+
+    first = Thread(target=ask, args=[9])  # looks for the next slot, and is not overtaken
+    first.start()
+    wait_until(lambda: pace._queue._is_taken)
+    threads = [Thread(target=ask, args=[rank]) for rank in (3, 1, 2)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(pace._queue._waiting) == 3)
+    for thread in (first, *threads):
+        thread.join(TIMEOUT)
+    assert served == [9, 1, 2, 3]
+
+
+def test_nothing_is_sent_for_a_run_that_was_stopped():
+    pace, stopped = Pace(), Event()
+    stopped.set()
+    with pytest.raises(ReadError, match="stopped"):
+        pace.wait(stopped)
+    assert pace.wait(Event()) == pytest.approx(0, abs=1)
 
 
 def test_one_request_asks_after_a_refusal(clock: Clock):

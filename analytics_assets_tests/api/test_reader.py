@@ -26,7 +26,7 @@ from analytics_assets.errors import (
     SuddenlyEmptyError,
 )
 from analytics_assets.resources import ACCOUNT_RESOURCES
-from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.reading import UNREACHABLE, client_of
 
 NAMES = list(ACCOUNT_RESOURCES)
@@ -165,6 +165,22 @@ def test_who_stops_listening_stops_the_reading(
     outcomes.close()  # type: ignore[attr-defined]
     assert len(begun) < 40
     assert went_on == ["0"]
+
+
+def test_under_a_quota_one_account_is_read_after_the_other(tmp_path: Path) -> None:
+    data = SampleData.generate(4, campaigns=10)
+    with SampleApi(data) as api:
+        client = client_of(api, max_requests_per_second=80)
+        wanted = dict.fromkeys(data.account_ids, NAMES)
+        assert len(list(chain.from_iterable(Reader(client, tmp_path).read_accounts(wanted)))) == 4
+        ended = [entry.account_id for entry in api.log.entries if entry.status == 200]
+    places: dict[str | None, list[int]] = {}
+    for place, account_id in enumerate(ended):
+        places.setdefault(account_id, []).append(place)
+    of_accounts = sorted(places[account_id] for account_id in data.account_ids)
+    first, last = min(of_accounts, key=max), max(of_accounts, key=max)
+    # when the first account is read, hardly anything was asked for the last one
+    assert sum(place < max(first) for place in last) <= len(last) / 3
 
 
 def test_a_reader_reads_more_than_once(tmp_path: Path, api: SampleApi) -> None:
