@@ -185,7 +185,7 @@ def test_a_worker_is_killed(stack: Stack, tmp_path: Path):
 
 def test_a_newer_image_takes_over(stack: Stack, tmp_path: Path):
     before = stack.runs()
-    container = run("docker", "create", "analytics-assets").strip()
+    container = run("docker", "create", "analytics-assets", "true").strip()
     run("docker", "commit", "-c", "LABEL release=next", container, "analytics-assets")
     change_every_table(stack.api, 3)
     stack.up()
