@@ -46,7 +46,7 @@ class Stack:
             "SOURCES__ANALYTICS__TIMEOUT": "600",
             "ANALYTICS__AUTOMATION": "true",
             "ANALYTICS__SENSOR_INTERVAL": "5",
-            "ANALYTICS__SYNC_CRON": "*/2 * * * *",
+            "ANALYTICS__SYNC_CRON": "* * * * *",
             "POSTGRES_PASSWORD": SECRET,
             "BROKER_PASSWORD": SECRET,
         }
@@ -98,6 +98,13 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+def log_of(container: str) -> str:
+    command = ["docker", "logs", container]
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ).stdout
+
+
 def inspect(container: str, what: str) -> str:
     return run("docker", "inspect", "-f", f"{{{{{what}}}}}", container).strip()
 
@@ -118,7 +125,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield stack
         finally:
             print(stack.compose("logs", "--tail", "40"))
-            stack.compose("down", "-v")
+            stack.compose("down", "-v", "--timeout", "20")
 
 
 def assert_it_gets_what_the_api_has(stack: Stack, tmp_path: Path) -> None:
@@ -170,8 +177,7 @@ def test_a_worker_is_killed(stack: Stack, tmp_path: Path):
         "SELECT t.value, r.run_id FROM runs r JOIN run_tags t ON t.run_id = r.run_id"
         " AND t.key = 'dagster-celery/task_id' WHERE r.status = 'STARTED'"
     )
-    logs = {one: run("docker", "logs", one) for one in stack.containers("worker")}
-    [lost] = [one for one, log in logs.items() if f"[{task}] received" in log]
+    [lost] = [one for one in stack.containers("worker") if f"[{task}] received" in log_of(one)]
     run("docker", "kill", lost)
     until(lambda: stack.runs()[hanging] == "FAILURE", "the end of the lost run")
     assert_it_gets_what_the_api_has(stack, tmp_path)
@@ -179,7 +185,7 @@ def test_a_worker_is_killed(stack: Stack, tmp_path: Path):
 
 def test_a_newer_image_takes_over(stack: Stack, tmp_path: Path):
     before = stack.runs()
-    container = run("docker", "create", "analytics-assets").strip()
+    container = run("docker", "create", "analytics-assets", "true").strip()
     run("docker", "commit", "-c", "LABEL release=next", container, "analytics-assets")
     change_every_table(stack.api, 3)
     stack.up()
