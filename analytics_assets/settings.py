@@ -30,6 +30,7 @@ from analytics_assets.lookup import (
 )
 from analytics_assets.lookup import setting_name as setting_name
 from analytics_assets.validation import (
+    COLUMN_NAMES,
     CRON,
     DESTINATION,
     KEY_PREFIX,
@@ -142,6 +143,12 @@ class PlatformSettings:
     ] = ()
     skip_account_types: Annotated[
         tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
+    ] = ()
+    history: Annotated[
+        tuple[str, ...], RESOURCE_NAMES, "resources of which every version of every row is kept"
+    ] = ()
+    history_ignore: Annotated[
+        tuple[str, ...], COLUMN_NAMES, "columns whose change alone makes no version"
     ] = ()
     lock_timeout: Annotated[
         float,

@@ -10,12 +10,14 @@ import dagster as dg
 from analytics_assets.api.account_reading import ReadFailure
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
+    CHECKS,
     LEFT_OUT,
     UNREAD,
     Evidence,
     Findings,
     evaluations,
 )
+from analytics_assets.orchestration.history_checks import history_evaluations
 from analytics_assets.orchestration.ingestion import lock_request, users_errors_as_failures
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
@@ -85,10 +87,20 @@ def check_tables(
 
     # of a table that is not there it is known whether its accounts could be read, and nothing else
     tables = {
-        key: AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys
+        key: AssetNames.resource_name(key.asset_key)
+        for key in context.selected_asset_check_keys
+        if key.name in CHECKS
     }
     keys = [key for key, name in tables.items() if name in outcome.audits or key.name == UNREAD]
     yield from evaluations(keys, {name: evidence(name) for name in {tables[key] for key in keys}})
+
+    def of_others(key: dg.AssetCheckKey) -> Findings:
+        name = AssetNames.resource_name(key.asset_key)
+        judged = [str(account.account_id) for account in loaded.get(name, [])] or listed
+        earlier = _findings(_latest_evaluation(context.instance, key))
+        return {a: found for a, found in earlier.items() if a in listed.difference(judged)}
+
+    yield from history_evaluations(context.selected_asset_check_keys, outcome.histories, of_others)
 
 
 def check_only(

@@ -10,6 +10,7 @@ from typing import Any
 from dlt import Pipeline
 from dlt.extract import DltSource
 
+from analytics_assets.choice import kept_histories
 from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
@@ -18,12 +19,19 @@ from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_c
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.history import Changes, write_versions
+from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.replacement import TableLoad, load_source
-from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
+from analytics_assets.warehouse.stored import (
+    has_history,
+    known_columns,
+    refuse_changed_keys,
+    stored_tables,
+)
 from analytics_assets.warehouse.tables import prepare
 
 
@@ -38,6 +46,9 @@ class LoadOutcome:
         load_id: dlt's name for the load; empty if nothing was loaded.
         columns: The tables' columns.
         audits: What the tables hold now.
+        changes: What was done to the histories of the tables, by resource and account.
+        histories: What histories hold, by resource: of the accounts loaded, or without a load of
+            all.
         not_published: Why readers have no copy of what was loaded, where they are to have one.
     """
 
@@ -47,6 +58,8 @@ class LoadOutcome:
     load_id: str = ""
     columns: Mapping[str, TableColumns] = field(default_factory=dict)
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
+    histories: Mapping[str, HistoryAudit] = field(default_factory=dict)
     not_published: str = ""
 
 
@@ -89,24 +102,30 @@ def load(
     published_file(settings)
     if not any(account.resources for account in accounts):
         return audit_tables(settings, folder, tables, request)
-    pipeline = make_pipeline(settings, folder)
+    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
-        refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
+        checked = [RESOURCES[name] for name in tables]
+        checked += [resource.history for resource in checked if resource.name in kept]
+        refuse_changed_keys(stored, checked, settings.dataset_name)
         before = row_counts(pipeline, [name for name in tables if name in stored.columns])
         empty = {} if allow_empty else suddenly_empty(before, accounts)
         sound = [account for account in accounts if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
-        loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
+        loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []
         if loads:
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
-            write_comments(pipeline, [load.resource for load in loads])
+            described = [load.resource for load in loads]
+            described += [load.history.columns.resource for load in loads if load.history]
+            write_comments(pipeline, described)
+        changes = _write_histories(pipeline, loads)
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
         audits = audit(pipeline, columns, tables)
-        return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
+        load_id, histories = _load_id(pipeline), _audit_histories(pipeline, loads)
+        return LoadOutcome(before, empty, loads, load_id, columns, audits, changes, histories)
 
     def published(outcome: LoadOutcome) -> LoadOutcome:
         if not outcome.tables:
@@ -131,11 +150,19 @@ def audit_tables(
     """
     if is_missing(settings):
         return LoadOutcome()
-    pipeline = make_pipeline(settings, folder)
+    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def look() -> LoadOutcome:
-        columns = known_columns(stored_tables(pipeline))
-        return LoadOutcome(columns=columns, audits=audit(pipeline, columns, tables))
+        stored = stored_tables(pipeline)
+        columns = known_columns(stored)
+        with pipeline.sql_client() as client:
+            histories = {
+                name: audit_history(client, RESOURCES[name], None)
+                for name in tables
+                if name in columns and name in kept and has_history(stored, RESOURCES[name])
+            }
+        audits = audit(pipeline, columns, tables)
+        return LoadOutcome(columns=columns, audits=audits, histories=histories)
 
     return run_locked(settings, pipeline, look, request)
 
@@ -165,6 +192,29 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
         if len(held) > 1:
             found[account.account_id] = sum(held)
     return found
+
+
+def _write_histories(
+    pipeline: Pipeline, loads: Iterable[TableLoad]
+) -> dict[str, dict[str, Changes]]:
+    return {
+        load.resource.name: write_versions(pipeline, load.resource, load.history, _ids(load))
+        for load in loads
+        if load.history is not None
+    }
+
+
+def _audit_histories(pipeline: Pipeline, loads: Iterable[TableLoad]) -> dict[str, HistoryAudit]:
+    with pipeline.sql_client() as client:
+        return {
+            load.resource.name: audit_history(client, load.resource, _ids(load))
+            for load in loads
+            if load.history is not None
+        }
+
+
+def _ids(load: TableLoad) -> list[str]:
+    return [str(account.account_id) for account in load.accounts]
 
 
 def _load_id(pipeline: Pipeline) -> str:
