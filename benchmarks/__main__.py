@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import fleet as simulation
+from benchmarks import history as with_history
 from benchmarks import profiling, results, workloads
 from benchmarks.contenders import AT_A_TERMINAL, CONTENDERS, OURS, Contender
 from benchmarks.measuring import ContenderError, Measurement, measure
@@ -17,6 +18,7 @@ from benchmarks.plot import draw_growth
 from benchmarks.report import (
     fleet_table,
     growth_table,
+    history_table,
     print_table,
     quota_table,
     render,
@@ -33,9 +35,9 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, start, growth, quota and fleet. Takes half an hour."""
+    """Measures all of it: peers, start, growth, history, quota and fleet. Takes half an hour."""
     if context.invoked_subcommand is None:
-        for part in (peers, start, growth, quota, fleet):
+        for part in (peers, start, growth, history, quota, fleet):
             context.invoke(part)
 
 
@@ -87,6 +89,17 @@ def growth() -> None:
     print_table("Growth", growth_table(rows))
     draw_growth(rows)
     _keep("growth", {"rows": rows})
+
+
+@main.command()
+@click.option("--rows", default=with_history.ROWS, show_default=True, help="Of a load.")
+def history(rows: int) -> None:
+    """A load of which one row in a hundred has changed, with a history and without."""
+    found = list(with_history.in_both(rows))
+    print_table("History", history_table(found))
+    # what is only tried must not replace what was measured in full
+    if rows == with_history.ROWS:
+        _keep("history", {"rows": found})
 
 
 @main.command()
