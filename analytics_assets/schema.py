@@ -1,4 +1,4 @@
-"""What a resource is: its path, parent, key and typed columns."""
+"""What a resource is, a list or a report: its path, parent, key and typed columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 from analytics_assets.errors import DeclarationError
 
-ColumnType = Literal["text", "bigint", "double", "bool", "json"]
+ColumnType = Literal["text", "bigint", "double", "bool", "json", "date"]
 
 _ROOT: Final = "accounts"
 _HISTORY: Final = "_history"
@@ -73,8 +73,29 @@ def _column(declared: str, description: str) -> Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """How a report is asked for: by a window of days, first and last included.
+
+    Attributes:
+        day_column: The column with a row's day.
+        first_day_parameter: What the window's first day is called in a request.
+        last_day_parameter: What its last day is called.
+        has_days: Whether its rows say their day. Where they do not, each day is asked for alone.
+        name_column: A key column that the API does not send, made of `named_by`; None for none.
+        named_by: The fields that name a row of a day. Of each group, the first with a value counts.
+    """
+
+    day_column: str = "date"
+    first_day_parameter: str = "start_date"
+    last_day_parameter: str = "end_date"
+    has_days: bool = True
+    name_column: str | None = None
+    named_by: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
-    """One list endpoint of the API, and the table that it becomes.
+    """One endpoint of the API, which sends a list or a report, and the table that it becomes.
 
     Attributes:
         name: Name of the dlt resource, the table and the Dagster asset.
@@ -86,6 +107,7 @@ class Resource:
         parent: The resource whose rows this one is asked for; None for the root.
         parent_column: The column with the parent row's `id`, where the path has `{parent_id}`.
         paged: Whether the API may send the list in pages.
+        report: How it is asked for by days; None for a list.
     """
 
     name: str
@@ -96,6 +118,7 @@ class Resource:
     parent: str | None = "accounts"
     parent_column: str | None = None
     paged: bool = False
+    report: Report | None = None
 
     @property
     def table_columns(self) -> tuple[Column, ...]:
@@ -156,6 +179,8 @@ def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[st
         yield f"has the parent {resource.parent!r}, which is not declared before it"
     yield from _path_problems(resource, before)
     yield from _key_problems(resource)
+    if resource.report is not None:
+        yield from _report_problems(resource, resource.report)
 
 
 def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
@@ -198,6 +223,15 @@ def _key_problems(resource: Resource) -> Iterator[str]:
         yield f"has no {ACCOUNT_ID.name!r} in its key"
     if len(set(resource.key)) < len(resource.key):
         yield "has a column twice in its key"
+
+
+def _report_problems(resource: Resource, report: Report) -> Iterator[str]:
+    types = {column.name: column.type for column in resource.columns}
+    if types.get(report.day_column) != "date":
+        yield f"has the day column {report.day_column!r}, which is none of its columns of type date"
+    for name in filter(None, (report.day_column, report.name_column)):
+        if name not in resource.key:
+            yield f"is a report without {name!r} in its key"
 
 
 def _column_names(resource: Resource) -> list[str]:

@@ -17,10 +17,9 @@ from analytics_assets.settings import (
     ApiSettings,
     PlatformSettings,
     api_settings,
-    found_settings,
     platform_settings,
-    public_url,
 )
+from analytics_assets.shown_settings import found_settings, public_url
 from analytics_assets.validation import CRON, TIME_ZONE
 
 SECRET = "a-secret-that-must-not-show"
@@ -130,6 +129,11 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
             f"{PLATFORM}SKIP_RESOURCES",
             ("motion ads", "motion_ads, audiences;", "größe"),
             "a list of resources; set it to one such as motion_ads",
+        ),
+        (
+            f"{PLATFORM}EXTRA_RESOURCES",
+            ("campaign performance", "größe"),
+            "a list of reports; set it to one such as campaign_performance",
         ),
         (
             f"{PLATFORM}OWNERS",

@@ -66,14 +66,13 @@ def measure(
     Raises:
         ContenderError: It ended with an error.
     """
-    with _home() as home:
+    with new_home() as home:
         command = contender.command
-        environment = _environment(home, api)
         api.forget_requests()
         with (home / "output").open("w+") as output:
             started = time.monotonic()
             process = subprocess.Popen(
-                command, cwd=home, env=environment, stdout=output, stderr=output
+                command, cwd=home, env=environment(home, api), stdout=output, stderr=output
             )
             limit = threading.Timer(_LIMIT_SECONDS, process.kill)
             limit.start()
@@ -99,14 +98,16 @@ def measure(
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
+def new_home() -> Iterator[Path]:
+    """A Dagster home without records."""
     with TemporaryDirectory(prefix="benchmark-") as name:
         home = Path(name)
         shutil.copy(CHECKOUT / "dagster.yaml", home)
         yield home
 
 
-def _environment(home: Path, api: Host) -> dict[str, str]:
+def environment(home: Path, api: Host) -> dict[str, str]:
+    """What leads a process to the API, with its Dagster home and DuckDB file in a folder."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
     return {
         **inherited,

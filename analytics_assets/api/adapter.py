@@ -23,8 +23,6 @@ from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.errors import ReadError
 from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
 
-# a refusal that names no time
-_DEFAULT_RETRY_AFTER: Final = 1.0
 # up to this share of the backoff factor is added to the wait before a retry
 _JITTER: Final = 0.5
 _MOST_REDIRECTS: Final = 10
@@ -101,8 +99,7 @@ class ApiAdapter(BoundedAdapter):
         if 200 <= response.status_code < 300:
             pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
-            wait = min(_DEFAULT_RETRY_AFTER, self.max_delay) if delay is None else delay
-            pace.refused(sent_at, wait, quotas)
+            pace.refused(sent_at, delay, quotas)
         else:
             pace.accepted(sent_at, quotas)
         return response

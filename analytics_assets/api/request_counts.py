@@ -54,6 +54,12 @@ class AccountRequests:
         """The counts of a resource, all zero if it was not asked for."""
         return self.by_resource.get(resource_name) or RequestCounts()
 
+    @property
+    def total(self) -> int:
+        """The requests for all resources."""
+        with self._lock:
+            return sum(counts.requests for counts in self.by_resource.values())
+
     def sent(self, resource_name: str, now: float, *, retry: bool, throttled: float) -> None:
         """Notes a request at the time that it is sent, after it has waited `throttled` seconds."""
         with self._lock:
@@ -98,3 +104,9 @@ class RequestsByAccount:
         """An account's requests; a throw-away where nobody counts them."""
         with self._lock:
             return self._accounts.get(account_id) or AccountRequests()
+
+    def under_way(self) -> dict[str, int]:
+        """The requests so far for each account that is being read."""
+        with self._lock:
+            accounts = dict(self._accounts)
+        return {account_id: requests.total for account_id, requests in accounts.items()}

@@ -138,7 +138,7 @@ def _failed(name: str, message: str) -> Check:
 
 
 def _settings() -> Iterator[Check]:
-    from analytics_assets.settings import found_settings
+    from analytics_assets.shown_settings import found_settings
 
     settings = found_settings()
     for setting in settings:
@@ -151,7 +151,8 @@ def _settings() -> Iterator[Check]:
 
 def _api(account: str | None) -> Iterator[Check]:
     from analytics_assets.api.doctor import ask, probe_client, request_token
-    from analytics_assets.settings import api_settings, public_url
+    from analytics_assets.settings import api_settings
+    from analytics_assets.shown_settings import public_url
 
     try:
         settings = api_settings()

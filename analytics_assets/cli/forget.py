@@ -7,7 +7,7 @@ import os
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, EXTRA_RESOURCES
 
 
 @click.command()
@@ -44,6 +44,7 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
     from analytics_assets.warehouse.history_retention import remove_versions_of, versions_of
     from analytics_assets.warehouse.load import audit_tables, load
     from analytics_assets.warehouse.pipeline import working_folder
+    from analytics_assets.warehouse.publishing import publish, published_file
 
     settings = platform_settings()
     request = LockRequest(
@@ -52,19 +53,19 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        audits = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request).audits
-        counts = {name: held[account].rows for name, held in audits.items() if account in held}
+        tables = [*ACCOUNT_RESOURCES, *EXTRA_RESOURCES]
+        audits = audit_tables(settings, folder, tables, request, [account]).audits
+        counts = {name: held[account].rows for name, held in audits.items()}
         versions = versions_of(settings, account)
         if remove and any({**counts, **versions}.values()):
+            published_file(settings)  # if there can be none, nothing is removed
             with dagster_instance() as instance:
                 record_forgotten(instance, AssetNames.of_settings(settings), account)
-            # first: the load publishes what is left
             remove_versions_of(settings, folder, list(versions), account, request)
             nothing = no_rows(account, audits)
-            outcome = load(settings, folder, list(audits), [nothing], request, allow_empty=True)
-            if outcome.not_published:
-                raise click.ClickException(outcome.not_published)
-    return {name: counts.get(name, 0) for name in audits} | versions
+            load(settings, folder, list(audits), [nothing], request, allow_empty=True)
+            publish(settings, request)
+    return {**counts, **versions}
 
 
 def _refuse_listed(account: str) -> None:

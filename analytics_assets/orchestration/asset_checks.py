@@ -38,12 +38,12 @@ class Evidence:
 
     Attributes:
         resource: The table's resource.
-        audit: What the table holds now.
+        audit: What the table holds now: of accounts that were not audited, what is on record.
         columns: The table's columns.
-        before: The rows that it held before, by account.
-        left_out: The rows that the API sent and that were not loaded, by account and reason.
-        unread: Why an account could not be read when it last was to be, by account.
-        failed: Whether it was in this run that an account could not be read.
+        before: The rows that it held before, by account, of those that were audited.
+        left_out: The rows that the API sent now and that were not loaded, by account and reason.
+        unread: Why an account could not be read now, by account.
+        earlier: What each check found earlier and nothing now has judged anew.
         listed: The accounts that the API lists.
         read: Those of them that no setting leaves out.
         settings: What is called old, and what a loss.
@@ -55,7 +55,7 @@ class Evidence:
     before: Mapping[str, int]
     left_out: Findings
     unread: Findings
-    failed: bool
+    earlier: Mapping[str, Findings]
     listed: Collection[str]
     read: Collection[str]
     settings: PlatformSettings
@@ -70,12 +70,16 @@ class Check:
         judge: Finds what does not hold.
         severity: What a finding is.
         applies: Whether the question makes sense for a resource, by what is an asset beside it.
+        by_reading: Whether only a run that reads an account can find what it asks for.
+        of_departed: Whether it is also about accounts that are not read any more.
     """
 
     description: str
     judge: Callable[[Evidence], Findings]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
     applies: Callable[[Resource, AssetNames], bool] = lambda resource, names: True
+    by_reading: bool = False
+    of_departed: bool = True
 
 
 def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence], Findings]:
@@ -94,7 +98,7 @@ def _old(evidence: Evidence) -> Findings:
     loaded = {
         account: audit.loaded_at
         for account, audit in evidence.audit.items()
-        if account in evidence.read
+        if account in evidence.read and audit.rows
     }
     ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
     found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
@@ -132,6 +136,8 @@ CHECKS: Final[dict[str, Check]] = {
         " that it had.",
         lambda evidence: evidence.unread,
         applies=lambda resource, names: resource.parent is not None,
+        by_reading=True,
+        of_departed=False,
     ),
     "key_is_unique": Check(
         "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
@@ -169,8 +175,10 @@ CHECKS: Final[dict[str, Check]] = {
     LEFT_OUT: Check(
         "Every row that the API sent when an account was last read is in the table. One without a"
         " usable key, or with the key of another, is left out.",
-        lambda evidence: evidence.left_out,
+        lambda evidence: {account: why for account, why in evidence.left_out.items() if why},
         dg.AssetCheckSeverity.WARN,
+        by_reading=True,
+        of_departed=False,
     ),
     "row_count_holds": Check(
         "No account has lost more than the tolerated share of its rows since the load before"
@@ -182,6 +190,7 @@ CHECKS: Final[dict[str, Check]] = {
         "Every listed account's rows were loaded not long ago (setting max_age_hours).",
         _old,
         dg.AssetCheckSeverity.WARN,
+        of_departed=False,
     ),
 }
 
@@ -210,7 +219,7 @@ def evaluations(
 
 
 def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.AssetCheckEvaluation:
-    findings = check.judge(evidence)
+    findings = {**evidence.earlier.get(key.name, {}), **check.judge(evidence)}
     rows = sum(audit.rows for audit in evidence.audit.values())
     return dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
@@ -219,7 +228,7 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
         severity=check.severity,
         # Dagster knows failures by partition, and by asset only where a blocking check fails:
         # without that it could not re-execute a run from its failed assets
-        blocking=key.name == UNREAD and evidence.failed,
+        blocking=key.name == UNREAD and bool(evidence.unread),
         description=_summary(findings) if findings else None,
         metadata={
             "rows": rows,

@@ -35,6 +35,9 @@ FAILED_PARTITIONS = "failed_partitions"
 SKIPPED_ACCOUNTS = "skipped_accounts"
 """Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
 
+REQUESTS = "requests"
+"""Metadata of a materialisation: the requests that it took to read it."""
+
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 
@@ -55,15 +58,16 @@ def materializations(
         name = load.resource.name
         shared = load_metadata(outcome, settings, names, name, listed)
         for account_id in (account.account_id for account in load.accounts):
-            read = by_account[account_id]
+            read, audit = by_account[account_id], outcome.audits[name]
+            held = audit.get(str(account_id))
             yield dg.AssetMaterialization(
                 names.key(name),
                 partition=account_id,
                 tags=_provenance(load.resource, names),
                 metadata={
-                    "dagster/partition_row_count": read.rows.resources[name].rows,
+                    "dagster/partition_row_count": held.rows if held else 0,
                     **read_metadata(read, name),
-                    **drift_metadata(outcome.audits[name], [str(account_id)]),
+                    **drift_metadata(audit, [str(account_id)]),
                     **shared,
                 },
             )
@@ -93,11 +97,12 @@ def _history_materializations(
 def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
     """The figures of one resource of one account that was read."""
     rows = read.rows.resources[resource_name]
-    counts = read.requests.of(resource_name)
+    counts, lists = read.requests.of(resource_name), read.rows.lists.get(resource_name)
     return {
         "duplicate_rows": rows.duplicates,
         "rows_without_key": rows.keyless,
-        "requests": counts.requests,
+        REQUESTS: counts.requests,
+        **({"lists_left_out": len(lists.kept)} if lists else {}),
         "retries": counts.retries,
         # of requests that waited at the same time, each counts
         "seconds_throttled_over_all_requests": round(counts.throttled, 3),

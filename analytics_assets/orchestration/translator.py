@@ -61,28 +61,26 @@ class AnalyticsTranslator(DagsterDltTranslator):
 
     def history_specs(self, spec: dg.AssetSpec) -> list[dg.AssetSpec]:
         """The asset of a resource's history, by the resource's own; none where none is kept."""
-        resource = RESOURCES[self.names.resource_name(spec.key)]
-        if resource.name not in self.names.histories:
+        name = self.names.resource_name(spec.key)
+        if name not in self.names.histories:
             return []
-        history, key = resource.history, self.names.history_key(resource.name)
+        resource, key = RESOURCES[name], self.names.history_key(name)
         lineage = {
             column.name: [dg.TableColumnDep(spec.key, column.name)]
             for column in resource.table_columns
         }
+        description = f"{resource.history.description}\n\nWritten whenever `{name}` is."
         metadata = {
             **spec.metadata,
             "dagster/column_schema": history_columns(resource),
             "dagster/column_lineage": dg.TableColumnLineage(lineage),
-            "dagster/table_name": f"{self.settings.dataset_name}.{history.name}",
+            "dagster/table_name": f"{self.settings.dataset_name}.{resource.history.name}",
             "key": ", ".join([*resource.key, VALID_FROM]),
         }
         del metadata["endpoint"]
         return [
             spec.replace_attributes(
-                key=key,
-                deps=[spec.key],
-                description=f"{history.description}\n\nWritten whenever `{resource.name}` is.",
-                metadata=metadata,
+                key=key, deps=[spec.key], description=description, metadata=metadata
             )
         ]
 

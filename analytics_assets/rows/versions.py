@@ -44,8 +44,8 @@ def row_versions(resource: Resource, table: pa.Table, ignored: Collection[str] =
 def _cells(column: Column, values: pa.ChunkedArray) -> pa.Array:
     """The values in their canonical form."""
     values = values.combine_chunks()
-    if column.type == "text":
-        return pc.binary_join_element_wise(_TEXT, values, "")
+    if column.type in ("text", "date"):
+        return pc.binary_join_element_wise(_TEXT, pc.cast(values, pa.string()), "")
     if column.type in ("bigint", "bool"):
         return pc.cast(values, pa.string())
     encoded = values.dictionary_encode()  # each value once: most come again and again

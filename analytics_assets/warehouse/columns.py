@@ -189,6 +189,8 @@ class TableColumns:
         declared, stored = self.declared[column], self.types[column]
         if declared == "json" and value is not None:
             return json.loads(value)
+        if declared == "date" and value is not None:
+            return value.isoformat()
         if declared == "double" and stored == "bigint" and value is not None:
             # 2 may have come as 2 or as 2.0, which is the same number; bigint has no -0.0
             is_whole = value.is_integer() and abs(value) <= 2**53 and str(value) != "-0.0"

@@ -12,7 +12,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.choice import HISTORY, kept_histories
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
-from analytics_assets.resources import HISTORIES, RESOURCES
+from analytics_assets.resources import ALL_RESOURCES, HISTORIES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
@@ -117,8 +117,8 @@ def inspect_tables(settings: PlatformSettings) -> str:
     """
     stored = _look(settings)
     kept = kept_histories(settings)
-    histories = [RESOURCES[name].history for name in kept]
-    refuse_changed_keys(stored, [*RESOURCES.values(), *histories], settings.dataset_name)
+    histories = [ALL_RESOURCES[name].history for name in kept]
+    refuse_changed_keys(stored, [*ALL_RESOURCES.values(), *histories], settings.dataset_name)
     if lines := stored_otherwise(known_columns(stored)):
         raise WarehouseError(
             f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"

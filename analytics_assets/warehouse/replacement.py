@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.rows.arrow import ARROW_TYPES
 from analytics_assets.rows.versions import row_versions
@@ -38,6 +38,11 @@ FIELD_HINT = "x-field"
 # The rows that a load replaces: all accounts are listed anew, other tables account by account.
 _ALL_ROWS = "1 = 1"
 _ROWS_OF_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
+ROWS_OF_LOADED_ACCOUNTS_BY_INDEX = (
+    "account_id = ANY (ARRAY(SELECT DISTINCT account_id FROM {staging_table}))"
+)
+"""The same for PostgreSQL, which knows nothing of a staged table, and without this takes its
+accounts for so many that it would rather read all rows than use the index."""
 # markers of accounts, as of those that come whole beside parts, and of the values of a part
 _ACCOUNT_MARK, _VALUE_MARK = None, ""
 _ROWS = f"{ROW_ID} IS NOT NULL"
@@ -56,6 +61,7 @@ class TableLoad:
         columns: The table's columns.
         history: The table of the rows' versions, where one is kept.
         stored: Makes of rows what the destination can hold.
+        scope: The condition on the rows that are replaced.
     """
 
     resource: Resource
@@ -63,6 +69,7 @@ class TableLoad:
     columns: TableColumns
     history: History | None = None
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
+    scope: str = _ROWS_OF_LOADED_ACCOUNTS
 
     @property
     def part_column(self) -> str | None:
@@ -87,7 +94,7 @@ def plan(
     """
     loads = []
     for name in resource_names:
-        resource = RESOURCES[name]
+        resource = ALL_RESOURCES[name]
         columns = TableColumns.of(resource, stored.get(name, {}))
         read = [account for account in accounts if name in account.resources]
         extending = [a for a in read if a.resources[name].extras or columns.misfits]
@@ -151,7 +158,7 @@ def _replaced(load: TableLoad) -> str:
     if load.resource is ACCOUNTS:
         return _ALL_ROWS
     if (column := load.part_column) is None:
-        return _ROWS_OF_LOADED_ACCOUNTS
+        return load.scope
     key = ", ".join(load.resource.key)
     staged = {
         "account_id": f"{ROW_ID} IS NULL",
@@ -164,7 +171,7 @@ def _replaced(load: TableLoad) -> str:
         for columns, condition in staged.items()
     )
     # the first condition lets an index serve
-    return f"{_ROWS_OF_LOADED_ACCOUNTS} AND ({parts})"
+    return f"{load.scope} AND ({parts})"
 
 
 def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:

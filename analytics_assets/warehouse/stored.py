@@ -21,12 +21,13 @@ from dlt.common.schema.typing import (
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import HISTORIES, RESOURCES
+from analytics_assets.resources import ALL_RESOURCES, HISTORIES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
 from analytics_assets.warehouse.history import VALIDITY
 from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
+from analytics_assets.warehouse.read_lists import READ_LISTS
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, ROW_ID, SOURCE_NAME
 
 # By destination, the types of the database that hold the values of ours as they are. Others, such
@@ -37,6 +38,7 @@ _DUCKDB: Final = {
     "DOUBLE": "double",
     "BOOLEAN": "bool",
     "JSON": "json",
+    "DATE": "date",
 }
 _POSTGRES: Final = {
     "character varying": "text",
@@ -45,6 +47,7 @@ _POSTGRES: Final = {
     "double precision": "double",
     "boolean": "bool",
     "json": "json",
+    "date": "date",
 }
 _EXACT: Final[Mapping[str, Mapping[str, str]]] = {
     DUCKDB_TYPE: _DUCKDB,
@@ -62,7 +65,10 @@ _COLUMNS_SQL: Final = """
 
 _DLT_TABLES: Final = (VERSION_TABLE_NAME, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME)
 
-_TABLES: Final = RESOURCES | {name: resource.history for name, resource in HISTORIES.items()}
+_TABLES: Final = {
+    **ALL_RESOURCES,
+    **{name: resource.history for name, resource in HISTORIES.items()},
+}
 
 Columns = dict[str, dict[str, str | None]]
 """Type by column by table; None where only dlt knows it."""
@@ -76,10 +82,12 @@ class StoredTables:
         columns: The tables of resources and histories that are there, with their columns.
         lacking: What dlt remembers and is not there: tables (`audiences`) and columns
             (`campaigns.name`).
+        has_read_lists: Whether the table `READ_LISTS` is there.
     """
 
     columns: Mapping[str, Mapping[str, StoredColumn]]
     lacking: Collection[str] = ()
+    has_read_lists: bool = False
 
 
 def stored_tables(pipeline: Pipeline) -> StoredTables:
@@ -106,16 +114,16 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
         for name, resource in _TABLES.items()
         if name in there
     }
-    return StoredTables(columns, list(_lacking(remembered, there)))
+    return StoredTables(columns, list(_lacking(remembered, there)), READ_LISTS in there)
 
 
 def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
     """The columns of each table that can be judged: one that has what each row has to have."""
     return {
-        name: TableColumns.of(RESOURCES[name], there)
+        name: TableColumns.of(ALL_RESOURCES[name], there)
         for name, there in stored.columns.items()
-        if name in RESOURCES
-        and all(c.nullable or c.name in there for c in RESOURCES[name].table_columns)
+        if name in ALL_RESOURCES
+        and all(c.nullable or c.name in there for c in ALL_RESOURCES[name].table_columns)
     }
 
 
@@ -200,7 +208,7 @@ def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
 def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
     exact = _EXACT.get(pipeline.destination.destination_type)
     if exact is None:
-        tables = client.get_storage_tables([*_TABLES, *_DLT_TABLES])
+        tables = client.get_storage_tables([*_TABLES, *_DLT_TABLES, READ_LISTS])
         # some databases tell the names in capitals; ours have none
         return {
             table: {name.lower(): None for name in columns} for table, columns in tables if columns

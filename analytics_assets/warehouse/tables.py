@@ -13,6 +13,7 @@ from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.destination import is_postgres, storable
 from analytics_assets.warehouse.locks import making_tables
 from analytics_assets.warehouse.replacement import (
+    ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
     SOURCE_NAME,
     TableLoad,
     load_source,
@@ -66,7 +67,14 @@ def prepare(
             # what is staged there has the types of an earlier load, to which values would be cast
             drop(client, client.staging_dataset_name)
         return loads
-    return [replace(load, stored=lambda table: storable(table, pipeline)) for load in loads]
+    return [
+        replace(
+            load,
+            stored=lambda table: storable(table, pipeline),
+            scope=ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+        )
+        for load in loads
+    ]
 
 
 def _plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from analytics_assets.rows.account_rows import Part
 from analytics_assets.warehouse import history
 from analytics_assets_tests.testing.loading import RULES, load
 from analytics_assets_tests.testing.marks import both_warehouses
-from analytics_assets_tests.testing.tables import warehouse_table
+from analytics_assets_tests.testing.tables import change_warehouse, query, warehouse_table
 
 Row = dict[str, Any]
 Key = tuple[str, int]
@@ -169,3 +169,65 @@ def test_versions_equal_the_model_after_every_load(home: Path, monkeypatch, seed
     before = versions(home)
     load(home, everything)
     assert versions(home) == before
+
+
+@both_warehouses
+def test_a_column_of_another_type_is_left_as_it_is(home: Path):
+    load(home, {"acme": [{"id": 1, "audience_size": 7, "valid_from": "a field"}, {"id": 2}]})
+    old = versions(home)
+    # as docs/tables.md says how a column gets another type; the history's own is of another by then
+    change_warehouse(
+        home,
+        f"ALTER TABLE analytics.{RULES.name}_history DROP COLUMN audience_size",
+        f"ALTER TABLE analytics.{RULES.name}_history ADD COLUMN audience_size VARCHAR",
+    )
+    load(home, {"acme": [{"id": 1, "audience_size": 8, "valid_from": "a field"}, {"id": 2}]})
+    found = versions(home)
+    assert len(found["acme", 2]) == len(old["acme", 2]) == 1
+    before, after = found["acme", 1]
+    assert (after["audience_size"], after["audience_size__v_bigint"]) == (None, 8)
+    assert before["valid_to"] == after["valid_from"] < datetime.now(timezone.utc)
+    assert after["valid_from__v_text"] == "a field"
+    load(home, {"acme": [{"id": 1, "audience_size": 8, "valid_from": "a field"}, {"id": 2}]})
+    assert versions(home) == found
+
+
+def test_a_clock_that_went_back_makes_no_two_versions_overlap(home: Path, monkeypatch):
+    class Past(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime(2020, 1, 1, tzinfo=tz)
+
+    load(home, {"acme": [{"id": 1, "display_name": "a"}], "other": []})
+    monkeypatch.setattr(history, "datetime", Past)
+    load(home, {"acme": [{"id": 1, "display_name": "b"}]})
+    load(home, {"acme": [{"id": 1, "display_name": "a"}], "other": [{"id": 1}]})
+    first, second, third = versions(home)["acme", 1]
+    assert first["valid_from"] < first["valid_to"] == second["valid_from"]
+    assert second["valid_from"] < second["valid_to"] == third["valid_from"]
+    assert third["valid_to"] is None
+
+
+def test_what_it_is_said_to_be_stands_at_its_columns(home: Path):
+    load(home, {"acme": [{"id": 1}]})
+    comments = dict(
+        query(
+            home,
+            "SELECT column_name, comment FROM duckdb_columns()"
+            f" WHERE table_name = '{RULES.name}_history'",
+        )
+    )
+    assert comments["valid_to"] == history.VALIDITY["valid_to"]
+    assert comments["display_name"] == "The rule's name, for people."
+
+
+@both_warehouses
+def test_a_history_without_what_it_cannot_do_without(home: Path):
+    load(home, {"acme": [{"id": 1}]})
+    table = f"analytics.{RULES.name}_history"
+    change_warehouse(home, f"ALTER TABLE {table} DROP COLUMN valid_to")
+    with pytest.raises(WarehouseError, match="valid_to is not there: put it back"):
+        load(home, {"acme": [{"id": 1}]})
+    change_warehouse(home, f"DROP TABLE {table}")
+    load(home, {"acme": [{"id": 1}]})
+    assert [row["valid_to"] for row in versions(home)["acme", 1]] == [None]
