@@ -109,12 +109,17 @@ def check_tables(
 def _judged_histories(
     context: dg.AssetExecutionContext, outcome: LoadOutcome, read: Collection[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
+    """Judges the histories of the load; what was found of other accounts still holds."""
     keys = [key for key in context.selected_asset_check_keys if key.name in HISTORY_CHECKS]
-    earlier = _earlier_findings(context.instance, keys)
+    earlier = {
+        key: cast(Findings, evaluation.metadata["findings"].value)
+        for key, (_, evaluation) in _latest_evaluations(context.instance, keys).items()
+        if "findings" in evaluation.metadata
+    }
     loaded = {load.resource.name: _ids(load) for load in outcome.tables}
 
     def of_others(key: dg.AssetCheckKey) -> Findings:
-        found = earlier[key].findings if key in earlier else {}
+        found = earlier.get(key, {})
         judged = loaded.get(AssetNames.resource_name(key.asset_key), read)
         return {account: found[account] for account in found.keys() & set(read).difference(judged)}
 

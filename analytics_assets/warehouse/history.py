@@ -6,7 +6,8 @@ by the version that is each row's `_dlt_id`: so a load that was killed between t
 by the next one, and so is a time in which no history was kept.
 
 dlt's own `scd2` would stage each row twice, and look for a version among the open ones of all
-accounts by `NOT IN`, which PostgreSQL runs in quadratic time: for 200,000 rows it takes hours.
+accounts by `NOT IN`, for which PostgreSQL compares each with each once there are too many for its
+`work_mem`: a second load of 200,000 rows had not ended after eight minutes.
 """
 
 from __future__ import annotations
