@@ -121,16 +121,13 @@ def test_the_queries_of_the_history_find_what_changed(
 ):
     monkeypatch.setenv("ANALYTICS__HISTORY", "campaigns")
     monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", "campaigns.spent")
-    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", "campaign_performance")
-    monkeypatch.setenv("ANALYTICS__PERFORMANCE_HISTORY_DAYS", "3")
     account = api.data.account_ids[0]
     changed, gone, *_ = api.data.rows("campaigns", account)
     changes = {"cpc": 0.875, "status": "a 'new' one", "country_targeting": {"type": "ALL"}}
     table = "analytics.campaigns_history"
 
     def sync_on(day: str) -> None:
-        result = sync("--resource", "campaigns", "--resource", "campaign_performance")
-        assert result.exit_code == 0, result.output
+        assert sync("--resource", "campaigns").exit_code == 0
         moved = f"TIMESTAMP WITH TIME ZONE '{day} 12:00:00+00'"
         for column in ("valid_from", "valid_to"):
             just_now = f"{column} > TIMESTAMP WITH TIME ZONE '2026-03-05 00:00:00+00'"
@@ -140,6 +137,15 @@ def test_the_queries_of_the_history_find_what_changed(
     api.data.update_row("campaigns", changed["id"], changes, account_id=account)
     api.data.delete_row("campaigns", gone["id"], account_id=account)
     sync_on("2026-03-04")
+    days = ", ".join(
+        f"('{account}', DATE '2026-03-0{day}', '{changed['id']}', {day}, 0.5, 1)" for day in (3, 4)
+    )
+    change_warehouse(
+        home,
+        "CREATE TABLE analytics.campaign_performance (account_id varchar, date date,"
+        " campaign varchar, clicks bigint, spent double precision, cpa_actions_num bigint)",
+        f"INSERT INTO analytics.campaign_performance VALUES {days}",
+    )
     at_a_day, in_a_week, bids, performance, lost = (
         query(home, sql) for sql in examples("docs/history.md")
     )
@@ -152,7 +158,7 @@ def test_the_queries_of_the_history_find_what_changed(
         name: (changed.get(name), value) for name, value in changes.items()
     }
     assert [row[1] for row in bids if row[0] == changed["id"]] == [changed["cpc"], 0.875]
-    assert {row[2] for row in performance if row[1] == changed["id"]} == {0.875}
+    assert [(row[2], row[4]) for row in performance] == [(changed["cpc"], 3), (0.875, 4)]
     assert [row[:2] for row in lost] == [(account, gone["id"])]
 
 
