@@ -12,6 +12,8 @@ from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOUR
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
+HISTORY: Final = setting_name(PLATFORM_SECTION, "history")
+_HISTORY_IGNORE: Final = setting_name(PLATFORM_SECTION, "history_ignore")
 _EXTRA_RESOURCES: Final = setting_name(PLATFORM_SECTION, "extra_resources")
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
 _SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
@@ -47,6 +49,28 @@ def chosen_reports(settings: PlatformSettings) -> tuple[str, ...]:
     """
     _refuse_unknown(_EXTRA_RESOURCES, settings.extra_resources, EXTRA_RESOURCES, "report")
     return tuple(name for name in EXTRA_RESOURCES if name in settings.extra_resources)
+
+
+def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:
+    """The resources whose history is kept, each with the columns whose change makes no version.
+
+    Raises:
+        SettingsError: There is no such resource or column, or it cannot be kept or ignored.
+    """
+    ignored: dict[str, set[str]] = {name: set() for name in settings.history}
+    _refuse_unknown(HISTORY, ignored, ACCOUNT_RESOURCES, "list of an account")
+    for name in ignored:
+        if name in settings.skip_resources:
+            raise SettingsError(
+                f"{HISTORY} has {name}, which {SKIP_RESOURCES} leaves out: remove it from one"
+            )
+    for table, _, column in (name.partition(".") for name in settings.history_ignore):
+        _refuse_unknown(_HISTORY_IGNORE, [table], ACCOUNT_RESOURCES, "list of an account")
+        resource = ACCOUNT_RESOURCES[table]
+        columns = [known.name for known in resource.columns if known.name not in resource.key]
+        _refuse_unknown(_HISTORY_IGNORE, [column], columns, f"column of {table} beside its key")
+        ignored.setdefault(table, set()).add(column)
+    return {name: frozenset(ignored[name]) for name in settings.history}
 
 
 def _refuse_unknown(setting: str, names: Iterable[str], known: Collection[str], kind: str) -> None:

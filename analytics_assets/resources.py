@@ -256,3 +256,8 @@ ACCOUNT_RESOURCES: dict[str, Resource] = {
     name: resource for name, resource in RESOURCES.items() if resource.parent is not None
 }
 """The resources that are read account by account."""
+
+HISTORIES: dict[str, Resource] = {
+    resource.history.name: resource for resource in ACCOUNT_RESOURCES.values()
+}
+"""The resource of which a table has every version, by the table's name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Final, Literal, get_args
 
@@ -13,6 +13,7 @@ from analytics_assets.errors import DeclarationError
 ColumnType = Literal["text", "bigint", "double", "bool", "json", "date"]
 
 _ROOT: Final = "accounts"
+_HISTORY: Final = "_history"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DECLARATION: Final = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_null> !)?")
 
@@ -126,6 +127,16 @@ class Resource:
             return self.columns
         return (ACCOUNT_ID, *self.columns)
 
+    @property
+    def history(self) -> Resource:
+        """The table of every version of its rows."""
+        return replace(
+            self,
+            name=f"{self.name}{_HISTORY}",
+            description=f"Every version of every row of {self.name}, with when it was valid."
+            f" {self.description}",
+        )
+
     def path_in(self, api_version: str) -> str:
         """The path in a version of the API, where the ids still have to be filled in."""
         return self.path.replace("{version}", api_version)
@@ -160,6 +171,8 @@ def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[st
         yield "needs a name of small letters, digits and _, the first a letter"
     if resource.name in before:
         yield "is declared twice"
+    if resource.name.removesuffix(_HISTORY) in before.keys() - {resource.name}:
+        yield f"has the name of the history of {resource.name.removesuffix(_HISTORY)!r}"
     if (resource.name == _ROOT) is not (resource.parent is None):
         yield f"needs a parent; only {_ROOT!r} has none"
     if resource.parent is not None and resource.parent not in before:

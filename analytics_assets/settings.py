@@ -29,6 +29,7 @@ from analytics_assets.lookup import (
 )
 from analytics_assets.lookup import setting_name as setting_name
 from analytics_assets.validation import (
+    COLUMN_NAMES,
     CRON,
     DESTINATION,
     EXTRA_RESOURCES,
@@ -152,6 +153,12 @@ class PlatformSettings:
     ] = ()
     skip_account_types: Annotated[
         tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
+    ] = ()
+    history: Annotated[
+        tuple[str, ...], RESOURCE_NAMES, "resources of which every version of every row is kept"
+    ] = ()
+    history_ignore: Annotated[
+        tuple[str, ...], COLUMN_NAMES, "columns whose change alone makes no version"
     ] = ()
     load_interval: Annotated[
         float, between(0, _YEAR), "seconds after which a run loads what it has read so far"

@@ -1,4 +1,4 @@
-"""Reports that a setting adds: none unless it is named."""
+"""What the settings add: reports and histories, none unless it is named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from analytics_assets.choice import chosen_reports, chosen_resources
+from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
 from analytics_assets.errors import SettingsError
 from analytics_assets.resources import EXTRA_RESOURCES, RESOURCES
 from analytics_assets.sample_api import SampleApi
@@ -52,3 +52,41 @@ def test_a_wrong_name_is_one_line(home, monkeypatch, value: str, named: str):
     assert (result.exit_code, result.stderr) == (1, f"Error: {line}\n")
     with pytest.raises(SettingsError, match="which is no report"):
         chosen_reports(replace(PlatformSettings(), extra_resources=tuple(value.split(","))))
+
+
+def test_histories_with_what_they_ignore():
+    settings = PlatformSettings(
+        history=("campaigns", "audiences"),
+        history_ignore=("campaigns.spent", "campaigns.cpc", "motion_ads.url"),
+    )
+    # what is said of one that is not kept does no harm: it is there when it is switched on again
+    assert kept_histories(settings) == {
+        "campaigns": frozenset({"spent", "cpc"}),
+        "audiences": frozenset(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"history": ("campaign",)}, "ANALYTICS__HISTORY has 'campaign' (did you mean campaigns?)"),
+        ({"history": ("accounts",)}, "ANALYTICS__HISTORY has "),
+        ({"history": ("s3cr3t",)}, "ANALYTICS__HISTORY has a name, which is no list of an account"),
+        ({"history_ignore": ("campaigns.spend",)}, "_IGNORE has 'spend' (did you mean spent?)"),
+        (
+            {"history_ignore": ("campaign.spent",)},
+            "_IGNORE has 'campaign' (did you mean campaigns?",
+        ),
+        ({"history_ignore": ("campaigns.id",)}, "which is no column of campaigns beside its key"),
+        (
+            {"history": ("campaigns",), "skip_resources": ("campaigns",)},
+            "ANALYTICS__HISTORY has campaigns, which ANALYTICS__SKIP_RESOURCES leaves out",
+        ),
+    ],
+)
+def test_what_there_is_not(settings: dict[str, tuple[str, ...]], said: str):
+    with pytest.raises(SettingsError) as error:
+        kept_histories(PlatformSettings(**settings))  # type: ignore[arg-type]
+    assert said in str(error.value)
+    assert "s3cr3t" not in str(error.value)
+    assert "\n" not in str(error.value)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks import fleet as simulation
+from benchmarks import history as with_history
 from benchmarks import one_account as among_others
 from benchmarks import profiling, results, workloads
 from benchmarks import quotas as kinds
@@ -19,6 +20,7 @@ from benchmarks.plot import draw_growth
 from benchmarks.report import (
     fleet_table,
     growth_table,
+    history_table,
     one_account_table,
     print_table,
     quota_table,
@@ -38,7 +40,7 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 def main(context: click.Context) -> None:
     """Measures all of it, in three quarters of an hour."""
     if context.invoked_subcommand is None:
-        for part in (peers, start, growth, one_account, quota, fleet):
+        for part in (peers, start, growth, one_account, history, quota, fleet):
             context.invoke(part)
 
 
@@ -101,6 +103,16 @@ def one_account(rows: int) -> None:
     # what is only tried must not replace what was measured in full
     if rows == among_others.OTHER_ROWS:
         _keep("one account", {"rows": found})
+
+
+@main.command()
+@click.option("--rows", default=with_history.ROWS, show_default=True, help="Of a load.")
+def history(rows: int) -> None:
+    """A load of which one row in a hundred has changed, with a history and without."""
+    found = list(with_history.in_both(rows))
+    print_table("History", history_table(found))
+    if rows == with_history.ROWS:
+        _keep("history", {"rows": found})
 
 
 @main.command()

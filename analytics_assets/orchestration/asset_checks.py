@@ -7,12 +7,13 @@ partition are in preview, and in a run over a range their results lose the parti
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import dagster as dg
 
+from analytics_assets.orchestration.history_checks import history_check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
@@ -194,13 +195,16 @@ CHECKS: Final[dict[str, Check]] = {
 }
 
 
-def check_specs(names: AssetNames, resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
-    """The checks of the named resources' assets."""
+def check_specs(names: AssetNames, resource_names: Collection[str]) -> list[dg.AssetCheckSpec]:
+    """The checks of the named resources' assets, and of those of their histories."""
     return [
-        dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
-        for resource_name in resource_names
-        for name, check in CHECKS.items()
-        if check.applies(RESOURCES[resource_name], names)
+        *history_check_specs(names, resource_names),
+        *(
+            dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
+            for resource_name in resource_names
+            for name, check in CHECKS.items()
+            if check.applies(RESOURCES[resource_name], names)
+        ),
     ]
 
 

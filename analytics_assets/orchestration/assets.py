@@ -89,7 +89,11 @@ def _declared(translator: AnalyticsTranslator, resource_names: list[str]) -> dic
         translator,
     )
     return {
-        "specs": [without_dlt_objects(spec) for spec in specs],
+        "specs": [
+            each
+            for spec in map(without_dlt_objects, specs)
+            for each in (spec, *translator.history_specs(spec))
+        ],
         "check_specs": check_specs(translator.names, resource_names),
         "can_subset": True,
         "pool": WAREHOUSE_POOL,

@@ -18,6 +18,7 @@ from analytics_assets.orchestration.asset_checks import (
     Findings,
     evaluations,
 )
+from analytics_assets.orchestration.history_checks import HISTORY_CHECKS, history_evaluations
 from analytics_assets.orchestration.ingestion import lock_request, users_errors_as_failures
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
@@ -64,7 +65,9 @@ def check_tables(
     """
     names, instance = AssetNames.of_run(context, settings), context.instance
     tables = {
-        key: AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys
+        key: AssetNames.resource_name(key.asset_key)
+        for key in context.selected_asset_check_keys
+        if key.name in CHECKS
     }
     earlier = _earlier_findings(instance, tables)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
@@ -100,6 +103,27 @@ def check_tables(
     judged = {*loaded, *outcome.whole}
     keys = [k for k in tables if tables[k] in judged or k in earlier or k.name == UNREAD]
     yield from evaluations(keys, {name: evidence(name) for name in {tables[key] for key in keys}})
+    yield from _judged_histories(context, outcome, read)
+
+
+def _judged_histories(
+    context: dg.AssetExecutionContext, outcome: LoadOutcome, read: Collection[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Judges the histories of the load; what was found of other accounts still holds."""
+    keys = [key for key in context.selected_asset_check_keys if key.name in HISTORY_CHECKS]
+    earlier = {
+        key: cast(Findings, evaluation.metadata["findings"].value)
+        for key, (_, evaluation) in _latest_evaluations(context.instance, keys).items()
+        if "findings" in evaluation.metadata
+    }
+    loaded = {load.resource.name: _ids(load) for load in outcome.tables}
+
+    def of_others(key: dg.AssetCheckKey) -> Findings:
+        found = earlier.get(key, {})
+        judged = loaded.get(AssetNames.resource_name(key.asset_key), read)
+        return {account: found[account] for account in found.keys() & set(read).difference(judged)}
+
+    yield from history_evaluations(keys, outcome.histories, of_others)
 
 
 def _before(

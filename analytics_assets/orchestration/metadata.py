@@ -24,7 +24,10 @@ from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
+from analytics_assets.warehouse.history import Changes
+from analytics_assets.warehouse.history_audit import VersionsAudit
 from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.replacement import TableLoad
 
 FAILED_PARTITIONS = "failed_partitions"
 """Metadata of a failed step: by account and resource, the cause and its type."""
@@ -46,7 +49,10 @@ def materializations(
     reads: Iterable[AccountRead],
     listed: Collection[str],
 ) -> Iterator[dg.AssetMaterialization]:
-    """One event per table and account of a load, each with the account's own figures."""
+    """One event per table and account of a load, each with the account's own figures.
+
+    Where a history is kept, its own come after those of its resource.
+    """
     by_account = {read.rows.account_id: read for read in reads}
     for load in outcome.tables:
         name = load.resource.name
@@ -65,6 +71,27 @@ def materializations(
                     **shared,
                 },
             )
+        if name in outcome.changes:
+            yield from _history_materializations(outcome, settings, names, load)
+
+
+def _history_materializations(
+    outcome: LoadOutcome, settings: PlatformSettings, names: AssetNames, load: TableLoad
+) -> Iterator[dg.AssetMaterialization]:
+    name = load.resource.name
+    for account_id in (str(account.account_id) for account in load.accounts):
+        changes = outcome.changes[name].get(account_id, Changes())
+        held = outcome.histories[name].get(account_id, VersionsAudit())
+        yield dg.AssetMaterialization(
+            names.history_key(name),
+            partition=account_id,
+            metadata={
+                "dagster/partition_row_count": held.versions,
+                "versions_begun": changes.begun,
+                "versions_ended": changes.ended,
+                **_destination_metadata(outcome, settings),
+            },
+        )
 
 
 def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
@@ -97,6 +124,12 @@ def load_metadata(
         "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
         "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
+        **_destination_metadata(outcome, settings),
+    }
+
+
+def _destination_metadata(outcome: LoadOutcome, settings: PlatformSettings) -> dict[str, Any]:
+    return {
         "dlt_load_id": outcome.load_id,
         "destination_name": settings.destination.rpartition(".")[2],
         "dataset_name": settings.dataset_name,

@@ -7,16 +7,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
 from dlt import Pipeline
 from dlt.extract import DltSource
 
+from analytics_assets.choice import kept_histories
 from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.rows.arrow import arrow_array
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.comments import write_comments
+from analytics_assets.warehouse.destination import storable
 from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.history import Changes, write_versions
+from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history
 from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
@@ -24,7 +30,12 @@ from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.read_lists import forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.report_days import suddenly_empty_windows
-from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
+from analytics_assets.warehouse.stored import (
+    has_history,
+    known_columns,
+    refuse_changed_keys,
+    stored_tables,
+)
 from analytics_assets.warehouse.tables import prepare
 
 Figure = TypeVar("Figure")
@@ -45,6 +56,8 @@ class LoadOutcome:
         not_indexed: Why a table has no index, where it needs one.
         overtaken: By account, the resources that were not loaded, because somebody else has changed
             rows that were kept from before.
+        changes: What was done to the histories of the tables, by resource and account.
+        histories: What histories hold, by resource and account, of the accounts of the audits.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -56,6 +69,8 @@ class LoadOutcome:
     whole: Collection[str] = ()
     not_indexed: str = ""
     overtaken: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
+    histories: Mapping[str, HistoryAudit] = field(default_factory=dict)
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -95,11 +110,13 @@ def load(
     """
     if not any(account.resources for account in accounts):
         return LoadOutcome()
-    pipeline = make_pipeline(settings, folder)
+    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
-        refuse_changed_keys(stored, [ALL_RESOURCES[name] for name in tables], settings.dataset_name)
+        checked = [ALL_RESOURCES[name] for name in tables]
+        checked += [resource.history for resource in checked if resource.name in kept]
+        refuse_changed_keys(stored, checked, settings.dataset_name)
         there = [name for name in tables if name in stored.columns]
         before = row_counts(pipeline, there, _named(accounts))
         read, overtaken = with_parts(pipeline, accounts)
@@ -108,17 +125,21 @@ def load(
             empty |= suddenly_empty_windows(pipeline, before, read)
         sound = [account for account in read if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
-        loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
-        not_indexed = ""
+        loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []
+        histories = [load.history for load in loads if load.history is not None]
+        not_indexed, changes = "", {}
         if loads:
-            not_indexed = index_accounts(settings, pipeline, loaded)
+            named = [*loaded, *(history.name for history in histories)]
+            not_indexed = index_accounts(settings, pipeline, named)
             if stored.has_read_lists:
                 forget_lists(pipeline, sound)
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
+            changes = _write_histories(pipeline, loads)
             note_lists(settings, pipeline, sound, is_there=stored.has_read_lists)
-            write_comments(pipeline, [load.resource for load in loads])
+            described = [history.columns.resource for history in histories]
+            write_comments(pipeline, [*(load.resource for load in loads), *described])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
         audits = audit(pipeline, columns, {t.resource.name: _named(t.accounts) for t in loads})
         load_id = _load_id(pipeline)
@@ -133,6 +154,8 @@ def load(
             whole=[name for name in loaded if name == ACCOUNTS.name or name not in stored.columns],
             not_indexed=not_indexed,
             overtaken=overtaken,
+            changes=changes,
+            histories=_audit_histories(pipeline, loads),
         )
 
     account_ids = [account.account_id for account in accounts]
@@ -159,6 +182,8 @@ def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
         whole={*earlier.whole, *later.whole},
         not_indexed=later.not_indexed or earlier.not_indexed,
         overtaken={**earlier.overtaken, **later.overtaken},
+        changes=_by_account(earlier.changes, later.changes),
+        histories=_by_account(earlier.histories, later.histories),
     )
 
 
@@ -185,13 +210,20 @@ def audit_tables(
     """
     if is_missing(settings):
         return LoadOutcome()
-    pipeline = make_pipeline(settings, folder)
+    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def look() -> LoadOutcome:
-        columns = known_columns(stored_tables(pipeline))
+        stored = stored_tables(pipeline)
+        columns = known_columns(stored)
         audits = audit(pipeline, columns, dict.fromkeys(tables, accounts))
         whole = audits if accounts is None else ()
-        return LoadOutcome(columns=columns, audits=audits, whole=list(whole))
+        with pipeline.sql_client() as client:
+            histories = {
+                name: audit_history(client, ALL_RESOURCES[name], None)
+                for name in whole
+                if name in kept and has_history(stored, ALL_RESOURCES[name])
+            }
+        return LoadOutcome(columns=columns, audits=audits, whole=list(whole), histories=histories)
 
     return run_locked(settings, pipeline, look, request)
 
@@ -240,6 +272,33 @@ def _with_kept_as_loaded(
             key = str(account.account_id)
             if account.resources[name].part is not None and key in found[name]:
                 found[name][key] = replace(found[name][key], loaded_at=float(load_id))
+    return found
+
+
+def _write_histories(
+    pipeline: Pipeline, loads: Iterable[TableLoad]
+) -> dict[str, dict[str, Changes]]:
+    changes = {}
+    for load in loads:
+        if load.history is not None:
+            name, ids = load.resource.name, _ids(pipeline, load)
+            changes[name] = write_versions(pipeline, load.resource, load.history, ids)
+    return changes
+
+
+def _audit_histories(pipeline: Pipeline, loads: Iterable[TableLoad]) -> dict[str, HistoryAudit]:
+    with pipeline.sql_client() as client:
+        return {
+            load.resource.name: audit_history(client, load.resource, _ids(pipeline, load))
+            for load in loads
+            if load.history is not None
+        }
+
+
+def _ids(pipeline: Pipeline, load: TableLoad) -> list[str]:
+    """The accounts' ids as the table has them."""
+    ids = arrow_array("text", [account.account_id for account in load.accounts])
+    found: list[str] = storable(pa.table({"id": ids}), pipeline)["id"].to_pylist()
     return found
 
 

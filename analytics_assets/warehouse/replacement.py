@@ -11,7 +11,8 @@ says which these are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 import dlt
@@ -23,8 +24,10 @@ from dlt.extract import DltResource, DltSource
 from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.rows.arrow import ARROW_TYPES
+from analytics_assets.rows.versions import row_versions
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+from analytics_assets.warehouse.history import VALIDITY, History
 
 SOURCE_NAME = "analytics"
 ROW_ID = "_dlt_id"
@@ -56,6 +59,7 @@ class TableLoad:
         resource: The resource, whose name is the table's.
         accounts: Those whose rows are replaced; without any, the load only makes the table.
         columns: The table's columns.
+        history: The table of the rows' versions, where one is kept.
         stored: Makes of rows what the destination can hold.
         scope: The condition on the rows that are replaced.
     """
@@ -63,6 +67,7 @@ class TableLoad:
     resource: Resource
     accounts: Sequence[AccountRows]
     columns: TableColumns
+    history: History | None = None
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
     scope: str = _ROWS_OF_LOADED_ACCOUNTS
 
@@ -77,8 +82,16 @@ def plan(
     resource_names: Sequence[str],
     accounts: Sequence[AccountRows],
     stored: Mapping[str, Mapping[str, StoredColumn]],
+    kept: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> list[TableLoad]:
-    """What to load into each table; `stored` holds the warehouse's columns by table."""
+    """What to load into each table.
+
+    Args:
+        resource_names: The tables.
+        accounts: The accounts with their rows.
+        stored: The warehouse's columns by table.
+        kept: The tables whose history is kept, with the columns that it ignores.
+    """
     loads = []
     for name in resource_names:
         resource = ALL_RESOURCES[name]
@@ -86,18 +99,39 @@ def plan(
         read = [account for account in accounts if name in account.resources]
         extending = [a for a in read if a.resources[name].extras or columns.misfits]
         columns.extend(table for account in extending for table in _tables(account, name))
-        loads.append(TableLoad(resource, read, columns))
+        past = stored.get(resource.history.name, {})
+        history = History.of(columns, past, kept[name]) if name in kept else None
+        loads.append(TableLoad(resource, read, columns, history))
     return loads
 
 
 def load_source(loads: Sequence[TableLoad]) -> DltSource:
     """The source that dlt loads from: one resource per table."""
+    return _source([_resource(load) for load in loads])
 
+
+def tables_source(loads: Sequence[TableLoad]) -> DltSource:
+    """A source without rows, from which dlt makes the tables and those of their versions."""
+    histories = [load.history for load in loads if load.history is not None]
+    tables = [_resource(replace(load, accounts=[])) for load in loads]
+    return _source([*tables, *map(_history_resource, histories)])
+
+
+def _source(resources: list[DltResource]) -> DltSource:
     @dlt.source(name=SOURCE_NAME, max_table_nesting=0)
     def analytics() -> list[DltResource]:
-        return [_resource(load) for load in loads]
+        return resources
 
     return analytics()
+
+
+def _history_resource(history: History) -> DltResource:
+    load = TableLoad(history.columns.resource, [], history.columns)
+    hints = _column_hints(load)
+    for name in VALIDITY:
+        hints[name] = {"name": name, "data_type": "timestamp", "nullable": True}
+    factory = dlt.resource(_rows, name=history.name, columns=hints, write_disposition="append")
+    return factory(load)
 
 
 def _resource(load: TableLoad) -> DltResource:
@@ -166,7 +200,7 @@ def _rows(load: TableLoad) -> Iterator[pa.Table]:
         if rows.rows == 0 or load.part_column is not None:
             pending.append(_markers(load.resource, account.account_id, rows.part))
         for table in _tables(account, load.resource.name):
-            pending.append(_with_row_id(load.resource, load.columns.spread(table)))
+            pending.append(load.columns.spread(table).append_column(ROW_ID, _row_ids(load, table)))
         if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
             yield load.stored(pa.concat_tables(pending, promote_options="default"))
             pending.clear()
@@ -188,9 +222,12 @@ def _tables(account: AccountRows, resource_name: str) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches([batch])
 
 
-def _with_row_id(resource: Resource, table: pa.Table) -> pa.Table:
-    parts = [table[name].cast(pa.string()) for name in resource.key]
-    return table.append_column(ROW_ID, pc.binary_join_element_wise(*parts, "/"))
+def _row_ids(load: TableLoad, table: pa.Table) -> pa.Array:
+    """What tells the rows apart: their key, or where a history is kept, their version."""
+    if load.history is not None:
+        return row_versions(load.resource, table, load.history.ignored)
+    parts = [table[name].cast(pa.string()) for name in load.resource.key]
+    return pc.binary_join_element_wise(*parts, "/")
 
 
 def _markers(resource: Resource, account_id: str | None, part: Part | None) -> pa.Table:
