@@ -1,8 +1,8 @@
-"""What the settings leave out of what the API has: resources, and accounts."""
+"""What the settings leave out of what the API has, resources and accounts, and what they add."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final
@@ -12,37 +12,64 @@ from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
+HISTORY: Final = setting_name(PLATFORM_SECTION, "history")
+_HISTORY_IGNORE: Final = setting_name(PLATFORM_SECTION, "history_ignore")
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
 _SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
 _SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
 
 
 def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
-    """The resources that are loaded, each parent before its children: all but those skipped.
+    """The lists that are loaded, each parent before its children: all but those skipped.
 
     Raises:
         SettingsError: One cannot be skipped, or nothing is left.
     """
-    for name in settings.skip_resources:
-        if name == ACCOUNTS.name:
-            raise SettingsError(
-                f"{SKIP_RESOURCES} cannot have {name}, by which all others are read: set it to"
-                " resources of an account"
-            )
-        if name not in RESOURCES:
-            near = get_close_matches(name, ACCOUNT_RESOURCES, n=1)
-            # what is like no resource may be anything, also a secret
-            named = f"{name!r} (did you mean {near[0]}?)" if near else "a name"
-            raise SettingsError(
-                f"{SKIP_RESOURCES} has {named}, which is no resource: set it to some of"
-                f" {', '.join(ACCOUNT_RESOURCES)}"
-            )
+    if ACCOUNTS.name in settings.skip_resources:
+        raise SettingsError(
+            f"{SKIP_RESOURCES} cannot have {ACCOUNTS.name}, by which all others are read: set it to"
+            " resources of an account"
+        )
+    _refuse_unknown(SKIP_RESOURCES, settings.skip_resources, ACCOUNT_RESOURCES, "resource")
     chosen = tuple(name for name in RESOURCES if name not in settings.skip_resources)
     if chosen == (ACCOUNTS.name,):
         raise SettingsError(
             f"{SKIP_RESOURCES} leaves nothing of an account to read: set it to fewer resources"
         )
     return chosen
+
+
+def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:
+    """The resources whose history is kept, each with the columns whose change makes no version.
+
+    Raises:
+        SettingsError: There is no such resource or column, or it cannot be kept or ignored.
+    """
+    ignored: dict[str, set[str]] = {name: set() for name in settings.history}
+    _refuse_unknown(HISTORY, ignored, ACCOUNT_RESOURCES, "list of an account")
+    for name in ignored:
+        if name in settings.skip_resources:
+            raise SettingsError(
+                f"{HISTORY} has {name}, which {SKIP_RESOURCES} leaves out: remove it from one"
+            )
+    for table, _, column in (name.partition(".") for name in settings.history_ignore):
+        _refuse_unknown(_HISTORY_IGNORE, [table], ACCOUNT_RESOURCES, "list of an account")
+        resource = ACCOUNT_RESOURCES[table]
+        columns = [known.name for known in resource.columns if known.name not in resource.key]
+        _refuse_unknown(_HISTORY_IGNORE, [column], columns, f"column of {table} beside its key")
+        ignored.setdefault(table, set()).add(column)
+    return {name: frozenset(ignored[name]) for name in settings.history}
+
+
+def _refuse_unknown(setting: str, names: Iterable[str], known: Collection[str], kind: str) -> None:
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            # what is like none of them may be anything, also a secret
+            named = f"{name!r} (did you mean {near[0]}?)" if near else "a name"
+            raise SettingsError(
+                f"{setting} has {named}, which is no {kind}: set it to some of {', '.join(known)}"
+            )
 
 
 def skipped_accounts(settings: PlatformSettings, types: Mapping[str, str]) -> dict[str, str]:

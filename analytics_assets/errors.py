@@ -16,6 +16,10 @@ class SettingsError(AnalyticsError):
     """A setting is missing or cannot be used."""
 
 
+class WindowError(AnalyticsError):
+    """The days that are asked for cannot be."""
+
+
 class DeclarationError(AnalyticsError):
     """The resource table declares what cannot be."""
 

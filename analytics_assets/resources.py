@@ -1,11 +1,16 @@
 """The resource table: the one place where a resource is declared.
 
 Assets, lineage, checks, table schemas, comments and the sample API all follow from it: a further
-resource is a further entry here. `columns` says how columns are written.
+resource is a further entry here, and a further report one in `reports`. `columns` says how columns
+are written.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Mapping
+
+from analytics_assets.reports import REPORTS
 from analytics_assets.schema import Resource, columns, resource_table
 
 _DECLARED = (
@@ -231,7 +236,18 @@ _DECLARED = (
 )
 
 RESOURCES: dict[str, Resource] = resource_table(_DECLARED)
-"""Every resource by name, each parent before its children."""
+"""The resources that are asked for where no setting says else, each parent before its children."""
+
+EXTRA_RESOURCES: dict[str, Resource] = {
+    name: resource
+    for name, resource in resource_table((*_DECLARED, *REPORTS)).items()
+    if name not in RESOURCES
+}
+"""The resources that no asset asks for yet: reports."""
+
+# Python's own order of such a chain: the last map comes first
+ALL_RESOURCES: Mapping[str, Resource] = ChainMap(EXTRA_RESOURCES, RESOURCES)
+"""Every resource by name."""
 
 ACCOUNTS = RESOURCES["accounts"]
 """The root: the list of accounts, which partitions everything else."""
@@ -240,3 +256,8 @@ ACCOUNT_RESOURCES: dict[str, Resource] = {
     name: resource for name, resource in RESOURCES.items() if resource.parent is not None
 }
 """The resources that are read account by account."""
+
+HISTORIES: dict[str, Resource] = {
+    resource.history.name: resource for resource in ACCOUNT_RESOURCES.values()
+}
+"""The resource of which a table has every version, by the table's name."""

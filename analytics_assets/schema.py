@@ -1,18 +1,19 @@
-"""What a resource is: its path, parent, key and typed columns."""
+"""What a resource is, a list or a report: its path, parent, key and typed columns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Final, Literal, get_args
 
 from analytics_assets.errors import DeclarationError
 
-ColumnType = Literal["text", "bigint", "double", "bool", "json"]
+ColumnType = Literal["text", "bigint", "double", "bool", "json", "date"]
 
 _ROOT: Final = "accounts"
+_HISTORY: Final = "_history"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DECLARATION: Final = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_null> !)?")
 
@@ -72,8 +73,29 @@ def _column(declared: str, description: str) -> Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """How a report is asked for: by a window of days, first and last included.
+
+    Attributes:
+        day_column: The column with a row's day.
+        first_day_parameter: What the window's first day is called in a request.
+        last_day_parameter: What its last day is called.
+        has_days: Whether its rows say their day. Where they do not, each day is asked for alone.
+        name_column: A key column that the API does not send, made of `named_by`; None for none.
+        named_by: The fields that name a row of a day. Of each group, the first with a value counts.
+    """
+
+    day_column: str = "date"
+    first_day_parameter: str = "start_date"
+    last_day_parameter: str = "end_date"
+    has_days: bool = True
+    name_column: str | None = None
+    named_by: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
-    """One list endpoint of the API, and the table that it becomes.
+    """One endpoint of the API, which sends a list or a report, and the table that it becomes.
 
     Attributes:
         name: Name of the dlt resource, the table and the Dagster asset.
@@ -85,6 +107,7 @@ class Resource:
         parent: The resource whose rows this one is asked for; None for the root.
         parent_column: The column with the parent row's `id`, where the path has `{parent_id}`.
         paged: Whether the API may send the list in pages.
+        report: How it is asked for by days; None for a list.
     """
 
     name: str
@@ -95,6 +118,7 @@ class Resource:
     parent: str | None = "accounts"
     parent_column: str | None = None
     paged: bool = False
+    report: Report | None = None
 
     @property
     def table_columns(self) -> tuple[Column, ...]:
@@ -102,6 +126,16 @@ class Resource:
         if ACCOUNT_ID in self.columns:
             return self.columns
         return (ACCOUNT_ID, *self.columns)
+
+    @property
+    def history(self) -> Resource:
+        """The table of every version of its rows."""
+        return replace(
+            self,
+            name=f"{self.name}{_HISTORY}",
+            description=f"Every version of every row of {self.name}, with when it was valid."
+            f" {self.description}",
+        )
 
     def path_in(self, api_version: str) -> str:
         """The path in a version of the API, where the ids still have to be filled in."""
@@ -137,12 +171,16 @@ def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[st
         yield "needs a name of small letters, digits and _, the first a letter"
     if resource.name in before:
         yield "is declared twice"
+    if resource.name.removesuffix(_HISTORY) in before.keys() - {resource.name}:
+        yield f"has the name of the history of {resource.name.removesuffix(_HISTORY)!r}"
     if (resource.name == _ROOT) is not (resource.parent is None):
         yield f"needs a parent; only {_ROOT!r} has none"
     if resource.parent is not None and resource.parent not in before:
         yield f"has the parent {resource.parent!r}, which is not declared before it"
     yield from _path_problems(resource, before)
     yield from _key_problems(resource)
+    if resource.report is not None:
+        yield from _report_problems(resource, resource.report)
 
 
 def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
@@ -185,6 +223,15 @@ def _key_problems(resource: Resource) -> Iterator[str]:
         yield f"has no {ACCOUNT_ID.name!r} in its key"
     if len(set(resource.key)) < len(resource.key):
         yield "has a column twice in its key"
+
+
+def _report_problems(resource: Resource, report: Report) -> Iterator[str]:
+    types = {column.name: column.type for column in resource.columns}
+    if types.get(report.day_column) != "date":
+        yield f"has the day column {report.day_column!r}, which is none of its columns of type date"
+    for name in filter(None, (report.day_column, report.name_column)):
+        if name not in resource.key:
+            yield f"is a report without {name!r} in its key"
 
 
 def _column_names(resource: Resource) -> list[str]:

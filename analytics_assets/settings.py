@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, get_type_hints
-from urllib.parse import urlsplit
 
 from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.common.typing import TSecretStrValue
@@ -30,6 +29,7 @@ from analytics_assets.lookup import (
 )
 from analytics_assets.lookup import setting_name as setting_name
 from analytics_assets.validation import (
+    COLUMN_NAMES,
     CRON,
     DESTINATION,
     KEY_PREFIX,
@@ -55,7 +55,6 @@ _EXTRACT_SECTION: Final = ("extract",)
 _SHORT_KEYS: Final = ("client_id", "client_secret")
 
 _TOKEN_URL: Final = replace(URL, example="https://api.example.com/oauth/token")
-_HIDDEN: Final = "***"
 _DAY: Final = 86_400.0
 _YEAR: Final = 365 * _DAY
 
@@ -106,6 +105,12 @@ class ApiSettings:
         above(0, most=1_000_000),
         "a ceiling for what a quota counts; without one, the pace follows what the API accepts",
     ] = None
+    reread_unchanged_days: Annotated[
+        int,
+        between(0, 366),
+        "after how many days a list below a parent row that is unchanged, as the items of a"
+        " campaign, is asked for again; with 0, in every sync",
+    ] = 0
     workers: int
 
 
@@ -118,7 +123,7 @@ class PlatformSettings:
     publish_to: Annotated[
         str | None,
         PATH,
-        "where a copy of the DuckDB file is put after each load, for readers, who are then in no"
+        "where a copy of the DuckDB file is put after each run, for readers, who are then in no"
         " load's way; without it, none is made",
     ] = None
     key_prefix: Annotated[
@@ -143,6 +148,15 @@ class PlatformSettings:
     skip_account_types: Annotated[
         tuple[str, ...], WORDS, "types of accounts that are not read, as `accounts.type` has them"
     ] = ()
+    history: Annotated[
+        tuple[str, ...], RESOURCE_NAMES, "resources of which every version of every row is kept"
+    ] = ()
+    history_ignore: Annotated[
+        tuple[str, ...], COLUMN_NAMES, "columns whose change alone makes no version"
+    ] = ()
+    load_interval: Annotated[
+        float, between(0, _YEAR), "seconds after which a run loads what it has read so far"
+    ] = 60.0
     lock_timeout: Annotated[
         float,
         between(0, _YEAR),
@@ -238,21 +252,6 @@ class Setting:
         return bool(is_secret_hint(self.hint))
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSetting:
-    """A setting that has a value.
-
-    Attributes:
-        key: Its key, `base_url`.
-        value: The value as anyone may see it: a secret is `***`.
-        origin: Where it was found; None where it is the default.
-    """
-
-    key: str
-    value: str
-    origin: str | None
-
-
 def api_settings() -> ApiSettings:
     """The API's settings.
 
@@ -272,7 +271,7 @@ def api_version() -> str:
     """
     configure_dlt()
     setting = next(setting for setting in SETTINGS if setting.key == "api_version")
-    found = _find(setting)
+    found = find_setting(setting)
     value = found.value if found else setting.default
     return str(validated(setting.section, setting.key, setting.hint, value))
 
@@ -285,29 +284,6 @@ def platform_settings() -> PlatformSettings:
     """
     configure_dlt()
     return PlatformSettings(**_resolve(PLATFORM_SECTION))
-
-
-def found_settings() -> list[FoundSetting]:
-    """The settings that have a value, with where it was found, whether or not they will do.
-
-    Raises:
-        SettingsError: A secret stands where none belongs.
-    """
-    configure_dlt()
-    found = (_found_setting(setting) for setting in SETTINGS)
-    return [setting for setting in found if setting is not None]
-
-
-def public_url(url: str) -> str:
-    """The URL without what may be secret in it: user, password, query.
-
-    Returns:
-        `***` for a text that is no http(s) URL.
-    """
-    if not URL.admits(url):
-        return _HIDDEN
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _declared(section: Section, spec: type[object]) -> Iterator[Setting]:
@@ -326,33 +302,12 @@ SETTINGS: Final = (
 """All settings, in the order in which people see them."""
 
 
-def _find(setting: Setting) -> Found | None:
+def find_setting(setting: Setting) -> Found | None:
+    """What is set, as it was found; None where the default holds."""
     found = look_up(setting.section, setting.key, setting.hint)
     if found is None and setting.key in _SHORT_KEYS:
         return look_up((), setting.key, setting.hint)
     return found
-
-
-def _found_setting(setting: Setting) -> FoundSetting | None:
-    found = _find(setting)
-    if found is None:
-        default = setting.default
-        return None if default is None else FoundSetting(setting.key, _text(default), None)
-    return FoundSetting(setting.key, _shown(setting, found.value), found.origin)
-
-
-def _shown(setting: Setting, value: Any) -> str:
-    try:
-        validated(setting.section, setting.key, setting.hint, value)
-    except SettingsError:
-        return _HIDDEN
-    if setting.is_secret:
-        return _HIDDEN
-    return public_url(str(value)) if setting.key.endswith("_url") else _text(value)
-
-
-def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _resolve(section: Section) -> dict[str, Any]:
@@ -365,7 +320,7 @@ def _resolve(section: Section) -> dict[str, Any]:
     _refuse_unknown_keys(section, [setting.key for setting in declared])
     values, missing = {}, []
     for setting in declared:
-        found = _find(setting)
+        found = find_setting(setting)
         if found is not None:
             values[setting.key] = validated(section, setting.key, setting.hint, found.value)
         elif setting.required:

@@ -105,6 +105,11 @@ KEY_PREFIX: Final = Allowed(
 RESOURCE_NAMES: Final = Allowed(
     "a list of resources", lambda value: all(map(_is_word, value)), "motion_ads"
 )
+COLUMN_NAMES: Final = Allowed(
+    "a list of columns, each with its resource",
+    lambda value: all(re.fullmatch(r"\w+\.\w+", one) for one in value),
+    "campaigns.spent",
+)
 PATTERNS: Final = Allowed(
     "a list of account ids, or of patterns with *, ? and [a-z]",
     lambda value: all(map(str.isprintable, value)),

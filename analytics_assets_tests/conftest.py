@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import dlt
 import pytest
 import tomlkit
+from alembic.script import ScriptDirectory
 from click.testing import Result
 from dagster import DagsterInstance
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from filelock import FileLock
 
 from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
@@ -38,6 +42,28 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker("process")
         if "sync" in item.fixturenames:
             item.add_marker("sync")
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each test to the next free worker, but those of the web UI to one: they share a scene.
+
+    `--dist loadgroup` would do so by marks, but does not with pytest 9.2 (pytest-xdist#1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    ui = "analytics_assets_tests/ui/"
+    scheduler._split_scope = lambda nodeid: ui if nodeid.startswith(ui) else nodeid
+    return scheduler
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _migrations() -> Iterator[None]:
+    """Reads the list of Dagster's migrations once, not for each database that is opened."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
+        yield
 
 
 @pytest.fixture
@@ -153,8 +179,11 @@ def sync(home: Path) -> Callable[..., Result]:
 
 @pytest.fixture(scope="session")
 def synced_homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Homes to be copied, by the warehouse and by what the API served."""
-    return tmp_path_factory.mktemp("synced")
+    """Homes to be copied, by the warehouse and by what the API served; all workers share them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "synced"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
@@ -169,18 +198,20 @@ def synced(
     """The test's home, after a sync of what the API serves at first; a copy, from the second on."""
     server: PostgresServer | None = request.getfixturevalue("postgres") if warehouse else None
     database = warehouse.get("DESTINATION__POSTGRES__CREDENTIALS", "duckdb").rpartition("/")[2]
-    made = synced_homes / f"synced_{'postgres' if server else 'duckdb'}_{digest(api.data)[:16]}"
-    if made.exists():
+    kind = f"postgres_{server.port}" if server else "duckdb"
+    made = synced_homes / f"synced_{kind}_{digest(api.data)[:16]}"
+    with FileLock(f"{made}.lock"):
+        if is_first := not made.exists():
+            result = sync()
+            assert result.exit_code == 0, result.output
+            shutil.copytree(home, made)
+            if server:
+                server.copy(database, made.name)
+            api.log.clear()
+    if not is_first:
         shutil.copytree(made, home, dirs_exist_ok=True)
         if server:
             server.copy(made.name, database)
-        return home
-    result = sync()
-    assert result.exit_code == 0, result.output
-    shutil.copytree(home, made)
-    if server:
-        server.copy(database, made.name)
-    api.log.clear()
     return home
 
 

@@ -1,4 +1,4 @@
-"""The files in deploy/: what no engine or cluster runs here is read as those would read it."""
+"""The files in deploy/, read as an engine or a cluster would read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import yaml
 from celery.app.defaults import DEFAULTS
 from dagster import DagsterInstance, DagsterRun
 from dagster._config import process_config
+from dagster._core.instance.config import PoolGranularity
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
@@ -65,12 +67,58 @@ def test_all_but_the_places_is_as_on_one_machine(name: str, own: set[str]):
     assert own <= set(several)
 
 
+def written_by_the_chart(values: Any) -> dict[str, Any]:
+    """What Dagster's Helm chart writes into dagster.yaml, but for storages and launcher.
+
+    Only the values that we set are looked at; docs/several-machines.md says when the chart was run.
+    """
+    daemon, config = values["dagsterDaemon"], dict(values["additionalInstanceConfig"])
+    queue = {"dequeue_use_threads": True, "dequeue_num_workers": 4}
+    if daemon.get("runCoordinator", {}).get("enabled", True):
+        limited = values.get("concurrency", {}).get("enabled", False)
+        config["run_coordinator"] = {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": queue if limited else queue | {"max_concurrent_runs": -1},
+        }
+    else:
+        config["run_coordinator"] = {
+            "module": "dagster._core.run_coordinator.sync_in_memory_run_coordinator",
+            "class": "SyncInMemoryRunCoordinator",
+        }
+    if values.get("concurrency", {}).get("enabled", False):
+        runs, pools = values["concurrency"]["runs"], values["concurrency"]["pools"]
+        assert (set(runs), set(pools)) == ({"maxConcurrentRuns"}, {"defaultLimit", "granularity"})
+        config["concurrency"] = {
+            "pools": {"default_limit": pools["defaultLimit"], "granularity": pools["granularity"]},
+            "runs": {"max_concurrent_runs": runs["maxConcurrentRuns"]},
+        }
+    return config | {"telemetry": values["telemetry"]}
+
+
 def test_the_helm_chart_says_the_same_of_runs(values: Any):
-    one = read("dagster.yaml")
-    # of the chart's own values, some stand elsewhere
-    ours = {key: one[key] for key in one.keys() - {*STORAGES, "run_launcher", "telemetry"}}
-    assert values["additionalInstanceConfig"] == ours
-    assert values["telemetry"] == one["telemetry"]
+    one, chart = read("dagster.yaml"), written_by_the_chart(values)
+    del chart["run_coordinator"]  # on one machine, Dagster's own: the same
+    assert chart == {key: one[key] for key in one.keys() - {*STORAGES, "run_launcher"}}
+
+
+def test_the_helm_charts_instance_queues_runs(values: Any, tmp_path: Path):
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(written_by_the_chart(values)))
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert isinstance(instance.run_coordinator, QueuedRunCoordinator)
+        concurrency = instance.get_concurrency_config()
+        assert concurrency.run_queue_config is not None
+        assert concurrency.run_queue_config.max_concurrent_runs == 4
+        assert concurrency.pool_config.default_pool_limit == 1
+        assert concurrency.pool_config.pool_granularity == PoolGranularity.RUN
+        assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 2)
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert instance.run_monitoring_enabled
+
+
+def test_the_chart_asks_the_web_ui_where_it_is(values: Any):
+    webserver = values["dagsterWebserver"]
+    assert webserver["readinessProbe"]["httpGet"]["port"] == webserver["service"]["port"]
 
 
 def test_both_files_for_postgres_store_alike():

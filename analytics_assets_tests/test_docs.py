@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,16 +116,60 @@ def test_the_checks_are_described_as_they_are():
 
 
 @both_warehouses
+def test_the_queries_of_the_history_find_what_changed(
+    home: Path, api: SampleApi, sync, monkeypatch
+):
+    monkeypatch.setenv("ANALYTICS__HISTORY", "campaigns")
+    monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", "campaigns.spent")
+    account = api.data.account_ids[0]
+    changed, gone, *_ = api.data.rows("campaigns", account)
+    changes = {"cpc": 0.875, "status": "a 'new' one", "country_targeting": {"type": "ALL"}}
+    table = "analytics.campaigns_history"
+
+    def sync_on(day: str) -> None:
+        assert sync("--resource", "campaigns").exit_code == 0
+        moved = f"TIMESTAMP WITH TIME ZONE '{day} 12:00:00+00'"
+        for column in ("valid_from", "valid_to"):
+            just_now = f"{column} > TIMESTAMP WITH TIME ZONE '2026-03-05 00:00:00+00'"
+            change_warehouse(home, f"UPDATE {table} SET {column} = {moved} WHERE {just_now}")
+
+    sync_on("2026-03-01")
+    api.data.update_row("campaigns", changed["id"], changes, account_id=account)
+    api.data.delete_row("campaigns", gone["id"], account_id=account)
+    sync_on("2026-03-04")
+    at_a_day, in_a_week, bids, lost = (query(home, sql) for sql in examples("docs/history.md"))
+    assert (account, changed["id"], changed["name"], changed["cpc"]) in [r[:4] for r in at_a_day]
+    assert (
+        len(at_a_day) == sum(len(api.data.rows("campaigns", a)) for a in api.data.account_ids) + 1
+    )
+    assert {row[0] for row in in_a_week} == {changed["id"]}
+    assert {row[2]: (json_of(row[3]), json_of(row[4])) for row in in_a_week} == {
+        name: (changed.get(name), value) for name, value in changes.items()
+    }
+    assert [row[1] for row in bids if row[0] == changed["id"]] == [changed["cpc"], 0.875]
+    assert [row[:2] for row in lost] == [(account, gone["id"])]
+
+
+def json_of(value: Any) -> Any:
+    """A value of JSON, which psycopg2 has parsed."""
+    return value if on_postgres() else json.loads(value)
+
+
+def examples(name: str) -> list[str]:
+    """The queries of a page that are for the warehouse of the test."""
+    found = FENCE.findall(PAGES[name].read_text(encoding="utf-8"))
+    elsewhere = "-- DuckDB" if on_postgres() else "-- PostgreSQL"
+    return [sql for kind, sql in found if kind == "sql" and not sql.startswith(elsewhere)]
+
+
+@both_warehouses
 def test_the_queries_run(home: Path, api: SampleApi, sync):
     account = api.data.account_ids[0]
     for row, changes in zip(api.data.rows("campaigns", account), ODD_CAMPAIGNS, strict=False):
         api.data.update_row("campaigns", row["id"], changes, account_id=account)
     assert sync().exit_code == 0
-    page = PAGES["docs/tables.md"].read_text(encoding="utf-8")
-    examples = [sql for kind, sql in FENCE.findall(page) if kind == "sql"]
-    elsewhere = "-- DuckDB" if on_postgres() else "-- PostgreSQL"
     found: list[str] = []
-    for sql in (sql for sql in examples if not sql.startswith(elsewhere)):
+    for sql in examples("docs/tables.md"):
         if sql.startswith("ALTER"):
             change_warehouse(home, sql)
         else:

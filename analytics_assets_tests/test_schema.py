@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from analytics_assets.errors import DeclarationError
-from analytics_assets.resources import RESOURCES
-from analytics_assets.schema import Resource, columns, resource_table
+from analytics_assets.resources import ALL_RESOURCES, EXTRA_RESOURCES, RESOURCES
+from analytics_assets.schema import Report, Resource, columns, resource_table
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 
 ITEMS = "campaign_items"
@@ -64,6 +64,36 @@ def test_a_parent_without_id():
         resource_table(declared.values())
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"report": Report(day_column="day")}, "has the day column 'day', which is none of its"),
+        ({"report": Report(day_column="campaign")}, "'campaign', which is none of its columns of"),
+        ({"key": ("account_id", "campaign")}, "is a report without 'date' in its key"),
+        ({"report": Report(name_column="currency")}, "is a report without 'currency' in its key"),
+    ],
+)
+def test_reports_that_cannot_be(changes: dict[str, Any], problem: str):
+    report = replace(EXTRA_RESOURCES["campaign_performance"], **changes)
+    with pytest.raises(DeclarationError, match="resource 'campaign_performance' ") as error:
+        resource_table([*RESOURCES.values(), report])
+    assert problem in str(error.value)
+
+
+def test_every_resource_is_a_list_or_an_extra_report():
+    assert list(ALL_RESOURCES) == [*RESOURCES, *EXTRA_RESOURCES]
+    assert not any(resource.report for resource in RESOURCES.values())
+    assert all(resource.report for resource in EXTRA_RESOURCES.values())
+
+
+def test_ratios_say_that_they_are_not_to_be_summed():
+    rounded = {"roas", "ctr", "vctr", "cpc", "cpm", "vcpm", "cpa", "cpa_clicks", "cpa_views"}
+    for report in EXTRA_RESOURCES.values():
+        said = {c.name for c in report.columns if c.description.endswith("; never sum it.")}
+        rates = {c.name for c in report.columns if "_rate" in c.name}
+        assert said == rounded | rates
+
+
 def test_no_accounts():
     with pytest.raises(DeclarationError, match="no resource 'accounts' is declared"):
         resource_table([])
@@ -83,7 +113,7 @@ def test_columns_with_and_without_descriptions():
     ]
 
 
-@pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
+@pytest.mark.parametrize("resource", ALL_RESOURCES.values(), ids=ALL_RESOURCES)
 def test_every_column_is_described(resource: Resource):
     descriptions = [column.description for column in resource.table_columns]
     assert [text for text in descriptions if not (text[:1].isupper() and text[-1] == ".")] == []
@@ -116,21 +146,21 @@ def test_columns_that_cannot_be(declaration: str):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("before", "after", "doors"),
     [
-        ('key=("account_id",)', 'key=("account_id", "uid")'),
-        ("account_id text !: ", "account_id string !: "),
+        ('key=("account_id",)', 'key=("account_id", "uid")', ("doctor", "status", "sync")),
+        ("account_id text !: ", "account_id string !: ", ("sync",)),
     ],
     ids=["key", "column"],
 )
-def test_every_door(home, commands: Commands, tmp_path: Path, before: str, after: str):
+def test_every_door(home, commands: Commands, tmp_path: Path, before: str, after: str, doors):
     package = tmp_path / "copy"
     shutil.copytree(CHECKOUT / "analytics_assets", package / "analytics_assets")
     table = package / "analytics_assets" / "resources.py"
     assert before in table.read_text()
     table.write_text(table.read_text().replace(before, after))
     commands.environment = {"PYTHONPATH": str(package)}
-    for command in ("doctor", "status", "sync"):
+    for command in doors:
         result = commands.analytics_assets(command)
         assert result.returncode == 1
         assert result.stderr.count("\n") == 1, result.stderr

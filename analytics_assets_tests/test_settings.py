@@ -17,10 +17,9 @@ from analytics_assets.settings import (
     ApiSettings,
     PlatformSettings,
     api_settings,
-    found_settings,
     platform_settings,
-    public_url,
 )
+from analytics_assets.shown_settings import found_settings, public_url
 from analytics_assets.validation import CRON, TIME_ZONE
 
 SECRET = "a-secret-that-must-not-show"

@@ -11,6 +11,9 @@ from rich.progress import track
 
 from benchmarks import day, profiling, results, workloads
 from benchmarks import fleet as simulation
+from benchmarks import history as with_history
+from benchmarks import one_account as among_others
+from benchmarks import quotas as kinds
 from benchmarks.contenders import AT_A_TERMINAL, CONTENDERS, OURS, Contender
 from benchmarks.measuring import ContenderError, Measurement, measure
 from benchmarks.plot import draw_growth
@@ -18,6 +21,8 @@ from benchmarks.report import (
     day_table,
     fleet_table,
     growth_table,
+    history_table,
+    one_account_table,
     print_table,
     quota_table,
     render,
@@ -34,9 +39,9 @@ _WORKLOADS = {"L": workloads.L, "smoke": workloads.SMOKE}
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measures all of it: peers, start, growth, quota and fleet. Takes half an hour."""
+    """Measures all of it, in three quarters of an hour."""
     if context.invoked_subcommand is None:
-        for part in (peers, start, growth, quota, fleet):
+        for part in (peers, start, growth, one_account, history, quota, fleet):
             context.invoke(part)
 
 
@@ -91,6 +96,27 @@ def growth() -> None:
 
 
 @main.command()
+@click.option("--rows", default=among_others.OTHER_ROWS, show_default=True, help="Of others.")
+def one_account(rows: int) -> None:
+    """Our sync of one account, among many rows of other accounts."""
+    found = list(among_others.in_both(rows))
+    print_table("One account", one_account_table(found))
+    # what is only tried must not replace what was measured in full
+    if rows == among_others.OTHER_ROWS:
+        _keep("one account", {"rows": found})
+
+
+@main.command()
+@click.option("--rows", default=with_history.ROWS, show_default=True, help="Of a load.")
+def history(rows: int) -> None:
+    """A load of which one row in a hundred has changed, with a history and without."""
+    found = list(with_history.in_both(rows))
+    print_table("History", history_table(found))
+    if rows == with_history.ROWS:
+        _keep("history", {"rows": found})
+
+
+@main.command()
 def quota() -> None:
     """Our sync under quotas that it is not told."""
     rows = []
@@ -111,6 +137,12 @@ def quota() -> None:
         )
     print_table("Quota", quota_table(rows))
     _keep("quota", {"rows": rows})
+
+
+@main.command()
+def quotas() -> None:
+    """Our client under quotas of every kind, told and not told: five minutes."""
+    print_table("Quotas", kinds.table(kinds.rows()))
 
 
 @main.command()

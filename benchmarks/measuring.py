@@ -70,12 +70,12 @@ def measure(
     """
     with new_home() if home is None else nullcontext(home) as home:
         command = contender.command
-        environment = {**_environment(home, api), **contender.settings}
+        variables = {**environment(home, api), **contender.settings}
         api.forget_requests()
         with (home / "output").open("w+") as output:
             started = time.monotonic()
             process = subprocess.Popen(
-                command, cwd=home, env=environment, stdout=output, stderr=output
+                command, cwd=home, env=variables, stdout=output, stderr=output
             )
             limit = threading.Timer(_LIMIT_SECONDS, process.kill)
             limit.start()
@@ -102,14 +102,15 @@ def measure(
 
 @contextmanager
 def new_home() -> Iterator[Path]:
-    """A folder for runs, with Dagster's configuration; removed in the end."""
+    """A Dagster home without records."""
     with TemporaryDirectory(prefix="benchmark-") as name:
         home = Path(name)
         shutil.copy(CHECKOUT / "dagster.yaml", home)
         yield home
 
 
-def _environment(home: Path, api: Host) -> dict[str, str]:
+def environment(home: Path, api: Host) -> dict[str, str]:
+    """What leads a process to the API, with its Dagster home and DuckDB file in a folder."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
     return {
         **inherited,

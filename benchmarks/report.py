@@ -72,6 +72,42 @@ def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
 
 
+def one_account_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per warehouse."""
+    return [
+        ["", "n", "rows of others", "wall s without them", "wall s with them", "ratio"],
+        *(
+            [
+                row["name"],
+                str(row["n"]),
+                f"{row['rows']:,}",
+                f"{row['small']:.1f}",
+                f"{row['large']:.1f}",
+                f"{row['large'] / row['small']:.2f}",
+            ]
+            for row in rows
+        ),
+    ]
+
+
+def history_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per warehouse."""
+    return [
+        ["", "n", "rows", "load s without", "load s with", "ratio"],
+        *(
+            [
+                row["name"],
+                str(row["n"]),
+                f"{row['rows']:,}",
+                f"{row['without']:.1f}",
+                f"{row['with']:.1f}",
+                f"{row['with'] / row['without']:.2f}",
+            ]
+            for row in rows
+        ),
+    ]
+
+
 def quota_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """One row per quota."""
     header = ["quota", "requests", "wall s", "quota used", "refused"]
@@ -145,6 +181,10 @@ def render(kept: Results) -> None:
         parts += [_START, _markdown(start_table(start["rows"])), _circumstances(start)]
     if growth := kept.get("growth"):
         parts += [_GROWTH, _markdown(growth_table(growth["rows"])), _circumstances(growth)]
+    if one := kept.get("one account"):
+        parts += [_ONE_ACCOUNT, _markdown(one_account_table(one["rows"])), _circumstances(one)]
+    if history := kept.get("history"):
+        parts += [_HISTORY, _markdown(history_table(history["rows"])), _circumstances(history)]
     if quota := kept.get("quota"):
         parts += [_QUOTA, _markdown(quota_table(quota["rows"])), _circumstances(quota)]
     if fleet := kept.get("fleet"):
@@ -227,6 +267,16 @@ Medians; the account has 10 campaigns."""
 _GROWTH = """## Growth
 
 ![Seconds and memory by number of requests](growth.svg)"""
+
+_ONE_ACCOUNT = """## One account among many
+
+A sync of one account of 10 campaigns, alone in the warehouse with four others, and among rows of
+1,000 other accounts, which lie scattered over the tables. Medians of n, by turns."""
+
+_HISTORY = """## History
+
+A load of items in 20 accounts, of which one in a hundred has changed since the load before: with a
+history of them and without. The load alone, without reading. Medians of n, by turns."""
 
 _QUOTA = """## Quota
 

@@ -60,6 +60,8 @@ L = Workload("L", accounts=20, campaigns=100)
 
 ONE = replace(L, name="one account", accounts=1, campaigns=10)
 
+FEW = replace(L, name="a few accounts", accounts=5, campaigns=10)
+
 GROWTH = (
     L,
     replace(L, name="accounts x 2", accounts=40),

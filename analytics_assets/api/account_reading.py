@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -28,6 +28,7 @@ from analytics_assets.errors import (
 )
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, ResourceRows
+from analytics_assets.rows.lists import AccountLists, KnownLists, ReadList
 from analytics_assets.text import one_line
 
 _GONE: Final = 404
@@ -87,6 +88,7 @@ def read_account(
     names: Sequence[str],
     folder: Path,
     stopped: Event,
+    known: KnownLists | None = None,
 ) -> AccountRead:
     """Reads the named resources of an account; one that fails takes no other along.
 
@@ -97,22 +99,25 @@ def read_account(
         names: The resources.
         folder: An existing folder, in which the files get one of their own.
         stopped: When it is set, nothing further is asked for.
+        known: The lists that are left out if nothing has changed; None to leave out none, ever.
 
     Raises:
         DiskFullError: There is no room for the rows.
     """
     started, own_folder = time.monotonic(), Path(mkdtemp(dir=folder))
+    lists: Mapping[str, AccountLists] = {}
     with client.requests.counting(account_id or "", stopped) as counts:
-        reading = _Reading(client, levels, account_id, names, own_folder)
+        reading = _Reading(client, levels, account_id, names, own_folder, known)
         try:
             rows = reading.read(stopped)
+            lists = reading.lists()
             failures = list(_failures(account_id or "", names, reading.errors))
         except Exception as error:
             shutil.rmtree(own_folder, ignore_errors=True)
-            rows, cause = {}, _described(client, error)
+            rows, cause = {}, described_error(client, error)
             failures = [ReadFailure(account_id or "", None, tuple(names), cause)]
     seconds = time.monotonic() - started
-    return AccountRead(AccountRows(account_id, rows), failures, counts, seconds)
+    return AccountRead(AccountRows(account_id, rows, lists), failures, counts, seconds)
 
 
 class _Reading:
@@ -125,6 +130,7 @@ class _Reading:
         account_id: str | None,
         names: Sequence[str],
         folder: Path,
+        known: KnownLists | None,
     ) -> None:
         self.errors: dict[str, AnalyticsError] = {}
         self._client = client
@@ -134,23 +140,49 @@ class _Reading:
         self._folder = folder
         self._writer = AccountWriter(account_id, names, folder)
         self._listed_anew: dict[str, Collection[str]] = {}
+        self._known = known
+        self._began = time.time()
+        # by resource and parent's id, the lists that are not asked for
+        self._kept: dict[str, dict[Any, ReadList]] = {}
 
     def read(self, stopped: Event) -> Mapping[str, ResourceRows]:
         """The rows of the resources that came whole; `errors` tells of those that did not."""
         needed = {resource.name for resource in with_parents(self._names)}
         for level in self._levels:
             names = [name for name in level.selected_resources if name in needed]
-            for found in pages(level, names, self._account_id, self._parent_ids, self.errors):
-                if stopped.is_set():
-                    raise ReadError("the run was stopped")
-                if isinstance(found, MissingList):
-                    if not self._parent_is_gone(found):
-                        self._give_up(found.resource_name, found.error)
-                elif found.resource_name not in self.errors:
-                    self._add(found.resource_name, found.rows)
+            self._ask(level, names, self._ids_to_ask, stopped)
+            # it cannot be told which of the rows that are kept these rows replace
+            strays = [name for name in self._kept if self._writer.has_strays(name)]
+            self._ask(level, [*strays], lambda name: self._kept.pop(name), stopped)
         for name, ids in self._listed_anew.items():
             self._writer.keep_listed(name, ids)
         return dict(self._close())
+
+    def lists(self) -> Mapping[str, AccountLists]:
+        """What became of the lists below parent rows; of none, if no list is ever left out."""
+        return {
+            name: self._writer.lists(name, self._kept.get(name, {}), self._began)
+            for name in self._names
+            if self._known is not None and self._has_lists(name)
+        }
+
+    def _ask(
+        self,
+        level: DltSource,
+        names: Sequence[str],
+        parent_ids: Callable[[str], Collection[Any]],
+        stopped: Event,
+    ) -> None:
+        if not names:
+            return
+        for found in pages(level, names, self._account_id, parent_ids, self.errors):
+            if stopped.is_set():
+                raise ReadError("the run was stopped")
+            if isinstance(found, MissingList):
+                if not self._parent_is_gone(found):
+                    self._give_up(found.resource_name, found.error)
+            elif found.resource_name not in self.errors:
+                self._add(found.resource_name, found.rows)
 
     def _add(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         try:
@@ -167,11 +199,32 @@ class _Reading:
                     self._give_up(name, error)
 
     def _give_up(self, name: str, error: Exception) -> None:
-        self.errors[name] = _described(self._client, error)
+        self.errors[name] = described_error(self._client, error)
         self._writer.drop(name)
 
+    def _has_lists(self, name: str) -> bool:
+        """Whether a resource's lists are below rows, and these are known."""
+        resource = RESOURCES[name]
+        return resource.has_parent_rows and not _first_failed(str(resource.parent), self.errors)
+
     def _parent_ids(self, name: str) -> list[Any]:
-        return [] if _first_failed(name, self.errors) else self._writer.ids(name)
+        """The ids of the rows below which a resource may have lists."""
+        return self._writer.ids(str(RESOURCES[name].parent)) if self._has_lists(name) else []
+
+    def _ids_to_ask(self, name: str) -> list[Any]:
+        """The same without those whose lists are left out, which are noted."""
+        ids = self._parent_ids(name)
+        below = (each for each in with_parents(self._names) if each.has_parent_rows)
+        if self._known is None or name not in self._names or name in {r.parent for r in below}:
+            return ids
+        versions, account = self._writer.versions(str(RESOURCES[name].parent)), self._account_id
+        for row_id in ids:
+            found = self._known.unchanged(
+                name, str(account), str(row_id), versions[row_id], self._began
+            )
+            if found is not None:
+                self._kept.setdefault(name, {})[row_id] = found
+        return [row_id for row_id in ids if row_id not in self._kept.get(name, {})]
 
     def _parent_is_gone(self, missing: MissingList) -> bool:
         """Whether there is no such list because its parent row went while the account was read.
@@ -228,7 +281,7 @@ def _response(error: BaseException) -> requests.Response | None:
     return next((response for response in found if response is not None), None)
 
 
-def _described(client: ApiClient, error: Exception) -> AnalyticsError:
+def described_error(client: ApiClient, error: Exception) -> AnalyticsError:
     """The error as users read it.
 
     Raises:

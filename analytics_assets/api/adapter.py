@@ -18,13 +18,11 @@ from analytics_assets.api.announced import announced
 from analytics_assets.api.answers import keep_answer, request_line
 from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.api.paths import Asked, asked_by
-from analytics_assets.api.request_counts import RequestsByAccount
+from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.errors import ReadError
 from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
 
-# a refusal that names no time
-_DEFAULT_RETRY_AFTER: Final = 1.0
 # up to this share of the backoff factor is added to the wait before a retry
 _JITTER: Final = 0.5
 _MOST_REDIRECTS: Final = 10
@@ -60,7 +58,7 @@ class ApiAdapter(BoundedAdapter):
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
         pace = self._paces.of(asked)
-        with self._place(pace, requests_of_account.stopped) as waited:
+        with self._place(pace, requests_of_account) as waited:
             requests_of_account.sent(
                 asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
             )
@@ -73,14 +71,14 @@ class ApiAdapter(BoundedAdapter):
         return response
 
     @contextmanager
-    def _place(self, pace: Pace, stopped: threading.Event) -> Iterator[float]:
+    def _place(self, pace: Pace, account: AccountRequests) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = pace.wait(stopped)
+        waited = pace.wait(account.stopped, account.rank)
         self._in_flight.acquire()
         while pace.closed:  # since it queued for the place, which others may use meanwhile
             self._in_flight.release()
             pace.done()
-            waited += pace.wait(stopped)
+            waited += pace.wait(account.stopped, account.rank)
             self._in_flight.acquire()
         try:
             yield waited
@@ -101,8 +99,7 @@ class ApiAdapter(BoundedAdapter):
         if 200 <= response.status_code < 300:
             pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
-            wait = min(_DEFAULT_RETRY_AFTER, self.max_delay) if delay is None else delay
-            pace.refused(sent_at, wait, quotas)
+            pace.refused(sent_at, delay, quotas)
         else:
             pace.accepted(sent_at, quotas)
         return response

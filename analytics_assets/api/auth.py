@@ -20,7 +20,8 @@ from analytics_assets.api.paths import asked_by
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.redaction import basic, redact
-from analytics_assets.settings import API_SECTION, ApiSettings, public_url, setting_name
+from analytics_assets.settings import API_SECTION, ApiSettings, setting_name
+from analytics_assets.shown_settings import public_url
 
 # Renewed this many seconds early, so that a token does not expire on its way.
 _MARGIN: Final = 30.0

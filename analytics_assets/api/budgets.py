@@ -20,6 +20,9 @@ _DISTRUST: Final = 600.0
 class Budget:
     """What is left of one quota: what was sent counts for a window, and answers correct the count.
 
+    A request counts until it is answered, and then for a window from the latest moment at which the
+    API can have admitted it: one that was long on its way counts late in a window that slides.
+
     That fits buckets, and windows that are fixed or slide: none admits less. A window that is not
     told is as long as the longest reset that was; what is left after it, one request asks first.
     """
@@ -30,6 +33,7 @@ class Budget:
         self._is_window_told = False
         # when each request that counts will do so no longer, the soonest first
         self._counted: list[float] = []
+        self._in_flight = 0
         self._newest_at = -math.inf
         # how much earlier than they end resets may be told to
         self._late = 0.0
@@ -61,7 +65,7 @@ class Budget:
         self._is_window_told = quota.window is not None
         self._asks_until = -math.inf
         if is_first:
-            self._count(now, self._window, unanswered + 1)
+            self._in_flight = unanswered + 1
         if remaining is None or reset is None:
             return
         if remaining < 1:
@@ -84,7 +88,8 @@ class Budget:
         if self._left(now) >= 1:
             return 0.0
         self._is_used_up = True
-        return max(0.0, min(self._counted[0], self._ends_at) - now)
+        soonest = self._counted[0] if self._counted else now + self._window
+        return max(0.0, min(soonest, self._ends_at) - now)
 
     def take(self, now: float) -> None:
         """Notes that a request is sent."""
@@ -93,12 +98,17 @@ class Budget:
         if self._is_used_up and not self._is_window_told:
             self._asks_until = now + _ROUNDING
         self._is_used_up = False
-        self._count(now, self._window, 1)
+        self._in_flight += 1
+
+    def done(self, admitted_at: float) -> None:
+        """Notes that a request was answered, which was admitted at that time at the latest."""
+        self._in_flight = max(0, self._in_flight - 1)
+        self._count(admitted_at, self._window, 1)
 
     def _left(self, now: float) -> float:
         while self._counted and self._counted[0] <= now:
             heapq.heappop(self._counted)
-        return self._limit - len(self._counted)
+        return self._limit - len(self._counted) - self._in_flight
 
     def _count(self, now: float, seconds: float, number: int) -> None:
         for _ in range(number):
@@ -141,3 +151,8 @@ class Budgets:
         """Notes that a request is sent."""
         for budget in self._budgets.values():
             budget.take(now)
+
+    def done(self, admitted_at: float) -> None:
+        """Notes that a request was answered, which was admitted at that time at the latest."""
+        for budget in self._budgets.values():
+            budget.done(admitted_at)

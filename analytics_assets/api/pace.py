@@ -2,70 +2,55 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from heapq import heappop, heappush
+from itertools import count
 from threading import Event
 
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.budgets import Budgets
+from analytics_assets.api.learned import Learned
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 
 # Who waits looks that often, in seconds, whether there is news.
 _LOOK = 0.02
-# Rates are in requests per second.
-_FLOOR = 0.5
-# How much the rate grows per second: fast while the quota is unknown, then slowly, and again faster
-# when nothing was refused for long, because the quota may have been raised.
-_FAST, _SLOW, _CURIOUS = 0.5, 0.005, 0.05
-_LONG = 60.0
-# A new rate is a little under the quota that was measured.
-_MARGIN = 0.98
-# The last second alone may have been served from what the quota had saved up.
-_RECENT_MARGIN = 0.6
-_RECENT = 1.0
-# A rate is measured only by that many answers; with fewer, it is lowered by this factor.
-_EVIDENCE = 10
-_CAUTION = 0.8
+# Seconds to wait after a refusal that names no time.
+_DEFAULT_WAIT = 1.0
 
 
 class Pace:
     """Spaces the requests of all workers so that they fit a quota.
 
-    What the API tells of its quota is believed (`Budgets`). Where it tells nothing, the rate is
-    unlimited until the API first refuses (429). After a refusal nothing is sent before the time
-    that the API names. From one refusal to the next the API has accepted as much as its
-    quota gives, so that the quota is what was accepted over the time between them; the rate is set
-    a little lower and then grows slowly until the next refusal.
+    What the API tells of its quota is believed (`Budgets`). Where it tells nothing, there is no
+    limit until the API first refuses (429); then what it refuses tells (`Learned`). After a refusal
+    nothing is sent before the time that the API names, and then one request first.
 
     Args:
         ceiling: The rate that is never exceeded, in requests per second; None for no ceiling.
     """
 
     def __init__(self, ceiling: float | None = None) -> None:
-        self._queue = threading.Lock()
+        self._queue = _Queue()
         self._lock = threading.Lock()
         self._ceiling = ceiling
-        self._rate = ceiling
         self._budgets = Budgets()
+        self._learned = Learned()
         self._in_flight = 0
+        self._quickest = math.inf
         self._next_slot = 0.0
         self._closed_until = 0.0
-        self._refusals = 0
-        self._refused_at = time.monotonic()
-        self._accepted = 0
-        self._recent: deque[float] = deque()
-        # the rate that the last measurement gave
-        self._measured = 0.0
-        # seconds between the last two refusals, until the rate is set by them
-        self._span: float | None = None
 
     @property
     def rate(self) -> float | None:
         """The rate in force, in requests per second; None while there is no limit."""
-        return self._rate
+        limit, window = self._learned.limit, self._learned.window
+        rates = [self._ceiling, limit / window if limit else None]
+        return min((rate for rate in rates if rate is not None), default=None)
 
     @property
     def closed(self) -> bool:
@@ -73,58 +58,61 @@ class Pace:
         with self._lock:
             return self._closed_until > time.monotonic()
 
-    def wait(self, stopped: Event | None = None) -> float:
+    def wait(self, stopped: Event | None = None, rank: int = 0) -> float:
         """Blocks until a request may be sent, which `done` ends; returns the seconds waited.
+
+        Of those who wait, the one with the lowest rank is next.
 
         Raises:
             ReadError: The run was stopped meanwhile.
         """
         started = time.monotonic()
-        with self._queue:  # one waits for the next slot, and the others for it
-            while (delay := self._next_slot_in()) > 0:
-                if stopped is not None and stopped.is_set():
-                    raise ReadError("the run was stopped")
+        with self._queue.place(rank):  # one waits for the next slot, and the others for it
+            while not (stopped and stopped.is_set()):
+                if (delay := self._next_slot_in()) <= 0:
+                    break
                 time.sleep(min(delay, _LOOK))
+            else:
+                raise ReadError("the run was stopped")
         return time.monotonic() - started
 
     def done(self) -> None:
         """Notes that a request was answered, was lost, or is not sent after all."""
         with self._lock:
             self._in_flight -= 1
+            quickest = self._quickest if self._quickest < math.inf else 0.0
+            self._budgets.done(time.monotonic() - quickest)
 
     def accepted(self, sent_at: float | None = None, quotas: Sequence[Quota] = ()) -> None:
         """Notes that the API did not refuse a request, and what it told of its quotas.
 
-        `sent_at` (`time.monotonic`) is asked for only with quotas.
+        `sent_at` (`time.monotonic`) may be left out where nobody asks.
         """
         now = time.monotonic()
         sent_at = now if sent_at is None else sent_at
         with self._lock:
+            # it was admitted before the answer, and answers take as long as the quickest at least
+            self._quickest = min(self._quickest, now - sent_at)
             self._budgets.told(now, sent_at, quotas, max(0, self._in_flight - 1))
-            self._accepted += 1
-            self._recent.append(now)
-            self._forget_before(now - _RECENT)
-            if self._rate is not None and self._refusals and self._span is None:
-                # each of the `rate` answers of a second brings its share of the growth
-                self._set_rate(self._rate + self._growth(now))
+            self._learned.accepted(now, sent_at, now - self._quickest)
 
-    def refused(self, sent_at: float, retry_after: float, quotas: Sequence[Quota] = ()) -> None:
+    def refused(
+        self, sent_at: float, retry_after: float | None, quotas: Sequence[Quota] = ()
+    ) -> None:
         """Notes that the API refused a request that was sent at `sent_at` (`time.monotonic`).
 
-        Nothing is sent for `retry_after` seconds. What it told of its quotas is believed if it
-        explains the refusal; if not, headers are not believed for a while.
+        Nothing is sent for `retry_after` seconds; None where the API names no time. What it told of
+        its quotas is believed if it explains the refusal; if not, headers are not believed for a
+        while.
         """
         now = time.monotonic()
         with self._lock:
             self._budgets.told(now, sent_at, quotas, max(0, self._in_flight - 1))
-            self._closed_until = max(self._closed_until, now + retry_after)
             if self._budgets.explain(now, sent_at, quotas):
-                return
-            if self._refusals and sent_at <= self._refused_at:
-                return  # sent at the old rate: what it tells is known
-            self._span = max(now - self._refused_at, _RECENT)
-            self._refusals += 1
-            self._refused_at = now
+                wait = _DEFAULT_WAIT if retry_after is None else retry_after
+            else:
+                wait = self._learned.refused(now, sent_at, retry_after)
+            self._closed_until = max(self._closed_until, now + wait)
 
     def _next_slot_in(self) -> float:
         """Seconds until the next slot; takes it if it has come."""
@@ -132,44 +120,48 @@ class Pace:
         with self._lock:
             if self._closed_until > now:
                 return self._closed_until - now
-            if self._span is not None:
-                self._measure(self._span)
             if self._next_slot > now:
                 return self._next_slot - now
-            if (delay := self._budgets.delay(now)) > 0:
+            learned = self._learned.delay(now, self._in_flight)
+            if (delay := max(self._budgets.delay(now), learned)) > 0:
                 return delay
             self._budgets.take(now)
+            self._learned.take(now)
             self._in_flight += 1
-            if self._rate is not None:
+            if self._ceiling is not None:
                 # a sleep that took a little too long is made up for, but not more than one slot
-                self._next_slot = max(self._next_slot, now - 1 / self._rate) + 1 / self._rate
+                gap = 1 / self._ceiling
+                self._next_slot = max(self._next_slot, now - gap) + gap
             return 0.0
 
-    def _measure(self, span: float) -> None:
-        # Only now, when requests go out again: by now those in flight at the refusal are answered.
-        self._forget_before(self._refused_at - _RECENT)
-        recent = len(self._recent) / _RECENT * _RECENT_MARGIN
-        if self._rate is None or self._accepted >= _EVIDENCE:
-            self._set_rate(max(self._accepted / span, recent) * _MARGIN)
-            self._measured = self._rate or 0.0
-        else:
-            # one endpoint that refuses again and again says little about the quota
-            self._set_rate(self._rate * _CAUTION)
-        self._span = None
-        self._accepted = 0
 
-    def _growth(self, now: float) -> float:
-        if self._refusals == 1 or (self._rate or 0.0) < self._measured:
-            return _FAST
-        return _SLOW if now - self._refused_at < _LONG else _CURIOUS
+class _Queue:
+    """Lets one through at a time: of those who wait, the one with the lowest rank."""
 
-    def _set_rate(self, rate: float) -> None:
-        rate = max(rate, _FLOOR)
-        self._rate = rate if self._ceiling is None else min(rate, self._ceiling)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._arrivals = count()
+        self._waiting: list[tuple[int, int, Event]] = []
 
-    def _forget_before(self, moment: float) -> None:
-        while self._recent and self._recent[0] < moment:
-            self._recent.popleft()
+    @contextmanager
+    def place(self, rank: int) -> Iterator[None]:
+        turn = None
+        with self._lock:
+            if self._is_taken:
+                turn = Event()
+                heappush(self._waiting, (rank, next(self._arrivals), turn))
+            self._is_taken = True
+        if turn is not None:
+            turn.wait()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._waiting:
+                    heappop(self._waiting)[-1].set()
+                else:
+                    self._is_taken = False
 
 
 class Paces:

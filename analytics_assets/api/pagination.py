@@ -114,7 +114,7 @@ class NumberedPages(BasePaginator):
         else:
             self._collect(page, total, request_line(response))
         # Without keys nothing could be loaded, as if the list were empty.
-        if page and not any(row_key(self._key, row) for row in page):
+        if page and not self._has_keys(page):
             names = " and ".join(f"`{column.name}`" for column in self._key)
             raise ReadError(
                 f"{request_line(response)} sends {len(page)} rows, none of them with a usable"
@@ -145,6 +145,9 @@ class NumberedPages(BasePaginator):
     def _is_whole(self, page: Sequence[Row], total: int | None) -> bool:
         """Whether a first page is all there is: the usual case, which costs nothing."""
         return total is None or (total == len(page) and self._is_distinct(page))
+
+    def _has_keys(self, page: Sequence[Row]) -> bool:
+        return any(row_key(self._key, row) for row in page)
 
     def _is_distinct(self, page: Sequence[Row]) -> bool:
         name = self._key[0].name

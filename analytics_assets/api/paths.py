@@ -7,12 +7,15 @@ from functools import cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
-from analytics_assets.resources import RESOURCES
+from analytics_assets.reports import TOTALS
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import Resource
 
 _DOTS: Final = (".", "..")
 # an id may be a word of a shorter path
-_LONGEST_FIRST: Final = sorted(RESOURCES.items(), key=lambda each: -each[1].path.count("/"))
+_LONGEST_FIRST: Final = sorted(
+    {**ALL_RESOURCES, TOTALS.name: TOTALS}.items(), key=lambda each: -each[1].path.count("/")
+)
 
 
 class Asked(NamedTuple):

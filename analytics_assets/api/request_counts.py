@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 
 @dataclass(slots=True)
@@ -41,18 +42,27 @@ class AccountRequests:
         tokens: Access tokens that were asked for because its requests were refused, since one was
             accepted.
         given_up: Whether it is refused whatever the token.
-        stopped: Set when the run is stopped: nobody waits any longer to send a request.
+        stopped: Set when the run is stopped: nobody sends a further request.
+        rank: How many accounts were begun before. Where requests wait for a quota, the account that
+            was begun first is read first, so that it can soon be loaded.
     """
 
     by_resource: dict[str, RequestCounts] = field(default_factory=dict)
     tokens: int = 0
     given_up: bool = False
     stopped: threading.Event = field(default_factory=threading.Event, repr=False)
+    rank: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def of(self, resource_name: str) -> RequestCounts:
         """The counts of a resource, all zero if it was not asked for."""
         return self.by_resource.get(resource_name) or RequestCounts()
+
+    @property
+    def total(self) -> int:
+        """The requests for all resources."""
+        with self._lock:
+            return sum(counts.requests for counts in self.by_resource.values())
 
     def sent(self, resource_name: str, now: float, *, retry: bool, throttled: float) -> None:
         """Notes a request at the time that it is sent, after it has waited `throttled` seconds."""
@@ -75,6 +85,7 @@ class RequestsByAccount:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._begun = count()
         self._accounts: dict[str, AccountRequests] = {}
 
     @contextmanager
@@ -83,10 +94,10 @@ class RequestsByAccount:
     ) -> Iterator[AccountRequests]:
         """Counts an account's requests anew until the end; an empty text stands for the listing.
 
-        None waits any longer to be sent when `stopped` is set.
+        None is sent any more when `stopped` is set.
         """
-        requests = AccountRequests(stopped=stopped or threading.Event())
         with self._lock:
+            requests = AccountRequests(stopped=stopped or threading.Event(), rank=next(self._begun))
             self._accounts[account_id] = requests
         try:
             yield requests
@@ -98,3 +109,9 @@ class RequestsByAccount:
         """An account's requests; a throw-away where nobody counts them."""
         with self._lock:
             return self._accounts.get(account_id) or AccountRequests()
+
+    def under_way(self) -> dict[str, int]:
+        """The requests so far for each account that is being read."""
+        with self._lock:
+            accounts = dict(self._accounts)
+        return {account_id: requests.total for account_id, requests in accounts.items()}

@@ -85,16 +85,21 @@ def pages(
         level: The level that the resources are of.
         names: The resources.
         account_id: The account; None for the list of accounts.
-        parent_ids: Gives the ids of the rows of a resource, below which lists are asked for.
+        parent_ids: Gives the ids of the parent rows below which a resource's lists are asked for.
         given_up: Resources of which no further list is asked for; it may grow meanwhile.
     """
     source, account_path = level.with_resources(*names), path_part(account_id)
     for resource in map(RESOURCES.__getitem__, source.selected_resources):
         if (parent := _asked_for(resource)) is not None:
-            ids = [account_id] if parent == ACCOUNTS.name else parent_ids(parent)
+            ids = [account_id] if parent == ACCOUNTS.name else parent_ids(resource.name)
             rows = [_parent_row(account_path, row_id) for row_id in ids]
             asked_for = _UntilGivenUp(rows, resource.name, given_up)
             source.resources[parents_of(resource)].bind(asked_for)
+    yield from answers(source)
+
+
+def answers(source: DltSource) -> Iterator[Page | MissingList]:
+    """Asks for what a source's selected resources are bound to, side by side."""
     # by its name dlt finds our defaults for it
     with inject_section(ConfigSectionContext(pipeline_name=PIPELINE_NAME)):
         iterator = PipeIterator.from_pipes(source.resources.selected_pipes)

@@ -17,6 +17,7 @@ import click
 
 from analytics_assets.cli.accounts import complete_account, left_out_by, no_such_account
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
+from analytics_assets.cli.sync_time import full_sync_time
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 
@@ -138,7 +139,7 @@ def _failed(name: str, message: str) -> Check:
 
 
 def _settings() -> Iterator[Check]:
-    from analytics_assets.settings import found_settings
+    from analytics_assets.shown_settings import found_settings
 
     settings = found_settings()
     for setting in settings:
@@ -151,7 +152,8 @@ def _settings() -> Iterator[Check]:
 
 def _api(account: str | None) -> Iterator[Check]:
     from analytics_assets.api.doctor import ask, probe_client, request_token
-    from analytics_assets.settings import api_settings, public_url
+    from analytics_assets.settings import api_settings
+    from analytics_assets.shown_settings import public_url
 
     try:
         settings = api_settings()
@@ -206,6 +208,9 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     }
     quota = ", ".join(f"{name}: {value}" for name, value in headers.items())
     yield Check("quota headers", True, quota or "none")
+    told = [answer.quota for answer in (listed, *asked.values())]
+    if line := full_sync_time(settings, accounts, _asked_for(settings), told):
+        yield Check("quota", True, line)
 
 
 def _accounts_left_out(

@@ -7,7 +7,7 @@ import os
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, EXTRA_RESOURCES
 
 
 @click.command()
@@ -15,6 +15,8 @@ from analytics_assets.resources import ACCOUNT_RESOURCES
 @click.option("--yes", is_flag=True, help="Remove the rows; without it, they are only counted.")
 def forget(account: str, yes: bool) -> None:
     """Remove all rows of ACCOUNT, which is no longer listed or is left out, from all tables.
+
+    So are all versions of them, where a history is kept or was.
 
     Without --yes nothing is removed: it says what would be.
     """
@@ -33,14 +35,16 @@ def forget(account: str, yes: bool) -> None:
 
 
 def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
-    """The account's rows by table, which are removed if that is asked for."""
+    """The account's rows by table, histories last; they are removed if that is asked for."""
     from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.orchestration.run_records import record_forgotten
     from analytics_assets.rows.account_rows import no_rows
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.file_lock import LockRequest
+    from analytics_assets.warehouse.history_retention import remove_versions_of, versions_of
     from analytics_assets.warehouse.load import audit_tables, load
     from analytics_assets.warehouse.pipeline import working_folder
+    from analytics_assets.warehouse.publishing import publish, published_file
 
     settings = platform_settings()
     request = LockRequest(
@@ -49,16 +53,19 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        audits = audit_tables(settings, folder, list(ACCOUNT_RESOURCES), request).audits
-        counts = {name: held[account].rows for name, held in audits.items() if account in held}
-        if remove and counts:
+        tables = [*ACCOUNT_RESOURCES, *EXTRA_RESOURCES]
+        audits = audit_tables(settings, folder, tables, request, [account]).audits
+        counts = {name: held[account].rows for name, held in audits.items()}
+        versions = versions_of(settings, account)
+        if remove and any({**counts, **versions}.values()):
+            published_file(settings)  # if there can be none, nothing is removed
             with dagster_instance() as instance:
                 record_forgotten(instance, AssetNames.of_settings(settings), account)
+            remove_versions_of(settings, folder, list(versions), account, request)
             nothing = no_rows(account, audits)
-            outcome = load(settings, folder, list(audits), [nothing], request, allow_empty=True)
-            if outcome.not_published:
-                raise click.ClickException(outcome.not_published)
-    return {name: counts.get(name, 0) for name in audits}
+            load(settings, folder, list(audits), [nothing], request, allow_empty=True)
+            publish(settings, request)
+    return {**counts, **versions}
 
 
 def _refuse_listed(account: str) -> None:

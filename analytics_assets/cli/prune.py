@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from analytics_assets.cli.home import dagster_instance
+from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.settings import PlatformSettings
+    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.retention import RecordedLoads
 
 _HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
@@ -29,20 +30,59 @@ _MEGABYTE: Final = 1_000_000
 @click.option(
     "--older-than",
     "age",
-    required=True,
     metavar="AGE",
     help="Hours, days or weeks since a run ended: 36h, 90d, 12w.",
 )
+@click.option(
+    "--history-older-than",
+    "history_age",
+    metavar="AGE",
+    help="The same, since a version of a row was replaced or gone.",
+)
 @click.option("--yes", is_flag=True, help="Remove them; without it, they are only counted.")
-def prune(age: str, yes: bool) -> None:
+def prune(age: str | None, history_age: str | None, yes: bool) -> None:
     """Remove runs that ended long ago, with their events and logs, and old loads from dlt's record.
 
     What tells what is loaded, what failed last and what the checks found last stays, whatever its
-    age. So do all tables, and all rows in them.
+    age. So do all tables, and all rows in them but, with --history-older-than, versions that ended
+    long ago.
 
     Without --yes nothing is removed: it says what would be.
     """
-    before = time.time() - _seconds(age)
+    if age is None and history_age is None:
+        raise click.ClickException("say what to remove: set --older-than or --history-older-than")
+    moments = {
+        option: (text, time.time() - _seconds(option, text))
+        for option, text in (("--older-than", age), ("--history-older-than", history_age))
+        if text is not None
+    }
+    if history_age is not None:
+        _prune_history(*moments["--history-older-than"], yes=yes)
+    if age is not None:
+        _prune_records(*moments["--older-than"], yes=yes)
+
+
+def _prune_history(age: str, before: float, *, yes: bool) -> None:
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.history_retention import (
+        remove_versions_ended_before,
+        versions_ended_before,
+    )
+    from analytics_assets.warehouse.pipeline import working_folder
+
+    ensure_dagster_home()
+    settings = platform_settings()
+    counts = versions_ended_before(settings, before)
+    for name, versions in counts.items():
+        click.echo(f"{versions:,} versions that have ended, in {name}")
+    if yes and any(counts.values()):
+        with working_folder() as folder:
+            request = _lock_request(settings)
+            remove_versions_ended_before(settings, folder, list(counts), before, request)
+    _say_done(age, yes=yes)
+
+
+def _prune_records(age: str, before: float, *, yes: bool) -> None:
     with dagster_instance() as instance:
         from analytics_assets.orchestration.naming import AssetNames
         from analytics_assets.orchestration.retention import expired_runs
@@ -61,6 +101,10 @@ def prune(age: str, yes: bool) -> None:
         if yes:
             _remove_loads(settings, loads)
             _remove_runs(instance, run_ids)
+    _say_done(age, yes=yes)
+
+
+def _say_done(age: str, *, yes: bool) -> None:
     click.echo(
         f"These are older than {age}, and were removed."
         if yes
@@ -68,7 +112,7 @@ def prune(age: str, yes: bool) -> None:
     )
 
 
-def _seconds(age: str) -> float:
+def _seconds(option: str, age: str) -> float:
     """An age as it is written.
 
     Raises:
@@ -77,7 +121,7 @@ def _seconds(age: str) -> float:
     found = re.fullmatch(r"([0-9]{1,6})([hdw])", age.strip().lower())
     if found is None:
         raise click.ClickException(
-            "--older-than takes a number of hours, days or weeks: set it to one such as 36h, 90d"
+            f"{option} takes a number of hours, days or weeks: set it to one such as 36h, 90d"
             " or 12w"
         )
     return int(found[1]) * _HOURS[found[2]] * 3600.0
@@ -94,19 +138,23 @@ def _recorded_loads(
 
 
 def _remove_loads(settings: PlatformSettings, loads: RecordedLoads) -> None:
-    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.retention import remove_loads
 
     if not loads.expired:
         return
-    request = LockRequest(
+    with working_folder() as folder:
+        remove_loads(settings, folder, loads.expired, _lock_request(settings))
+
+
+def _lock_request(settings: PlatformSettings) -> LockRequest:
+    from analytics_assets.warehouse.file_lock import LockRequest
+
+    return LockRequest(
         holder=f"analytics-assets prune (process {os.getpid()})",
         timeout=settings.lock_timeout,
         report=lambda line: click.echo(line, err=True),
     )
-    with working_folder() as folder:
-        remove_loads(settings, folder, loads.expired, request)
 
 
 def _remove_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:

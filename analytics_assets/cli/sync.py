@@ -69,12 +69,18 @@ class _ResourceName(_Choice):
     is_flag=True,
     help="Accept an account that is suddenly empty, and a list of accounts that lacks most or all.",
 )
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Read all lists, also those that reread_unchanged_days leaves out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, also on failure.")
 def sync(
     accounts: tuple[str, ...],
     resources: tuple[str, ...],
     failed: bool,
     allow_empty: bool,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.
@@ -88,7 +94,7 @@ def sync(
     report = SyncReport()
     error: click.ClickException | None = None
     try:
-        _sync(report, accounts, resources, failed=failed, allow_empty=allow_empty)
+        _sync(report, accounts, resources, failed=failed, allow_empty=allow_empty, full=full)
     except AnalyticsError as unusable:
         error = click.ClickException(str(unusable))
     except click.ClickException as known:
@@ -112,6 +118,7 @@ def _sync(
     *,
     failed: bool,
     allow_empty: bool,
+    full: bool,
 ) -> None:
     """Syncs, and notes what came of it.
 
@@ -151,7 +158,7 @@ def _sync(
         for account_ids, of in groups:
             parts = shards(instance, names, account_ids if of else [], settings.accounts_per_run)
             for part in parts:
-                target = run_target(instance, names, part, allow_empty=allow_empty)
+                target = run_target(instance, names, part, allow_empty=allow_empty, full=full)
                 job, keys = definitions.resolve_job_def(names.sync_job), names.keys(of)
                 _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
     if report.failed_runs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
@@ -15,12 +14,7 @@ from rich.progress import Progress as ProgressBar
 
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.orchestration.progress import Progress
-
-LINE_SECONDS = 10.0
-"""Where there is no terminal, lines are at least so far apart..."""
-
-LINE_SHARE: Final = 0.1
-"""... and by so large a share of the accounts."""
+from analytics_assets.orchestration.remaining import Remaining, duration
 
 # the longest line of which a bar can still be seen at a glance
 _WIDTH: Final = 100
@@ -43,8 +37,7 @@ class TerminalProgress(Progress):
             expand=True,
         )
         self._task = self._bar.add_task("accounts", total=None, note="")
-        self._started = self._told_at = time.monotonic()
-        self._total = self._read = self._told = self._failed = self._rows = self._requests = 0
+        self._total = self._begun = self._read = self._failed = self._rows = self._requests = 0
 
     def __enter__(self) -> TerminalProgress:
         self._bar.start()
@@ -62,12 +55,12 @@ class TerminalProgress(Progress):
     def expect(self, accounts: int) -> None:
         """So many accounts are to be read, in one run or in several."""
         self._total = accounts
-        self._started = self._told_at = time.monotonic()
         self._bar.update(self._task, total=accounts)
 
     def reading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """Says that a run reads now."""
         super().reading(context, accounts)
+        self._begun += accounts
         self._bar.update(self._task, description="reading")
 
     def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
@@ -76,12 +69,19 @@ class TerminalProgress(Progress):
         self._read += 1
         self._failed += bool(read.failures)
         self._rows += read.rows.count
-        counts = read.requests.by_resource.values()
-        self._requests += sum(count.requests for count in counts)
-        self._bar.update(self._task, advance=1, note=self._note())
-        if self._bar.disable and self._is_time():
-            self._told_at, self._told = time.monotonic(), self._read
-            click.echo(self._line(), err=True)
+        self._requests += read.requests.total
+        self._bar.update(self._task, advance=1)
+
+    def going_on(self, context: dg.AssetExecutionContext, remaining: Remaining) -> None:
+        """Shows how long the rest may take."""
+        super().going_on(context, remaining)
+        self._bar.update(self._task, description="reading", note=self._note(remaining))
+
+    def tell(self, context: dg.AssetExecutionContext, remaining: Remaining) -> None:
+        """Says how long the rest may take, also where there is no terminal."""
+        super().tell(context, remaining)
+        if self._bar.disable:
+            click.echo(self._line(remaining), err=True)
 
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """Says for whom the run waits, also where there is no terminal."""
@@ -93,32 +93,17 @@ class TerminalProgress(Progress):
         super().loading(context, accounts)
         self._bar.update(self._task, description="loading")
 
-    def _note(self) -> str:
+    def _note(self, remaining: Remaining) -> str:
         parts = [f"{self._failed} failed" if self._failed else "", f"{self._rows:,} rows"]
-        return ", ".join(filter(None, [*parts, self._left()]))
+        return ", ".join(filter(None, [*parts, self._left(remaining)]))
 
-    def _line(self) -> str:
+    def _line(self, remaining: Remaining) -> str:
         failed = f" ({self._failed} failed)" if self._failed else ""
         read = f"{self._read} of {self._total} accounts read{failed}"
         figures = f"{self._rows:,} rows, {self._requests:,} requests"
-        return ", ".join(filter(None, [read, figures, self._left()]))
+        return ", ".join(filter(None, [read, figures, self._left(remaining)]))
 
-    def _is_time(self) -> bool:
-        since = time.monotonic() - self._told_at
-        share = (self._read - self._told) / max(self._total, 1)
-        return self._read < self._total and since >= LINE_SECONDS and share >= LINE_SHARE
-
-    def _left(self) -> str:
-        """The time that the rest takes at the pace so far; empty where none is left."""
-        rest = self._total - self._read
-        if rest <= 0:
-            return ""
-        return f"~{_duration((time.monotonic() - self._started) / self._read * rest)} left"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    def _left(self, remaining: Remaining) -> str:
+        """The time that the rest takes, later runs included; empty where none is left."""
+        seconds = remaining.seconds(further=self._total - self._begun)
+        return f"~{duration(seconds)} left" if seconds and self._read < self._total else ""

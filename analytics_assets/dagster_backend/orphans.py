@@ -34,8 +34,6 @@ def process_tags() -> dict[str, str]:
         _PROCESS_TAG: f"{socket.gethostname()}:{pid}:{_start_of(pid) or ''}",
         # who started the command sees that it was killed; the daemon would start it anew
         "dagster/max_retries": "0",
-        # under a small quota it may take longer than any run of the daemon's
-        "dagster/max_runtime": "0",
     }
 
 

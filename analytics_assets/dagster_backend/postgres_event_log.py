@@ -36,6 +36,11 @@ class PostgresEventLog(PostgresEventLogStorage):
         ask_for_batches()
         return cls(super().from_config_value(inst_data, config_value))
 
+    def has_table(self, table_name: str) -> bool:
+        """Whether the database has a table; Dagster's own left a connection open before 0.29.21."""
+        with self._connect() as connection:
+            return bool(self._engine.dialect.has_table(connection, table_name))
+
     def dispose(self) -> None:
         """Closes the connection; the code location makes an instance for each question."""
         super().dispose()

@@ -7,12 +7,13 @@ partition are in preview, and in a run over a range their results lose the parti
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import dagster as dg
 
+from analytics_assets.orchestration.history_checks import history_check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource
@@ -37,12 +38,12 @@ class Evidence:
 
     Attributes:
         resource: The table's resource.
-        audit: What the table holds now.
+        audit: What the table holds now: of accounts that were not audited, what is on record.
         columns: The table's columns.
-        before: The rows that it held before, by account.
-        left_out: The rows that the API sent and that were not loaded, by account and reason.
-        unread: Why an account could not be read when it last was to be, by account.
-        failed: Whether it was in this run that an account could not be read.
+        before: The rows that it held before, by account, of those that were audited.
+        left_out: The rows that the API sent now and that were not loaded, by account and reason.
+        unread: Why an account could not be read now, by account.
+        earlier: What each check found earlier and nothing now has judged anew.
         listed: The accounts that the API lists.
         read: Those of them that no setting leaves out.
         settings: What is called old, and what a loss.
@@ -54,7 +55,7 @@ class Evidence:
     before: Mapping[str, int]
     left_out: Findings
     unread: Findings
-    failed: bool
+    earlier: Mapping[str, Findings]
     listed: Collection[str]
     read: Collection[str]
     settings: PlatformSettings
@@ -69,12 +70,16 @@ class Check:
         judge: Finds what does not hold.
         severity: What a finding is.
         applies: Whether the question makes sense for a resource, by what is an asset beside it.
+        by_reading: Whether only a run that reads an account can find what it asks for.
+        of_departed: Whether it is also about accounts that are not read any more.
     """
 
     description: str
     judge: Callable[[Evidence], Findings]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
     applies: Callable[[Resource, AssetNames], bool] = lambda resource, names: True
+    by_reading: bool = False
+    of_departed: bool = True
 
 
 def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence], Findings]:
@@ -93,7 +98,7 @@ def _old(evidence: Evidence) -> Findings:
     loaded = {
         account: audit.loaded_at
         for account, audit in evidence.audit.items()
-        if account in evidence.read
+        if account in evidence.read and audit.rows
     }
     ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
     found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
@@ -131,6 +136,8 @@ CHECKS: Final[dict[str, Check]] = {
         " that it had.",
         lambda evidence: evidence.unread,
         applies=lambda resource, names: resource.parent is not None,
+        by_reading=True,
+        of_departed=False,
     ),
     "key_is_unique": Check(
         "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
@@ -168,8 +175,10 @@ CHECKS: Final[dict[str, Check]] = {
     LEFT_OUT: Check(
         "Every row that the API sent when an account was last read is in the table. One without a"
         " usable key, or with the key of another, is left out.",
-        lambda evidence: evidence.left_out,
+        lambda evidence: {account: why for account, why in evidence.left_out.items() if why},
         dg.AssetCheckSeverity.WARN,
+        by_reading=True,
+        of_departed=False,
     ),
     "row_count_holds": Check(
         "No account has lost more than the tolerated share of its rows since the load before"
@@ -181,17 +190,21 @@ CHECKS: Final[dict[str, Check]] = {
         "Every listed account's rows were loaded not long ago (setting max_age_hours).",
         _old,
         dg.AssetCheckSeverity.WARN,
+        of_departed=False,
     ),
 }
 
 
-def check_specs(names: AssetNames, resource_names: Iterable[str]) -> list[dg.AssetCheckSpec]:
-    """The checks of the named resources' assets."""
+def check_specs(names: AssetNames, resource_names: Collection[str]) -> list[dg.AssetCheckSpec]:
+    """The checks of the named resources' assets, and of those of their histories."""
     return [
-        dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
-        for resource_name in resource_names
-        for name, check in CHECKS.items()
-        if check.applies(RESOURCES[resource_name], names)
+        *history_check_specs(names, resource_names),
+        *(
+            dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
+            for resource_name in resource_names
+            for name, check in CHECKS.items()
+            if check.applies(RESOURCES[resource_name], names)
+        ),
     ]
 
 
@@ -206,7 +219,7 @@ def evaluations(
 
 
 def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.AssetCheckEvaluation:
-    findings = check.judge(evidence)
+    findings = {**evidence.earlier.get(key.name, {}), **check.judge(evidence)}
     rows = sum(audit.rows for audit in evidence.audit.values())
     return dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
@@ -215,7 +228,7 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
         severity=check.severity,
         # Dagster knows failures by partition, and by asset only where a blocking check fails:
         # without that it could not re-execute a run from its failed assets
-        blocking=key.name == UNREAD and evidence.failed,
+        blocking=key.name == UNREAD and bool(evidence.unread),
         description=_summary(findings) if findings else None,
         metadata={
             "rows": rows,

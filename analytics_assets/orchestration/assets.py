@@ -2,6 +2,8 @@
 
 # Dagster reads the annotations of assets, so that they must not be strings here.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import dagster as dg
@@ -9,13 +11,17 @@ import pyarrow as pa
 from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
-from analytics_assets.api.reader import Reader
 from analytics_assets.choice import refuse_none_left, skipped_accounts
 from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs, reported
-from analytics_assets.errors import ReadError, SuddenlyEmptyError, WarehouseError
+from analytics_assets.errors import (
+    AnalyticsError,
+    ReadError,
+    SuddenlyEmptyError,
+    WarehouseError,
+)
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
-from analytics_assets.orchestration.ingestion import ingestion, selected_resources
+from analytics_assets.orchestration.ingestion import Ingestion, ingestion, selected_resources
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
     SKIPPED_ACCOUNTS,
@@ -43,6 +49,7 @@ from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import one_line
+from analytics_assets.warehouse.load import LoadOutcome, merged
 from analytics_assets.warehouse.replacement import load_source, plan
 
 WAREHOUSE_POOL = "warehouse"
@@ -82,7 +89,11 @@ def _declared(translator: AnalyticsTranslator, resource_names: list[str]) -> dic
         translator,
     )
     return {
-        "specs": [without_dlt_objects(spec) for spec in specs],
+        "specs": [
+            each
+            for spec in map(without_dlt_objects, specs)
+            for each in (spec, *translator.history_specs(spec))
+        ],
         "check_specs": check_specs(translator.names, resource_names),
         "can_subset": True,
         "pool": WAREHOUSE_POOL,
@@ -139,6 +150,7 @@ def _list_accounts(
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
         outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
+        run.publish(context)
         keep_partitions(context.instance, [key for key in account_ids if key not in skipped])
     yield dg.MaterializeResult(
         asset_key=names.key(ACCOUNTS.name),
@@ -151,7 +163,7 @@ def _list_accounts(
             **({SKIPPED_ACCOUNTS: skipped} if skipped else {}),
         },
     )
-    yield from check_tables(context, run.settings, outcome)
+    yield from check_tables(context, progress, run.settings, outcome)
 
 
 def _sync_accounts(
@@ -164,45 +176,96 @@ def _sync_accounts(
     account_ids = requested_accounts(context, config)
     loaded_before = earlier_loads(context)
     wanted = without_partitions(resource_names, account_ids, loaded_before)
-    not_published = ""
-    with ingestion(context, progress) as run:
-        reads = list(_read(context, progress, run.reader, wanted))
-        failures = [failure for read in reads for failure in read.failures]
-        reads = [read for read in reads if read.rows.resources]
-        if reads:
-            progress.loading(context, len(reads))
-        try:
-            outcome = run.load(context, dlt, resource_names, reads, allow_empty=config.allow_empty)
-        except WarehouseError as error:
-            if reads or not failures:
-                raise
-            context.log.warning(f"the tables were not judged: {error}")
-        else:
-            not_published = outcome.not_published
-            failures += _suddenly_empty(outcome.suddenly_empty, reads)
-            names = AssetNames.of_run(context, run.settings)
-            listed = listed_accounts(context.instance, names)
-            events = materializations(outcome, run.settings, names, reads, listed)
-            yield from reported(context, events)
-            yield from check_tables(context, run.settings, outcome, failures)
-    if failures:
+    so_far = _SoFar()
+    try:
+        with ingestion(context, progress) as run:
+            ended = None
+            try:
+                known = run.known_lists(context, wanted, full=config.full)
+                with closing(run.read(context, progress, wanted, known)) as reads:
+                    yield from _load_as_read(context, config, dlt, progress, run, reads, so_far)
+            except Exception as error:
+                ended = error
+                so_far.failures[:0] = _not_loaded(wanted, so_far.outcome, error)
+            yield from _judge(context, progress, run, so_far)
+            if ended is not None:
+                raise ended
+        if so_far.failures:
+            raise failure(so_far.failures, len(account_ids), len(resource_names))
+        if so_far.not_published:  # last: what was loaded is on record
+            raise dg.Failure(so_far.not_published, allow_retries=False)
+    except Exception:
         # what this run did not read, because an earlier one had loaded it, did not fail
         yield from reported(context, loaded_before)
-        raise failure(failures, len(account_ids), len(resource_names))
-    if not_published:  # last: what was loaded is on record
-        raise dg.Failure(not_published, allow_retries=False)
+        raise
 
 
-def _read(
+@dataclass
+class _SoFar:
+    """What a run has loaded so far, all loads together, and what it could not."""
+
+    outcome: LoadOutcome | None = None
+    failures: list[ReadFailure] = field(default_factory=list)
+    not_published: str = ""
+
+
+def _load_as_read(
     context: dg.AssetExecutionContext,
+    config: AccountsConfig,
+    dlt: DagsterDltResource,
     progress: Progress,
-    reader: Reader,
-    wanted: Mapping[str, Sequence[str]],
-) -> Iterator[AccountRead]:
-    progress.reading(context, len(wanted))
-    for read in reader.read_accounts(wanted):
-        progress.read(context, read)
-        yield read
+    run: Ingestion,
+    reads: Iterable[Sequence[AccountRead]],
+    so_far: _SoFar,
+) -> Iterator[dg.DagsterEvent]:
+    """Loads what was read whole, as it comes, and reports it; without any, looks at the tables."""
+    resource_names = selected_resources(context)
+    names = AssetNames.of_run(context, run.settings)
+    for ended in reads:
+        so_far.failures += [failed for read in ended for failed in read.failures]
+        whole = [read for read in ended if read.rows.resources]
+        if not whole:
+            continue
+        progress.loading(context, len(whole))
+        outcome = run.load(context, dlt, resource_names, whole, allow_empty=config.allow_empty)
+        so_far.outcome = merged(so_far.outcome, outcome) if so_far.outcome else outcome
+        so_far.failures += _suddenly_empty(outcome.suddenly_empty, whole)
+        so_far.failures += _overtaken(outcome.overtaken)
+        listed = listed_accounts(context.instance, names)
+        events = materializations(outcome, run.settings, names, whole, listed)
+        yield from reported(context, events)
+    if so_far.outcome is None:
+        try:
+            so_far.outcome = run.load(context, dlt, resource_names, [], allow_empty=True)
+        except WarehouseError as error:
+            if not so_far.failures:
+                raise
+            context.log.warning(f"the tables were not judged: {error}")
+
+
+def _judge(
+    context: dg.AssetExecutionContext, progress: Progress, run: Ingestion, so_far: _SoFar
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Publishes and judges what was loaded, if anything was looked at."""
+    if so_far.outcome is None:
+        return
+    if so_far.outcome.tables:
+        so_far.not_published = run.publish(context)
+    yield from check_tables(context, progress, run.settings, so_far.outcome, so_far.failures)
+
+
+def _not_loaded(
+    wanted: Mapping[str, Sequence[str]], outcome: LoadOutcome | None, error: Exception
+) -> Iterator[ReadFailure]:
+    """What a run that ended with an error was to load, and did not."""
+    cause: AnalyticsError = ReadError(f"the run ended with {type(error).__name__}")
+    if isinstance(error, AnalyticsError):
+        cause = error
+    tables = outcome.tables if outcome else ()
+    loaded = {(load.resource.name, a.account_id) for load in tables for a in load.accounts}
+    for account_id, names in wanted.items():
+        if lost := tuple(name for name in names if (name, account_id) not in loaded):
+            yield ReadFailure(account_id, None, lost, cause)
 
 
 def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -> None:
@@ -238,6 +301,13 @@ def _suddenly_empty(
             )
             lost = tuple(read.rows.resources)
             yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
+
+
+def _overtaken(resources: Mapping[str, Sequence[str]]) -> Iterator[ReadFailure]:
+    error = "another load, or somebody, has changed its rows while it was read; sync again"
+    for account_id, names in resources.items():
+        for name in names:
+            yield ReadFailure(account_id, name, (name,), ReadError(error))
 
 
 def _account_types(listing: AccountRows) -> dict[str, str]:

@@ -2,93 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 import dagster as dg
 
 from analytics_assets.api.account_reading import ReadFailure
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
-    LEFT_OUT,
+    CHECKS,
     UNREAD,
+    Check,
     Evidence,
     Findings,
     evaluations,
 )
+from analytics_assets.orchestration.history_checks import HISTORY_CHECKS, history_evaluations
 from analytics_assets.orchestration.ingestion import lock_request, users_errors_as_failures
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import latest_loads, listed_accounts
-from analytics_assets.resources import RESOURCES
+from analytics_assets.orchestration.recorded_audits import recorded_audits
+from analytics_assets.orchestration.run_records import recorded_as_skipped
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings, platform_settings
-from analytics_assets.warehouse.audit import RowCounts
+from analytics_assets.warehouse.audit import NO_ROWS
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.load import LoadOutcome, audit_tables
 from analytics_assets.warehouse.pipeline import working_folder
+from analytics_assets.warehouse.replacement import TableLoad
 
 Event = TypeVar("Event")
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What an evaluation has found, and when, in unix seconds."""
+
+    at: float
+    findings: Findings
+
+
 def check_tables(
     context: dg.AssetExecutionContext,
+    progress: Progress,
     settings: PlatformSettings,
     outcome: LoadOutcome,
     failures: Sequence[ReadFailure] = (),
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges tables by what they hold now, and held before they were loaded.
 
-    Those that were not loaded are judged by what was recorded when they last were. It is part of
-    the step that loads: a step of its own would be skipped where a partition fails.
+    What was not loaded now is not looked at: what was found of it earlier still holds. It is part
+    of the step that loads: a step of its own would be skipped where a partition fails.
 
     Args:
         context: The step's.
+        progress: Is told if the run waits for the warehouse.
         settings: What is called old, and what a loss.
-        outcome: What came of the load, or of an audit without one.
+        outcome: What came of the load, or of an audit without one; the audits are of all accounts.
         failures: What could not be read.
     """
-    names = AssetNames.of_run(context, settings)
+    names, instance = AssetNames.of_run(context, settings), context.instance
+    tables = {
+        key: AssetNames.resource_name(key.asset_key)
+        for key in context.selected_asset_check_keys
+        if key.name in CHECKS
+    }
+    earlier = _earlier_findings(instance, tables)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
-    before = {name: outcome.before.get(name, {}) for name in loaded}
-    if outcome.audits.keys() - loaded.keys():
-        before = {**_recorded_rows(context.instance, names), **before}
-    listed = set(known_accounts(context.instance))
-    all_listed = listed_accounts(context.instance, names)
-
-    def since_earlier(name: str, check_name: str, now: Findings) -> Findings:
-        """What only who reads can find: of these accounts now, and of others when last read."""
-        key = dg.AssetCheckKey(names.key(name), check_name)
-        not_read = {*listed, ALL_ACCOUNTS}.difference(now)
-        earlier = _findings(_latest_evaluation(context.instance, key))
-        kept = {account: found for account, found in earlier.items() if account in not_read}
-        return {account: found for account, found in {**kept, **now}.items() if found}
+    never = {tables[key] for key in tables.keys() - earlier if not CHECKS[key.name].by_reading}
+    if unseen := sorted(never & loaded.keys() - set(outcome.whole)):
+        outcome = _audited_whole(context, progress, settings, outcome, unseen)
+    before = _before(outcome, instance, names)
+    read = set(known_accounts(instance))
+    listed = read | recorded_as_skipped(instance, names).keys()
 
     def evidence(name: str) -> Evidence:
-        left_out = {
-            account.account_id or ALL_ACCOUNTS: account.resources[name].left_out
-            for account in loaded.get(name, [])
-        }
-        unread = {f.account_id: str(f.error) for f in failures if name in f.lost}
+        of_table = {key.name: earlier[key] for key in earlier if tables[key] == name}
         return Evidence(
             resource=RESOURCES[name],
             audit=outcome.audits.get(name, {}),
             columns=outcome.columns.get(name) or TableColumns.of(RESOURCES[name], {}),
             before=before.get(name, {}),
-            left_out=since_earlier(name, LEFT_OUT, left_out),
-            unread=since_earlier(name, UNREAD, {**dict.fromkeys(left_out), **unread}),
-            failed=bool(unread),
-            read=listed,
-            listed=all_listed,
+            left_out={
+                account.account_id or ALL_ACCOUNTS: account.resources[name].left_out
+                for account in loaded.get(name, [])
+            },
+            unread={f.account_id: str(f.error) for f in failures if name in f.lost},
+            earlier={
+                check: _still_found(CHECKS[check], name, found, outcome, read)
+                for check, found in of_table.items()
+            },
+            read=read,
+            listed=listed,
             settings=settings,
         )
 
     # of a table that is not there it is known whether its accounts could be read, and nothing else
-    tables = {
-        key: AssetNames.resource_name(key.asset_key) for key in context.selected_asset_check_keys
-    }
-    keys = [key for key, name in tables.items() if name in outcome.audits or key.name == UNREAD]
+    judged = {*loaded, *outcome.whole}
+    keys = [k for k in tables if tables[k] in judged or k in earlier or k.name == UNREAD]
     yield from evaluations(keys, {name: evidence(name) for name in {tables[key] for key in keys}})
+    yield from _judged_histories(context, outcome, read)
+
+
+def _judged_histories(
+    context: dg.AssetExecutionContext, outcome: LoadOutcome, read: Collection[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Judges the histories of the load; what was found of other accounts still holds."""
+    keys = [key for key in context.selected_asset_check_keys if key.name in HISTORY_CHECKS]
+    earlier = {
+        key: cast(Findings, evaluation.metadata["findings"].value)
+        for key, (_, evaluation) in _latest_evaluations(context.instance, keys).items()
+        if "findings" in evaluation.metadata
+    }
+    loaded = {load.resource.name: _ids(load) for load in outcome.tables}
+
+    def of_others(key: dg.AssetCheckKey) -> Findings:
+        found = earlier.get(key, {})
+        judged = loaded.get(AssetNames.resource_name(key.asset_key), read)
+        return {account: found[account] for account in found.keys() & set(read).difference(judged)}
+
+    yield from history_evaluations(keys, outcome.histories, of_others)
+
+
+def _before(
+    outcome: LoadOutcome, instance: dg.DagsterInstance, names: AssetNames
+) -> dict[str, Mapping[str, int]]:
+    """The rows of before: of what was loaded now, or else where all was audited, by the records."""
+    found: dict[str, Mapping[str, int]] = {}
+    for load in outcome.tables:
+        counts, ids = outcome.before.get(load.resource.name, {}), _ids(load)
+        found[load.resource.name] = {
+            account: rows
+            for account, rows in counts.items()
+            if account in ids or ALL_ACCOUNTS in ids
+        }
+    alone = set(outcome.whole) - found.keys() - {ACCOUNTS.name}
+    for name, audit in recorded_audits(instance, names, alone).items():
+        found[name] = {account: of.rows for account, of in audit.items()}
+    return found
+
+
+def _still_found(
+    check: Check, name: str, earlier: _Found, outcome: LoadOutcome, read: Collection[str]
+) -> Findings:
+    """What a check found earlier of accounts that it does not judge anew."""
+    if name in outcome.whole and not check.by_reading:
+        return {}
+    loads = [load for load in outcome.tables if load.resource.name == name]
+    judged = {account for load in loads for account in (ALL_ACCOUNTS, *_ids(load))}
+    audit = outcome.audits.get(name, {})
+    there = {*read, *audit, ALL_ACCOUNTS} if check.of_departed else {*read, ALL_ACCOUNTS}
+    return {
+        account: found
+        for account, found in earlier.findings.items()
+        # a run that was killed may have loaded it since, and judged nothing
+        if account in there - judged and (audit.get(account, NO_ROWS).loaded_at or 0) <= earlier.at
+    }
+
+
+def _ids(load: TableLoad) -> set[str]:
+    return {account.account_id or ALL_ACCOUNTS for account in load.accounts}
+
+
+def _audited_whole(
+    context: dg.AssetExecutionContext,
+    progress: Progress,
+    settings: PlatformSettings,
+    outcome: LoadOutcome,
+    tables: Sequence[str],
+) -> LoadOutcome:
+    """The outcome with some tables audited as a whole, of which nothing was found before."""
+    with working_folder() as folder:
+        request = lock_request(context, progress, settings)
+        found = audit_tables(settings, folder, tables, request)
+    return replace(
+        outcome,
+        audits={**outcome.audits, **found.audits},
+        whole={*outcome.whole, *found.audits},
+    )
 
 
 def check_only(
@@ -101,16 +194,7 @@ def check_only(
         with working_folder() as folder:
             request = lock_request(context, progress, settings)
             outcome = audit_tables(settings, folder, sorted(judged), request)
-    yield from check_tables(context, settings, outcome)
-
-
-def _recorded_rows(instance: dg.DagsterInstance, names: AssetNames) -> RowCounts:
-    """The rows of each account when it was last loaded, by table."""
-    recorded: dict[str, dict[str, int]] = {}
-    for (name, account_id), load in latest_loads(instance, names).items():
-        if account_id is not None and load.rows is not None:
-            recorded.setdefault(name, {})[account_id] = load.rows
-    return recorded
+    yield from check_tables(context, progress, settings, outcome)
 
 
 def unless_judged(
@@ -128,8 +212,11 @@ def unless_judged(
                 judged.add(event.asset_check_key)
             yield event
     except Exception:
-        for key in sorted(context.selected_asset_check_keys - judged):
-            yield _latest_evaluation(context.instance, key) or dg.AssetCheckEvaluation(
+        rest = sorted(context.selected_asset_check_keys - judged)
+        latest = _latest_evaluations(context.instance, rest)
+        for key in rest:
+            _, evaluation = latest.get(key, (0, None))
+            yield evaluation or dg.AssetCheckEvaluation(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=True,
@@ -138,19 +225,29 @@ def unless_judged(
         raise
 
 
-def _latest_evaluation(
-    instance: dg.DagsterInstance, key: dg.AssetCheckKey
-) -> dg.AssetCheckEvaluation | None:
-    summary = instance.event_log_storage.get_asset_check_summary_records([key])[key]
-    # the latest execution of all is that of this run, which is planned
-    record = summary.last_completed_check_execution_record
-    event = record.event.dagster_event if record and record.event else None
-    evaluation = event.event_specific_data if event else None
-    return evaluation if isinstance(evaluation, dg.AssetCheckEvaluation) else None
+def _latest_evaluations(
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, tuple[float, dg.AssetCheckEvaluation]]:
+    """The latest evaluation of each check that has one, and when that was, in unix seconds."""
+    found = {}
+    summaries = instance.event_log_storage.get_asset_check_summary_records(list(keys))
+    for key, summary in summaries.items():
+        # the latest execution of all is that of this run, which is planned
+        record = summary.last_completed_check_execution_record
+        event = record.event.dagster_event if record and record.event else None
+        evaluation = event.event_specific_data if event else None
+        if record and record.event and isinstance(evaluation, dg.AssetCheckEvaluation):
+            found[key] = record.event.timestamp, evaluation
+    return found
 
 
-def _findings(evaluation: dg.AssetCheckEvaluation | None) -> Findings:
-    if evaluation is None or "findings" not in evaluation.metadata:
-        return {}
-    findings = evaluation.metadata["findings"].value
-    return findings if isinstance(findings, Mapping) else {}
+def _earlier_findings(
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, _Found]:
+    """What the latest evaluation of each check that has judged a table found."""
+    found = {}
+    for key, (at, evaluation) in _latest_evaluations(instance, keys).items():
+        if "rows" in evaluation.metadata:
+            findings = evaluation.metadata.get("findings")
+            found[key] = _Found(at, cast(Findings, findings.value) if findings else {})
+    return found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
@@ -15,18 +18,24 @@ from dlt.extract import DltSource
 
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
-from analytics_assets.api.reader import Reader
-from analytics_assets.errors import AnalyticsError, telling_what_is_full
+from analytics_assets.api.reader import MOST_WAITING, Reader, size_on_disk
+from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.recorded_audits import completed
+from analytics_assets.orchestration.remaining import Remaining
+from analytics_assets.orchestration.run_records import requests_taken
 from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.speedups import rarely_collecting
+from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
-from analytics_assets.warehouse.publishing import published_file
+from analytics_assets.warehouse.publishing import publish, published_file
+from analytics_assets.warehouse.read_lists import Lists, read_lists
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,63 @@ class Ingestion:
     settings: PlatformSettings
     folder: Path
     request: LockRequest
+    reread_unchanged_days: int
+    known: dict[str, TableAudit] = field(default_factory=dict)
+
+    def read(
+        self,
+        context: dg.AssetExecutionContext,
+        progress: Progress,
+        wanted: Mapping[str, Sequence[str]],
+        known: KnownLists | None,
+    ) -> Generator[list[AccountRead], None, None]:
+        """Reads resources of accounts, and yields those together that are to be loaded together.
+
+        Those are what has ended within the setting `load_interval`, or as much as may wait. Of the
+        lists in `known`, those are left out below which nothing can have changed.
+        """
+        progress.reading(context, len(wanted))
+        names = AssetNames.of_run(context, self.settings)
+        remaining = Remaining(
+            wanted, self.reader.client.requests, lambda: requests_taken(context.instance, names)
+        )
+        waiting: list[AccountRead] = []
+        size, began = 0, time.monotonic()
+        for ended in self.reader.read_accounts(wanted, known):
+            for read in ended:
+                progress.read(context, read)
+                remaining.without(read)
+            progress.going_on(context, remaining)
+            waiting += ended
+            size += sum(map(size_on_disk, ended))
+            is_time = time.monotonic() - began >= self.settings.load_interval
+            if waiting and (is_time or size >= MOST_WAITING):
+                size, began = 0, time.monotonic()
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
+
+    def known_lists(
+        self, context: dg.AssetExecutionContext, wanted: Mapping[str, Sequence[str]], *, full: bool
+    ) -> KnownLists | None:
+        """The lists that are left out if nothing has changed; None to leave out none, ever.
+
+        Args:
+            context: The step's.
+            wanted: By account, the resources that are to be read.
+            full: Whether all is read this time.
+        """
+        if not self.reread_unchanged_days:
+            return None
+        lists: Lists = {}
+        if not full:
+            names = {name for names in wanted.values() for name in names}
+            try:
+                lists = read_lists(self.settings, self.folder, names, wanted, self.request)
+            except WarehouseError as error:
+                context.log.warning(f"no list is left out: {error}")
+        return KnownLists(self.reread_unchanged_days, lists)
 
     def load(
         self,
@@ -69,18 +135,32 @@ class Ingestion:
             ):
                 pass  # what it tells of each table is told by account
 
-        outcome = load(
-            self.settings,
-            self.folder,
-            resource_names,
-            [read.rows for read in reads],
-            self.request,
-            run=run,
-            allow_empty=allow_empty,
-        )
-        if outcome.not_published:
-            context.log.error(outcome.not_published)
-        return outcome
+        # what dlt has loaded and what was read for it is needed no longer
+        with TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as folder:
+            outcome = load(
+                self.settings,
+                Path(folder),
+                resource_names,
+                [read.rows for read in reads],
+                self.request,
+                run=run,
+                allow_empty=allow_empty,
+            )
+        for account in {rows.path.parent for r in reads for rows in r.rows.resources.values()}:
+            shutil.rmtree(account, ignore_errors=True)
+        if outcome.not_indexed and not self.known:  # once a run
+            context.log.warning(outcome.not_indexed)
+        names = AssetNames.of_run(context, self.settings)
+        return completed(outcome, self.known, context.instance, names, resource_names)
+
+    def publish(self, context: dg.AssetExecutionContext) -> str:
+        """Publishes what was loaded, where that is asked for; says why if it cannot."""
+        try:
+            publish(self.settings, self.request)
+        except WarehouseError as error:
+            context.log.error(str(error))
+            return str(error)
+        return ""
 
 
 @contextmanager
@@ -92,7 +172,8 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
         with telling_what_is_full(), rarely_collecting(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")
-            yield Ingestion(reader, platform, folder, lock_request(context, progress, platform))
+            request = lock_request(context, progress, platform)
+            yield Ingestion(reader, platform, folder, request, api.reread_unchanged_days)
 
 
 @contextmanager

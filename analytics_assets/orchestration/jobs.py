@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import dagster as dg
 
 from analytics_assets.dagster_backend.internals import UnresolvedAssetJobDefinition
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNTS
+
+# Dagster's tag: a sync under a small quota may take longer than other runs of the same Dagster may
+_HOWEVER_LONG: Final = {"dagster/max_runtime": "0"}
 
 
 class Jobs(NamedTuple):
@@ -41,6 +44,7 @@ def asset_jobs(names: AssetNames) -> Jobs:
         " set with gaps, launch it for one of its accounts, with all of them as `accounts: [...]`"
         f" in the configuration of `{names.accounts_op}`.",
         executor_def=dg.in_process_executor,
+        tags=_HOWEVER_LONG,
     )
     check = dg.define_asset_job(
         names.check_job,

@@ -24,13 +24,19 @@ from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
+from analytics_assets.warehouse.history import Changes
+from analytics_assets.warehouse.history_audit import VersionsAudit
 from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.replacement import TableLoad
 
 FAILED_PARTITIONS = "failed_partitions"
 """Metadata of a failed step: by account and resource, the cause and its type."""
 
 SKIPPED_ACCOUNTS = "skipped_accounts"
 """Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
+
+REQUESTS = "requests"
+"""Metadata of a materialisation: the requests that it took to read it."""
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
@@ -43,34 +49,60 @@ def materializations(
     reads: Iterable[AccountRead],
     listed: Collection[str],
 ) -> Iterator[dg.AssetMaterialization]:
-    """One event per table and account of a load, each with the account's own figures."""
+    """One event per table and account of a load, each with the account's own figures.
+
+    Where a history is kept, its own come after those of its resource.
+    """
     by_account = {read.rows.account_id: read for read in reads}
     for load in outcome.tables:
         name = load.resource.name
         shared = load_metadata(outcome, settings, names, name, listed)
         for account_id in (account.account_id for account in load.accounts):
-            read = by_account[account_id]
+            read, audit = by_account[account_id], outcome.audits[name]
+            held = audit.get(str(account_id))
             yield dg.AssetMaterialization(
                 names.key(name),
                 partition=account_id,
                 tags=_provenance(load.resource, names),
                 metadata={
-                    "dagster/partition_row_count": read.rows.resources[name].rows,
+                    "dagster/partition_row_count": held.rows if held else 0,
                     **read_metadata(read, name),
-                    **drift_metadata(outcome.audits[name], [str(account_id)]),
+                    **drift_metadata(audit, [str(account_id)]),
                     **shared,
                 },
             )
+        if name in outcome.changes:
+            yield from _history_materializations(outcome, settings, names, load)
+
+
+def _history_materializations(
+    outcome: LoadOutcome, settings: PlatformSettings, names: AssetNames, load: TableLoad
+) -> Iterator[dg.AssetMaterialization]:
+    name = load.resource.name
+    for account_id in (str(account.account_id) for account in load.accounts):
+        changes = outcome.changes[name].get(account_id, Changes())
+        held = outcome.histories[name].get(account_id, VersionsAudit())
+        yield dg.AssetMaterialization(
+            names.history_key(name),
+            partition=account_id,
+            metadata={
+                "dagster/partition_row_count": held.versions,
+                "versions_begun": changes.begun,
+                "versions_ended": changes.ended,
+                **_destination_metadata(outcome, settings),
+            },
+        )
 
 
 def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
     """The figures of one resource of one account that was read."""
     rows = read.rows.resources[resource_name]
-    counts = read.requests.of(resource_name)
+    counts, lists = read.requests.of(resource_name), read.rows.lists.get(resource_name)
     return {
         "duplicate_rows": rows.duplicates,
         "rows_without_key": rows.keyless,
-        "requests": counts.requests,
+        REQUESTS: counts.requests,
+        **({"lists_left_out": len(lists.kept)} if lists else {}),
         "retries": counts.retries,
         # of requests that waited at the same time, each counts
         "seconds_throttled_over_all_requests": round(counts.throttled, 3),
@@ -92,6 +124,12 @@ def load_metadata(
         "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
         "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
+        **_destination_metadata(outcome, settings),
+    }
+
+
+def _destination_metadata(outcome: LoadOutcome, settings: PlatformSettings) -> dict[str, Any]:
+    return {
         "dlt_load_id": outcome.load_id,
         "destination_name": settings.destination.rpartition(".")[2],
         "dataset_name": settings.dataset_name,

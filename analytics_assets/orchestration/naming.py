@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analytics_assets.choice import chosen_resources
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.choice import chosen_resources, kept_histories
+from analytics_assets.resources import ACCOUNTS, HISTORIES, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 
@@ -20,31 +20,34 @@ class AssetNames:
     Attributes:
         key_prefix: What the asset keys begin with; empty where an asset is called as its resource.
         resource_names: The resources that are assets, each parent before its children.
+        histories: Those of them whose history is an asset, too.
     """
 
     key_prefix: tuple[str, ...] = ()
     resource_names: tuple[str, ...] = tuple(RESOURCES)
+    histories: tuple[str, ...] = ()
 
     @classmethod
     def of_settings(cls, settings: PlatformSettings) -> AssetNames:
         """The names that the settings ask for.
 
         Raises:
-            SettingsError: They skip what cannot be skipped.
+            SettingsError: They skip what cannot be skipped, or keep no history that there can be.
         """
         prefix = tuple(settings.key_prefix.split("/")) if settings.key_prefix else ()
-        return cls(prefix, chosen_resources(settings))
+        return cls(prefix, chosen_resources(settings), tuple(kept_histories(settings)))
 
     @classmethod
     def of_run(cls, context: dg.AssetExecutionContext, settings: PlatformSettings) -> AssetNames:
         """The names in a run, their prefix by an asset or a check that it is for.
 
         Raises:
-            SettingsError: The settings skip what cannot be skipped.
+            SettingsError: As `of_settings`.
         """
         checked = (check.asset_key for check in context.selected_asset_check_keys)
         key = next(iter(context.selected_asset_keys), None) or next(checked)
-        return cls(tuple(key.path[:-1]), chosen_resources(settings))
+        histories = tuple(kept_histories(settings))
+        return cls(tuple(key.path[:-1]), chosen_resources(settings), histories)
 
     @property
     def account_resources(self) -> list[str]:
@@ -63,13 +66,23 @@ class AssetNames:
         return dg.AssetKey([*self.key_prefix, resource_name])
 
     def keys(self, resource_names: Iterable[str]) -> list[dg.AssetKey]:
-        """The assets of resources, in their order."""
-        return [self.key(name) for name in resource_names]
+        """The assets of resources, in their order, each with that of its history."""
+        found = []
+        for name in resource_names:
+            found.append(self.key(name))
+            if name in self.histories:
+                found.append(self.history_key(name))
+        return found
+
+    def history_key(self, resource_name: str) -> dg.AssetKey:
+        """The asset of a resource's history."""
+        return self.key(RESOURCES[resource_name].history.name)
 
     @staticmethod
     def resource_name(key: dg.AssetKey) -> str:
-        """The resource of one of the platform's assets."""
-        return key.path[-1]
+        """The resource of one of the platform's assets, which may be its history."""
+        name = key.path[-1]
+        return HISTORIES[name].name if name in HISTORIES else name
 
     def is_ours(self, run: dg.DagsterRun) -> bool:
         """Whether a run is for the platform's assets or checks, and not only for others'."""

@@ -39,6 +39,13 @@ class AccountsConfig(dg.Config):
         default=False,
         description="Accept an account without any rows, where it had rows in several tables.",
     )
+    full: bool = Field(
+        default=False,
+        description=(
+            "Read all lists, also those that the setting reread_unchanged_days leaves out where"
+            " nothing has changed."
+        ),
+    )
     # empty and not None, so that the launchpad shows it
     accounts: list[str] = Field(
         default=[],
@@ -64,13 +71,15 @@ def run_target(
     account_ids: Collection[str],
     *,
     allow_empty: bool = False,
+    full: bool = False,
 ) -> RunTarget:
     """How one run covers the accounts: by partition, by range, or by configuration.
 
     Dagster knows a key and a range of neighbours. A run for any other set has the first of them as
     its partition, without which Dagster would not run it, and all of them in its configuration.
     """
-    config: dict[str, Any] = {"allow_empty": True} if allow_empty else {}
+    chosen = {"allow_empty": allow_empty, "full": full}
+    config: dict[str, Any] = {name: True for name, value in chosen.items() if value}
     known = known_accounts(instance)
     places = sorted(known.index(account_id) for account_id in account_ids)
     first, last = known[places[0]], known[places[-1]]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dagster as dg
 
 from analytics_assets.api.account_reading import AccountRead
+from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets.text import one_line
 
 
 class Progress:
-    """Writes a line to the run's log for every account."""
+    """Writes a line to the run's log for every account, and one a minute of what is left."""
 
     def reading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """The run starts to read that many accounts."""
@@ -23,10 +24,19 @@ class Progress:
             account = one_line(str(read.rows.account_id))
             context.log.info(f"{account}: {read.rows.count} rows in {read.seconds:.1f} s")
 
+    def going_on(self, context: dg.AssetExecutionContext, remaining: Remaining) -> None:
+        """The run reads on, about once a second; a line a minute says how long the rest takes."""
+        if remaining.is_time():
+            self.tell(context, remaining)
+
+    def tell(self, context: dg.AssetExecutionContext, remaining: Remaining) -> None:
+        """Says how long the rest takes."""
+        context.log.info(str(remaining))
+
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """The run waits for another that has the warehouse; `line` says for whom."""
         context.log.info(line)
 
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
-        """All accounts are read, and what was read whole goes to the warehouse."""
+        """What was read whole of so many accounts goes to the warehouse."""
         context.log.info(f"loading {accounts} accounts")

@@ -13,7 +13,11 @@ from typing import Any, Final, TypeVar, cast
 import dagster as dg
 
 from analytics_assets.errors import is_permanent
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS, SKIPPED_ACCOUNTS
+from analytics_assets.orchestration.metadata import (
+    FAILED_PARTITIONS,
+    REQUESTS,
+    SKIPPED_ACCOUNTS,
+)
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -52,6 +56,7 @@ class Load:
         rows: Rows that the table got, if the event tells.
         run_id: The run that loaded them.
         load_id: dlt's name for the load, if the event tells.
+        requests: What it took to read them, if the event tells.
     """
 
     resource: str
@@ -60,6 +65,7 @@ class Load:
     rows: int | None
     run_id: str
     load_id: str | None
+    requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +117,31 @@ def latest_loads(
 
     What is on record of an account from before it was forgotten does not count.
     """
-    loads = []
     accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
-    loads += [_load(ACCOUNTS.name, record) for record in accounts]
-    for name in names.account_resources:
+    loads = [_load(ACCOUNTS.name, record) for record in accounts]
+    loads += loads_of(instance, names, names.account_resources)
+    return {(load.resource, load.account_id): load for load in loads}
+
+
+def loads_of(
+    instance: dg.DagsterInstance, names: AssetNames, resource_names: Iterable[str]
+) -> Iterator[Load]:
+    """The latest load by account of some resources, as `latest_loads` has them."""
+    for name in resource_names:
         newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         for ids in chunks(newest.values()):
             found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
             records = instance.fetch_materializations(found, limit=len(ids)).records
-            loads += [_load(name, record) for record in records]
-    return {(load.resource, load.account_id): load for load in loads}
+            yield from (_load(name, record) for record in records)
+
+
+def requests_taken(instance: dg.DagsterInstance, names: AssetNames) -> dict[tuple[str, str], int]:
+    """The requests that it took to read each resource of an account when it was last loaded."""
+    return {
+        (load.resource, load.account_id): load.requests
+        for load in latest_loads(instance, names).values()
+        if load.account_id is not None and load.requests is not None
+    }
 
 
 def recorded_as_skipped(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, str]:
@@ -323,8 +344,9 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
 def _load(name: str, record: dg.EventLogRecord) -> Load:
     event = record.asset_materialization
     assert event is not None
-    rows = next((event.metadata[key].value for key in ROW_COUNTS if key in event.metadata), None)
-    load_id = event.metadata[LOAD_ID].value if LOAD_ID in event.metadata else None
+    figures = {key: entry.value for key, entry in event.metadata.items()}
+    rows = next((figures[key] for key in ROW_COUNTS if key in figures), None)
+    load_id, requests = figures.get(LOAD_ID), figures.get(REQUESTS)
     return Load(
         resource=name,
         account_id=event.partition,
@@ -332,6 +354,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
         rows=rows if isinstance(rows, int) else None,
         run_id=record.run_id,
         load_id=str(load_id) if load_id else None,
+        requests=requests if isinstance(requests, int) else None,
     )
 
 

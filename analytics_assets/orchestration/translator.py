@@ -18,6 +18,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
 from analytics_assets.settings import ApiSettings, PlatformSettings
+from analytics_assets.warehouse.history import VALID_FROM, VALID_TO, VALIDITY
 
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
 # Dagster's own limit
@@ -57,6 +58,45 @@ class AnalyticsTranslator(DagsterDltTranslator):
                 "key": ", ".join(resource.key),
             },
         )
+
+    def history_specs(self, spec: dg.AssetSpec) -> list[dg.AssetSpec]:
+        """The asset of a resource's history, by the resource's own; none where none is kept."""
+        name = self.names.resource_name(spec.key)
+        if name not in self.names.histories:
+            return []
+        resource, key = RESOURCES[name], self.names.history_key(name)
+        lineage = {
+            column.name: [dg.TableColumnDep(spec.key, column.name)]
+            for column in resource.table_columns
+        }
+        description = f"{resource.history.description}\n\nWritten whenever `{name}` is."
+        metadata = {
+            **spec.metadata,
+            "dagster/column_schema": history_columns(resource),
+            "dagster/column_lineage": dg.TableColumnLineage(lineage),
+            "dagster/table_name": f"{self.settings.dataset_name}.{resource.history.name}",
+            "key": ", ".join([*resource.key, VALID_FROM]),
+        }
+        del metadata["endpoint"]
+        return [
+            spec.replace_attributes(
+                key=key, deps=[spec.key], description=description, metadata=metadata
+            )
+        ]
+
+
+def history_columns(resource: Resource) -> dg.TableSchema:
+    """The columns of a resource's history: those of its table, and when a version was valid."""
+    validity = [
+        dg.TableColumn(
+            name,
+            "timestamp",
+            description=description,
+            constraints=dg.TableColumnConstraints(nullable=name == VALID_TO),
+        )
+        for name, description in VALIDITY.items()
+    ]
+    return dg.TableSchema(columns=[*column_schema(resource).columns, *validity])
 
 
 def without_dlt_objects(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_assets.errors import ReadError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
 from analytics_assets.rows.keys import key_value, parent_id_field, row_key
+from analytics_assets.rows.lists import AccountLists, ReadList, row_version
 from analytics_assets.schema import ACCOUNT_ID, Resource
 
 _ROWS_IN_MEMORY = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an account's rows: those with certain values in a column.
+
+    Attributes:
+        column: The column, which is never null; all parts of a resource have the same.
+        values: The values, of the column's type.
+    """
+
+    column: str
+    values: Collection[Any]
 
 
 @dataclass(slots=True)
@@ -25,6 +39,7 @@ class ResourceRows:
 
     Attributes:
         path: Arrow IPC stream of the rows, in the schema of `arrow_schema(resource)`.
+        part: What was read, and is replaced; None for all that there is of the account.
         rows: Rows in it.
         extras: Rows with a field or a value that no declared column can hold.
         duplicates: Rows left out because an earlier row of the answer has the same key.
@@ -33,6 +48,7 @@ class ResourceRows:
     """
 
     path: Path
+    part: Part | None = None
     rows: int = 0
     extras: int = 0
     duplicates: int = 0
@@ -57,10 +73,13 @@ class AccountRows:
     Attributes:
         account_id: The account; None for resources of no account.
         resources: The rows by the resource's name.
+        lists: What became of the lists below parent rows, also of resources that failed; of none,
+            if no list is ever left out.
     """
 
     account_id: str | None
     resources: Mapping[str, ResourceRows]
+    lists: Mapping[str, AccountLists] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -87,8 +106,8 @@ class AccountWriter:
         self, account_id: str | None, resource_names: Collection[str], folder: Path
     ) -> None:
         self._account_id = account_id
-        self._files = {name: _File(RESOURCES[name], folder) for name in resource_names}
-        self._keys = {name: _Keys(RESOURCES[name], account_id) for name in resource_names}
+        self._files = {name: _File(ALL_RESOURCES[name], folder) for name in resource_names}
+        self._keys = {name: _Keys(ALL_RESOURCES[name], account_id) for name in resource_names}
         self._listed: dict[str, Collection[str]] = {}
 
     def add(self, resource_name: str, rows: Iterable[Row]) -> None:
@@ -98,7 +117,7 @@ class AccountWriter:
             ReadError: A value is nested too deep.
         """
         if resource_name not in self._keys:
-            self._keys[resource_name] = _Keys(RESOURCES[resource_name], self._account_id)
+            self._keys[resource_name] = _Keys(ALL_RESOURCES[resource_name], self._account_id)
         keys, file = self._keys[resource_name], self._files.get(resource_name)
         for row in rows:
             keyed = keys.keyed(row)
@@ -107,8 +126,36 @@ class AccountWriter:
 
     def ids(self, resource_name: str) -> list[Any]:
         """The ids of the rows of a resource that have a key, each once, in their order."""
+        return list(self.versions(resource_name))
+
+    def versions(self, resource_name: str) -> Mapping[Any, str]:
+        """The version of each of these rows; empty for one that tells nothing of its lists."""
         keys = self._keys.get(resource_name)
-        return list(keys.ids) if keys else []
+        return keys.versions if keys else {}
+
+    def has_strays(self, resource_name: str) -> bool:
+        """Whether a row names another parent than the one whose list it is in."""
+        keys = self._keys.get(resource_name)
+        return keys is not None and keys.strays
+
+    def lists(
+        self, resource_name: str, kept: Mapping[Any, ReadList], read_at: float
+    ) -> AccountLists:
+        """What became of a resource's lists, of which those kept were not asked for."""
+        parent = str(ALL_RESOURCES[resource_name].parent)
+        versions = {
+            row_id: version
+            for row_id, version in self.versions(parent).items()
+            if parent not in self._listed or str(row_id) in self._listed[parent]
+        }
+        asked = [row_id for row_id in versions if row_id not in kept]
+        keys, read = self._keys.get(resource_name), {}
+        for row_id in asked:
+            rows = keys.settled(row_id) if keys else 0
+            if versions[row_id] and rows is not None:
+                read[str(row_id)] = ReadList(versions[row_id], read_at, rows)
+        still_there = {str(row_id): kept[row_id] for row_id in versions if row_id in kept}
+        return AccountLists(asked, read, still_there)
 
     def keep_listed(self, resource_name: str, ids: Collection[str]) -> None:
         """Leaves out, in the end, the rows that have another id, as text, and those below them."""
@@ -125,7 +172,7 @@ class AccountWriter:
         Raises:
             ReadError: A value is nested too deep.
         """
-        resource, rows = RESOURCES[resource_name], self._files[resource_name].close()
+        resource, rows = ALL_RESOURCES[resource_name], self._files[resource_name].close()
         self._leave_out_unlisted(rows, resource)
         keys, parent = self._keys[resource_name], self._keys.get(str(resource.parent))
         rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
@@ -156,31 +203,55 @@ class _Keys:
     def __init__(self, resource: Resource, account_id: str | None) -> None:
         self.duplicates = 0
         self.keyless = 0
-        # as a dictionary, which keeps their order
-        self.ids: dict[Any, None] = {}
+        self.strays = False
+        self.versions: dict[Any, str] = {}
         self._resource = resource
         self._account_id = account_id
-        self._seen: set[tuple[Any, ...]] = set()
+        # by key, the parent in whose list it came
+        self._seen: dict[tuple[Any, ...], Any] = {}
+        self._rows_below: dict[Any, int] = {}
+        # lists of which not all rows could be kept, or that have a key with another in common
+        self._unsettled: set[Any] = set()
+        self._has_lists = any(
+            other.has_parent_rows and other.parent == resource.name
+            for other in ALL_RESOURCES.values()
+        )
         columns = {column.name: column for column in resource.table_columns}
         self._key = [columns[name] for name in resource.key]
         # the parent's column holds what the parent's key holds
-        parent = RESOURCES[str(resource.parent)] if resource.parent_column else resource
-        self._parent_id = next(column for column in parent.columns if column.name == "id")
+        parent = ALL_RESOURCES[str(resource.parent)] if resource.parent_column else resource
+        self._parent_id = next((c for c in parent.columns if c.name == "id"), None)
 
     def keyed(self, row: Row) -> Row | None:
         """The row with its key, or None for a row without one or with one that came before."""
-        row = self._with_account(self._with_parent(dict(row)))
+        row = dict(row)
+        below = row.pop(parent_id_field(self._resource), None)
+        row = self._with_account(self._with_parent(row, below))
         key = row_key(self._key, row)
         if key is None:
             self.keyless += 1
+            self._unsettled.add(below)
             return None
+        row.update(zip(self._resource.key, key, strict=True))
         if key in self._seen:
             self.duplicates += 1
+            self._unsettled |= {below, self._seen[key]}
+            if row.get("id") in self.versions:
+                self.versions[row.get("id")] = ""
             return None
-        self._seen.add(key)
-        row.update(zip(self._resource.key, key, strict=True))
-        self.ids[row.get("id")] = None
+        self._seen[key] = below
+        self._rows_below[below] = self._rows_below.get(below, 0) + 1
+        column = self._resource.parent_column
+        self.strays |= column is not None and row.get(column) != below
+        is_new = row.get("id") not in self.versions
+        self.versions[row.get("id")] = row_version(row) if is_new and self._has_lists else ""
         return row
+
+    def settled(self, parent_id: Any) -> int | None:
+        """The rows of the list below a parent; None if they may be others another time."""
+        if self.strays or parent_id in self._unsettled:
+            return None
+        return self._rows_below.get(parent_id, 0)
 
     def _with_account(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._account_id is None:
@@ -195,16 +266,15 @@ class _Keys:
         row[ACCOUNT_ID.name] = self._account_id
         return row
 
-    def _with_parent(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _with_parent(self, row: dict[str, Any], parent_id: Any) -> dict[str, Any]:
         """Fills the column with the parent's `id`, in the form that the parent's row has."""
-        parent_id = row.pop(parent_id_field(self._resource), None)
         column = self._resource.parent_column
         if column is None:
             return row
         own = row.get(column)
         if own is None:
             row[column] = parent_id
-        elif (value := key_value(self._parent_id, own)) is not None:
+        elif self._parent_id and (value := key_value(self._parent_id, own)) is not None:
             row[column] = value
         return row
 

@@ -7,8 +7,10 @@ the column `EXTRAS`; the warehouse, which knows the table's history, finds colum
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from datetime import date
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -29,20 +31,25 @@ ARROW_TYPES: Final[dict[str, pa.DataType]] = {
     "double": pa.float64(),
     "bool": pa.bool_(),
     "json": pa.string(),
+    "date": pa.date32(),
 }
 
 DEEPEST: Final = 250
 """Levels of lists and objects that a value may have; a table's other readers have limits, too."""
 
 _BIGINT = range(-(2**63), 2**63)
+# a time of day other than midnight would be lost
+_DAY: Final = re.compile(r"(\d{4}-\d\d-\d\d)([ T]00:00:00(\.0+)?)?", re.ASCII)
 
-# The Python types that the JSON parser yields for values that the column holds as they are.
+# The Python types that the JSON parser yields for values that the column holds as they are; it
+# yields no date, which `as_day` makes of a text.
 _EXACT: Final[dict[ColumnType, frozenset[type]]] = {
     "text": frozenset({str}),
     "bigint": frozenset({int}),
     "double": frozenset({float}),
     "bool": frozenset({bool}),
     "json": frozenset({dict, list}),
+    "date": frozenset({date}),
 }
 
 
@@ -81,13 +88,15 @@ def _to_arrow(resource: Resource, rows: Sequence[Row]) -> pa.Table:
 
 
 def value_type(value: Any) -> ColumnType:
-    """The column type that holds a JSON value exactly."""
+    """The column type that holds a JSON value, or a date, exactly."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
         return "bigint" if value in _BIGINT else "json"
     if isinstance(value, float):
         return "double"
+    if isinstance(value, date):
+        return "date"
     return "text" if isinstance(value, str) else "json"
 
 
@@ -100,6 +109,20 @@ def holds(column_type: str, value: Any) -> bool:
         return True
     # JSON has one kind of number: 1 is a double unless the double would be another number
     return column_type == "double" and value_type(value) == "bigint" and float(value) == value
+
+
+def as_day(value: Any) -> Any:
+    """The date that a text of the API stands for, `2026-09-29` or with midnight; else the value."""
+    return (_day(value) or value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=10_000)  # a report has few days in many rows
+def _day(text: str) -> date | None:
+    match = _DAY.fullmatch(text)
+    try:
+        return date.fromisoformat(match[1]) if match else None
+    except ValueError:  # the 30th of February
+        return None
 
 
 def arrow_array(column_type: str, values: Sequence[Any]) -> pa.Array:
@@ -151,6 +174,8 @@ _CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {
 
 def _array(column: Column, rows: Sequence[Row], extras: list[dict[str, Any]]) -> pa.Array:
     values = [row.get(column.name) for row in rows]
+    if column.type == "date":
+        values = [as_day(value) for value in values]
     types = {type(value) for value in values} - {type(None)}
     if not types <= _EXACT[column.type] or column.type == "bigint":
         for index, value in enumerate(values):

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from analytics_assets.rows.arrow import holds
-from analytics_assets.schema import ACCOUNT_ID, Column, Resource
+from analytics_assets.rows.arrow import as_day, holds
+from analytics_assets.schema import ACCOUNT_ID, Column, Report, Resource
 
 # From here on a double may stand for several integers.
 _FIRST_INEXACT: Final = 2**53
 # the digits and the sign of the longest bigint
 _LONGEST_BIGINT: Final = 20
+_TEXT: Final = Column("", "text")
 
 PARENT_ID: Final = f"id_{uuid4().hex}"
 """Under this name, which no API can send, a parent's row has its id, for its children to take."""
@@ -37,6 +38,8 @@ def key_value(column: Column, value: Any) -> Any:
         return None
     if type(value) is float and value.is_integer() and abs(value) < _FIRST_INEXACT:
         value = int(value)
+    if column.type == "date":
+        value = as_day(value)
     if holds(column.type, value):
         return value
     if column.type == "text" and type(value) is int:
@@ -57,6 +60,15 @@ def row_key(columns: Sequence[Column], row: Mapping[str, Any]) -> tuple[Any, ...
     """The row's values of the key columns; None if one of them cannot be used."""
     key = tuple(key_value(column, row.get(column.name)) for column in columns)
     return None if None in key else key
+
+
+def row_name(report: Report, row: Mapping[str, Any]) -> str | None:
+    """What names a row of a report's day; None where the last group of fields has no value."""
+    found = [
+        next((text for name in group if (text := key_value(_TEXT, row.get(name)))), "")
+        for group in report.named_by
+    ]
+    return "/".join(found) if found and found[-1] else None
 
 
 def _canonical(text: str) -> int | None:

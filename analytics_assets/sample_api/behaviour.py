@@ -147,6 +147,8 @@ class Behaviour:
         page_size: Rows in a page of a list that the resource table declares as paged: the default
             and the most a client may ask for. None sends every list whole, whatever `page` says.
         ignores_page: Whether these lists come whole all the same.
+        report_page_size: Rows of a report in one answer, at the most; None sends each whole.
+            With `ignores_page`, the others cannot be had.
         prefix: Path that precedes every list's path, such as `/api/backstage`.
         api_version: The first part of the lists' paths; those of another are not there.
         strict_slashes: Whether a path must end as in the resource table.
@@ -170,6 +172,7 @@ class Behaviour:
     max_concurrent: int | None = None
     page_size: int | None = None
     ignores_page: bool = False
+    report_page_size: int | None = None
     prefix: str = ""
     api_version: str = "v1"
     strict_slashes: bool = False

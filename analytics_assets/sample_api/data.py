@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from analytics_assets import resources as declared
 from analytics_assets.sample_api.generator import Generator, Row
+from analytics_assets.sample_api.reports import SampleReports
 from analytics_assets.schema import Resource
 
 ACCOUNTS = declared.ACCOUNTS.name
@@ -30,6 +31,7 @@ class SampleData:
 
     Attributes:
         resources: The resource table that the lists follow.
+        reports: The reports of the accounts.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SampleData:
         self._indices = {str(row["account_id"]): index for index, row in enumerate(rows)}
         self._next_index = accounts
         self.set_rows(ACCOUNTS, rows)
+        self.reports = SampleReports(self)
 
     @classmethod
     def generate(
@@ -102,6 +105,11 @@ class SampleData:
         rows = self._served(key)
         return deepcopy(rows) if self.is_changed(key) else rows
 
+    def generated_ids(self, resource_name: str, account_id: str) -> list[str]:
+        """The ids that an account's rows had at first."""
+        index = self._indices.get(account_id)
+        return [] if index is None else list(self._generator.ordinals(resource_name, index))
+
     def is_changed(self, key: ListKey) -> bool:
         """Whether a list no longer is what was generated."""
         return key in self._changed
@@ -112,10 +120,9 @@ class SampleData:
 
     def has_parent(self, key: ListKey) -> bool:
         """Whether the row that a list is asked for exists now; True for lists without a parent."""
-        resource = self.resources[key.resource]
-        if key.account_id is None or key.parent_id is None or resource.parent is None:
+        if key.account_id is None or key.parent_id is None:
             return True
-        return key.parent_id in self._ids(resource.parent, key.account_id)
+        return key.parent_id in self._ids(self.resources[key.resource].parent or "", key.account_id)
 
     def set_rows(
         self,

@@ -13,6 +13,7 @@ from analytics_assets.sample_api.bodies import Bodies, Page, encode_json
 from analytics_assets.sample_api.data import ListKey, SampleData
 from analytics_assets.sample_api.faults import Hit, spoil
 from analytics_assets.sample_api.limits import Limits
+from analytics_assets.sample_api.reports import ReportWindow
 from analytics_assets.sample_api.request_log import Entry, RequestLog
 from analytics_assets.sample_api.responses import (
     error,
@@ -41,7 +42,7 @@ class Server:
         self.log = log
         self.tokens = Tokens()
         self._limits = Limits(behaviour)
-        self._routes = Routes(data.resources)
+        self._routes = Routes({**data.resources, **data.reports.resources})
         self._bodies = Bodies(data)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -110,7 +111,12 @@ class Server:
             return refusal
         try:
             await self._wait_latency()
-            response = self._refusal(request.method, key) or await self._send_list(
+            send = (
+                self._send_report
+                if key.resource in self.data.reports.resources
+                else self._send_list
+            )
+            response = self._refusal(request.method, key) or await send(
                 request, key, unquote(path), entry.query, token
             )
             if not response.prepared:
@@ -141,7 +147,7 @@ class Server:
         self, request: web.BaseRequest, key: ListKey, path: str, query: str, token: str
     ) -> web.StreamResponse:
         try:
-            page = self._page(key, query)
+            page = self._list_page(key, query)
         except ValueError:
             return error(HTTPStatus.BAD_REQUEST, "page and page_size must be positive numbers.")
         fault = self.behaviour.next_fault(path)
@@ -154,31 +160,59 @@ class Server:
             response.headers["Content-Encoding"] = "gzip"
         return response
 
-    def _page(self, key: ListKey, query: str) -> Page | None:
+    async def _send_report(
+        self, request: web.BaseRequest, key: ListKey, path: str, query: str, token: str
+    ) -> web.StreamResponse:
+        account_id = key.account_id or ""
+        try:
+            window = ReportWindow.of_query(query)
+            page = _page(self.behaviour.report_page_size, query)
+        except ValueError:
+            return error(
+                HTTPStatus.BAD_REQUEST, "start_date and end_date must be a window of days."
+            )
+        rows = self.data.reports.rows(key.resource, account_id, window.first, window.last)
+        sent = rows
+        if page is not None:
+            number = 1 if self.behaviour.ignores_page else page.number
+            sent = rows[(number - 1) * page.size : number * page.size]
+        body = encode_json(self.data.reports.answer(account_id, window, sent, len(rows)))
+        fault = self.behaviour.next_fault(path)
+        if fault is not None:
+            return await spoil(Hit(fault, request, body, self.tokens, token))
+        return json_response(body)
+
+    def _list_page(self, key: ListKey, query: str) -> Page | None:
         """The page that a query asks for, of a list that has pages.
 
         Raises:
             ValueError: The query's page or page_size is no positive number.
         """
-        most = self.behaviour.page_size
-        if (
-            most is None
-            or self.behaviour.ignores_page
-            or not self.data.resources[key.resource].paged
-        ):
+        if self.behaviour.ignores_page or not self.data.resources[key.resource].paged:
             return None
-        asked = parse_qs(query, keep_blank_values=True)
-        page = Page(
-            number=int(asked.get("page", ["1"])[-1]),
-            size=min(int(asked.get("page_size", [str(most)])[-1]), most),
-        )
-        if page.number < 1 or page.size < 1:
-            raise ValueError(f"no such page: {page}")
-        return page
+        return _page(self.behaviour.page_size, query)
 
     async def _wait_latency(self) -> None:
         if self.behaviour.latency:
             await asyncio.sleep(self.behaviour.latency)
+
+
+def _page(most: int | None, query: str) -> Page | None:
+    """The page that a query asks for; None where all rows are sent.
+
+    Raises:
+        ValueError: The query's page or page_size is no positive number.
+    """
+    if most is None:
+        return None
+    asked = parse_qs(query, keep_blank_values=True)
+    page = Page(
+        number=int(asked.get("page", ["1"])[-1]),
+        size=min(int(asked.get("page_size", [str(most)])[-1]), most),
+    )
+    if page.number < 1 or page.size < 1:
+        raise ValueError(f"no such page: {page}")
+    return page
 
 
 def _port(request: web.BaseRequest) -> int | None:

@@ -1,4 +1,7 @@
-"""What the tables hold, account by account: read once per table, for checks to judge."""
+"""What the tables hold, account by account: read once per table, for checks to judge.
+
+What is asked about some accounts is looked up, so that it takes no longer among many others' rows.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
 
 RowCounts = Mapping[str, Mapping[str, int]]
 """Rows by account by table."""
 
 _AUDIT: Final = files(__package__).joinpath("audit.sql").read_text(encoding="utf-8")
+_QUOTE_AS_DLT_SAYS: Final = (DUCKDB_TYPE, POSTGRES_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,13 @@ class AccountAudit:
     unknown: Mapping[str, int] = field(default_factory=dict)
 
 
+NO_ROWS: Final = AccountAudit(rows=0, duplicates=0, orphans=0, loaded_at=None)
+
 TableAudit = Mapping[str, AccountAudit]
-"""The accounts that have rows in a table, by account."""
+"""What a table holds, by account."""
+
+Accounts = Collection[str] | None
+"""Some accounts; None are all that have rows in a table."""
 
 
 def rows_of_departed(audit: TableAudit, listed: Collection[str]) -> int:
@@ -50,38 +60,60 @@ def rows_of_departed(audit: TableAudit, listed: Collection[str]) -> int:
     return sum(account.rows for key, account in audit.items() if key not in listed)
 
 
-def row_counts(pipeline: Pipeline, tables: Iterable[str]) -> RowCounts:
-    """Rows by account, of tables that there are."""
+def row_counts(pipeline: Pipeline, tables: Iterable[str], accounts: Accounts = None) -> RowCounts:
+    """The accounts' rows, where they have any, of tables that there are."""
     counts = {}
     with pipeline.sql_client() as client:
-        account_id = client.escape_column_name("account_id")
+        account_id, where = (
+            client.escape_column_name("account_id"),
+            _where(pipeline, client, accounts),
+        )
         for name in tables:
             table = client.make_qualified_table_name(name)
             rows = client.execute_sql(
-                f"SELECT {account_id}, COUNT(*) FROM {table} GROUP BY {account_id}"
+                f"SELECT t.{account_id}, COUNT(*) FROM {table} t{where} GROUP BY t.{account_id}"
             )
             counts[name] = {str(account): int(number) for account, number in rows or []}
     return counts
 
 
 def audit(
-    pipeline: Pipeline, columns: Mapping[str, TableColumns], tables: Iterable[str]
-) -> Mapping[str, TableAudit]:
-    """Audits the named tables, as far as they exist; `columns` tells of all tables that do."""
+    pipeline: Pipeline, columns: Mapping[str, TableColumns], tables: Mapping[str, Accounts]
+) -> dict[str, TableAudit]:
+    """Audits the named accounts of each table that exists; `columns` tells of all tables that do.
+
+    An account that is named and has no rows is told with none.
+    """
     with pipeline.sql_client() as client:
-        return {name: _audit_table(client, columns, name) for name in tables if name in columns}
+        return {
+            name: dict.fromkeys(accounts or (), NO_ROWS)
+            | _audit_table(client, columns, name, _where(pipeline, client, accounts))
+            for name, accounts in tables.items()
+            if name in columns
+        }
+
+
+def _where(pipeline: Pipeline, client: SqlClientBase[object], accounts: Accounts) -> str:
+    """A condition on the accounts of the table that is audited; without one, all are."""
+    # how to quote is not tried elsewhere, and no literal can hold U+0000
+    is_known = pipeline.destination.destination_type in _QUOTE_AS_DLT_SAYS
+    if accounts is None or not is_known or any("\0" in account for account in accounts):
+        return ""
+    named = ", ".join(map(client.capabilities.escape_literal, sorted(accounts))) or "NULL"
+    return f"\nWHERE {_column(client, 'account_id')} IN ({named})"
 
 
 def _audit_table(
-    client: SqlClientBase[object], columns: Mapping[str, TableColumns], name: str
-) -> TableAudit:
+    client: SqlClientBase[object], columns: Mapping[str, TableColumns], name: str, where: str
+) -> dict[str, AccountAudit]:
     known = columns[name]
     required = [column.name for column in known.resource.table_columns if not column.nullable]
     variants, unknown = sorted(known.variants), known.unknown
     counts = {column: _nulls(client, known, column) for column in required}
     counts |= {column: f"COUNT({_column(client, column)})" for column in (*variants, *unknown)}
     audits = {}
-    for row in client.execute_sql(_statement(client, columns, name, counts.values())) or []:
+    statement = _statement(client, columns, name, where, counts.values())
+    for row in client.execute_sql(statement) or []:
         account, rows, duplicates, load_id, orphans, *numbers = row
         counted = dict(zip(counts, map(int, numbers), strict=True))
         audits[str(account)] = AccountAudit(
@@ -112,11 +144,12 @@ def _statement(
     client: SqlClientBase[object],
     columns: Mapping[str, TableColumns],
     name: str,
+    where: str,
     counts: Collection[str],
 ) -> str:
     """The statement that audits a table; `counts` are further numbers of each key's rows."""
     escape, known = client.escape_column_name, columns[name]
-    parents, orphans = _parents(client, known, columns)
+    parents, orphans = _parents(client, known, columns, where)
     return _AUDIT.format(
         table=client.make_qualified_table_name(name),
         account_id=escape("account_id"),
@@ -124,13 +157,17 @@ def _statement(
         key=", ".join(_column(client, column) for column in known.resource.key),
         parents=parents,
         orphans=orphans,
+        where=where,
         counts="".join(f",\n{count} AS count_{place}" for place, count in enumerate(counts)),
         sums="".join(f", SUM(count_{place})" for place in range(len(counts))),
     )
 
 
 def _parents(
-    client: SqlClientBase[object], known: TableColumns, columns: Mapping[str, TableColumns]
+    client: SqlClientBase[object],
+    known: TableColumns,
+    columns: Mapping[str, TableColumns],
+    where: str,
 ) -> tuple[str, str]:
     """A join with the parents' ids, and how many of a key's rows have none there."""
     child, parent = known.resource.parent_column, columns.get(str(known.resource.parent))
@@ -140,7 +177,7 @@ def _parents(
     account_id, row_id = map(client.escape_column_name, ("account_id", "id"))
     join = (
         f"\nLEFT JOIN (SELECT DISTINCT {account_id}, {row_id}"
-        f" FROM {client.make_qualified_table_name(parent.resource.name)}) p"
+        f" FROM {client.make_qualified_table_name(parent.resource.name)} t{where}) p"
         f" ON p.{account_id} = {_column(client, 'account_id')}"
         f" AND p.{row_id} = {_column(client, child)}"
     )

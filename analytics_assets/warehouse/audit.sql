@@ -7,7 +7,7 @@ FROM (
         COUNT(*) AS key_rows,
         MAX(t.{load_id}) AS load_id,
         {orphans} AS orphans{counts}
-    FROM {table} t{parents}
+    FROM {table} t{parents}{where}
     GROUP BY {key}
 ) by_key
 GROUP BY account

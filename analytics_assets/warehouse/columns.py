@@ -127,7 +127,7 @@ class TableColumns:
 
     def variants_of(self, column: str) -> list[str]:
         """The columns for values that a column cannot hold."""
-        names = (_variant(column, type_) for type_ in _ORDER)
+        names = (variant_name(column, type_) for type_ in _ORDER)
         return [name for name in names if name in self.variants]
 
     def extend(self, tables: Iterable[pa.Table]) -> None:
@@ -189,6 +189,8 @@ class TableColumns:
         declared, stored = self.declared[column], self.types[column]
         if declared == "json" and value is not None:
             return json.loads(value)
+        if declared == "date" and value is not None:
+            return value.isoformat()
         if declared == "double" and stored == "bigint" and value is not None:
             # 2 may have come as 2 or as 2.0, which is the same number; bigint has no -0.0
             is_whole = value.is_integer() and abs(value) <= 2**53 and str(value) != "-0.0"
@@ -205,7 +207,7 @@ class TableColumns:
             return SURPLUS
         if holds(self.types[column], value):
             return column
-        variant = _variant(column, value_type(value))
+        variant = variant_name(column, value_type(value))
         return variant if variant in self.types else SURPLUS
 
     def _claim(self, name: str, type_: ColumnType) -> str | None:
@@ -222,7 +224,7 @@ class TableColumns:
         return None
 
     def _make_variant(self, column: str, type_: ColumnType) -> bool:
-        variant = _variant(column, type_)
+        variant = variant_name(column, type_)
         if variant not in self.types:
             if len(self.types) - len(self.declared) >= self._room:
                 return False
@@ -262,6 +264,7 @@ def _column_name(name: str) -> str:
     return column.lstrip("_") if _is_dlts(column) else column
 
 
-def _variant(column: str, type_: ColumnType) -> str:
+def variant_name(column: str, type_: str) -> str:
+    """The column beside another for values of a type that the other cannot hold."""
     variant = f"{column}{_OF_VARIANTS}{type_}"
     return _NAMING.shorten_identifier(variant, variant, _NAMING.max_length)

@@ -10,8 +10,9 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.destinations.sql_client import SqlClientBase
 
+from analytics_assets.choice import HISTORY, kept_histories
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES, HISTORIES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
@@ -115,15 +116,24 @@ def inspect_tables(settings: PlatformSettings) -> str:
             anew; the message says what to do.
     """
     stored = _look(settings)
-    refuse_changed_keys(stored, RESOURCES.values(), settings.dataset_name)
+    kept = kept_histories(settings)
+    histories = [ALL_RESOURCES[name].history for name in kept]
+    refuse_changed_keys(stored, [*ALL_RESOURCES.values(), *histories], settings.dataset_name)
     if lines := stored_otherwise(known_columns(stored)):
         raise WarehouseError(
             f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"
             " on how to change a column's type"
         )
+    idle = [
+        f"; {name} is not written any more, because {HISTORY} lacks {resource.name}"
+        for name, resource in HISTORIES.items()
+        if name in stored.columns and resource.name not in kept
+    ]
     if stored.lacking:
         return f"{', '.join(stored.lacking)} not there any more; the next sync makes it anew"
-    return f"{len(stored.columns)} tables, as they are declared" if stored.columns else "none yet"
+    if not stored.columns:
+        return "none yet"
+    return f"{len(stored.columns)} tables, as they are declared{''.join(idle)}"
 
 
 def _look(settings: PlatformSettings) -> StoredTables:

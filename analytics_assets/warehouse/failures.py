@@ -71,11 +71,15 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
 def tables_were_changed(error: Exception) -> bool:
     """Whether the error is of a statement that does not fit the tables as they are."""
     *_, first = causes(error)
-    state = _sqlstate(first) or ""
-    is_of_the_role = state == _INSUFFICIENT_PRIVILEGE
-    return (state.startswith(_DOES_NOT_FIT) and not is_of_the_role) or (
+    return ((_sqlstate(first) or "").startswith(_DOES_NOT_FIT) and not is_refused(error)) or (
         type(first).__name__ in _DOES_NOT_FIT_IN_DUCKDB
     )
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the server refuses it to the role."""
+    *_, first = causes(error)
+    return _sqlstate(first) == _INSUFFICIENT_PRIVILEGE
 
 
 def _sqlstate(error: BaseException) -> str | None:

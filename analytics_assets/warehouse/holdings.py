@@ -17,7 +17,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.failures import explain, first_cause
@@ -125,9 +125,8 @@ def file_mark(settings: PlatformSettings) -> str | None:
 
 def _loads(client: SqlJobClientBase) -> HeldLoads:
     loads_table = client.schema.loads_table_name
-    there = {
-        name for name, columns in client.get_storage_tables([*RESOURCES, loads_table]) if columns
-    }
+    tables = client.get_storage_tables([*ALL_RESOURCES, loads_table])
+    there = {name for name, columns in tables if columns}
     if loads_table not in there:
         return HeldLoads(there)
     column = client.sql_client.escape_column_name

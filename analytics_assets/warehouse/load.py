@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pyarrow as pa
 from dlt import Pipeline
 from dlt.extract import DltSource
 
-from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.choice import kept_histories
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.rows.arrow import arrow_array
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.comments import write_comments
+from analytics_assets.warehouse.destination import storable
 from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.history import Changes, write_versions
+from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history
+from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets.warehouse.publishing import publish, published_file
+from analytics_assets.warehouse.read_lists import forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
-from analytics_assets.warehouse.stored import known_columns, refuse_changed_keys, stored_tables
+from analytics_assets.warehouse.report_days import suddenly_empty_windows
+from analytics_assets.warehouse.stored import (
+    has_history,
+    known_columns,
+    refuse_changed_keys,
+    stored_tables,
+)
 from analytics_assets.warehouse.tables import prepare
+
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True)
@@ -32,13 +46,18 @@ class LoadOutcome:
     """What came of a load.
 
     Attributes:
-        before: The rows that the tables held before.
+        before: The rows that the tables held before, of the accounts that were to be loaded.
         suddenly_empty: The accounts that were not loaded, with the rows they keep.
         tables: What was loaded, into the tables that got any account's rows.
         load_id: dlt's name for the load; empty if nothing was loaded.
         columns: The tables' columns.
-        audits: What the tables hold now.
-        not_published: Why readers have no copy of what was loaded, where they are to have one.
+        audits: What the tables hold now: of the accounts that were loaded into each, or of all.
+        whole: The tables that were audited as a whole.
+        not_indexed: Why a table has no index, where it needs one.
+        overtaken: By account, the resources that were not loaded, because somebody else has changed
+            rows that were kept from before.
+        changes: What was done to the histories of the tables, by resource and account.
+        histories: What histories hold, by resource and account, of the accounts of the audits.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -47,7 +66,11 @@ class LoadOutcome:
     load_id: str = ""
     columns: Mapping[str, TableColumns] = field(default_factory=dict)
     audits: Mapping[str, TableAudit] = field(default_factory=dict)
-    not_published: str = ""
+    whole: Collection[str] = ()
+    not_indexed: str = ""
+    overtaken: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
+    histories: Mapping[str, HistoryAudit] = field(default_factory=dict)
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -67,10 +90,8 @@ def load(
 ) -> LoadOutcome:
     """Replaces the accounts' rows: afterwards the tables hold those given, and no others of them.
 
-    A table keeps what it has of an account that comes without rows of it. Where there is nothing to
-    load, the tables are audited, and no warehouse is made.
-
-    What was loaded is published, where that is asked for; if that fails, the outcome says why.
+    A table keeps what it has of an account that comes without rows of it, and of lists that were
+    kept. Where there is nothing to load, the warehouse is not asked for anything.
 
     Args:
         settings: Where the warehouse is.
@@ -79,63 +100,130 @@ def load(
         accounts: The accounts with their rows of these tables, or of some of them.
         request: Who asks for the lock.
         run: Runs the pipeline, with files in Parquet.
-        allow_empty: Whether accounts whose tables all become empty at once are loaded, too.
+        allow_empty: Whether accounts whose tables all become empty at once are loaded, too, and
+            windows of reports that do.
 
     Raises:
-        SettingsError: The settings lead to no warehouse, or nowhere to publish.
+        SettingsError: The settings lead to no warehouse.
         WarehouseError: The warehouse could not be written, or what a load cannot do without was
             changed; each table is as it was or new.
     """
-    published_file(settings)
     if not any(account.resources for account in accounts):
-        return audit_tables(settings, folder, tables, request)
-    pipeline = make_pipeline(settings, folder)
+        return LoadOutcome()
+    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline)
-        refuse_changed_keys(stored, [RESOURCES[name] for name in tables], settings.dataset_name)
-        before = row_counts(pipeline, [name for name in tables if name in stored.columns])
-        empty = {} if allow_empty else suddenly_empty(before, accounts)
-        sound = [account for account in accounts if account.account_id not in empty]
+        checked = [ALL_RESOURCES[name] for name in tables]
+        checked += [resource.history for resource in checked if resource.name in kept]
+        refuse_changed_keys(stored, checked, settings.dataset_name)
+        there = [name for name in tables if name in stored.columns]
+        before = row_counts(pipeline, there, _named(accounts))
+        read, overtaken = with_parts(pipeline, accounts)
+        empty = {} if allow_empty else suddenly_empty(before, read)
+        if not allow_empty:
+            empty |= suddenly_empty_windows(pipeline, before, read)
+        sound = [account for account in read if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
-        loads = prepare(settings, pipeline, loaded, sound, stored) if loaded else []
+        loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []
+        histories = [load.history for load in loads if load.history is not None]
+        not_indexed, changes = "", {}
         if loads:
+            named = [*loaded, *(history.name for history in histories)]
+            not_indexed = index_accounts(settings, pipeline, named)
+            if stored.has_read_lists:
+                forget_lists(pipeline, sound)
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
-            write_comments(pipeline, [load.resource for load in loads])
+            changes = _write_histories(pipeline, loads)
+            note_lists(settings, pipeline, sound, is_there=stored.has_read_lists)
+            described = [history.columns.resource for history in histories]
+            write_comments(pipeline, [*(load.resource for load in loads), *described])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
-        audits = audit(pipeline, columns, tables)
-        return LoadOutcome(before, empty, loads, _load_id(pipeline), columns, audits)
-
-    def published(outcome: LoadOutcome) -> LoadOutcome:
-        if not outcome.tables:
-            return outcome
-        try:
-            publish(settings)
-        except WarehouseError as error:
-            return replace(outcome, not_published=str(error))
-        return outcome
+        audits = audit(pipeline, columns, {t.resource.name: _named(t.accounts) for t in loads})
+        load_id = _load_id(pipeline)
+        return LoadOutcome(
+            before=before,
+            suddenly_empty=empty,
+            tables=loads,
+            load_id=load_id,
+            columns=columns,
+            audits=_with_kept_as_loaded(audits, loads, load_id),
+            # in a table that was not there, all rows are of this load
+            whole=[name for name in loaded if name == ACCOUNTS.name or name not in stored.columns],
+            not_indexed=not_indexed,
+            overtaken=overtaken,
+            changes=changes,
+            histories=_audit_histories(pipeline, loads),
+        )
 
     account_ids = [account.account_id for account in accounts]
-    return run_locked(settings, pipeline, replace_rows, request, account_ids, afterwards=published)
+    return run_locked(settings, pipeline, replace_rows, request, account_ids)
+
+
+def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
+    """What came of two loads together, of which none replaced rows of the other.
+
+    What the tables held before is told by the earlier load, and what they hold now by the later.
+    """
+    tables = {load.resource.name: load for load in earlier.tables}
+    for load in later.tables:
+        known = tables.get(load.resource.name)
+        accounts = [*(known.accounts if known else ()), *load.accounts]
+        tables[load.resource.name] = replace(load, accounts=accounts)
+    return LoadOutcome(
+        before=_by_account(later.before, earlier.before),
+        suddenly_empty={**earlier.suddenly_empty, **later.suddenly_empty},
+        tables=list(tables.values()),
+        load_id=later.load_id or earlier.load_id,
+        columns={**earlier.columns, **later.columns},
+        audits=_by_account(earlier.audits, later.audits),
+        whole={*earlier.whole, *later.whole},
+        not_indexed=later.not_indexed or earlier.not_indexed,
+        overtaken={**earlier.overtaken, **later.overtaken},
+        changes=_by_account(earlier.changes, later.changes),
+        histories=_by_account(earlier.histories, later.histories),
+    )
+
+
+def _by_account(
+    first: Mapping[str, Mapping[str, Figure]], then: Mapping[str, Mapping[str, Figure]]
+) -> dict[str, dict[str, Figure]]:
+    """Figures by table and account; where both have one, the second's."""
+    return {name: {**first.get(name, {}), **then.get(name, {})} for name in {**first, **then}}
 
 
 def audit_tables(
-    settings: PlatformSettings, folder: Path, tables: Sequence[str], request: LockRequest
+    settings: PlatformSettings,
+    folder: Path,
+    tables: Sequence[str],
+    request: LockRequest,
+    accounts: Collection[str] | None = None,
 ) -> LoadOutcome:
     """Audits tables, and looks at their columns, without a load; makes no warehouse.
+
+    The audit is of the tables as a whole, unless accounts are named.
 
     Raises:
         WarehouseError: The warehouse could not be read.
     """
     if is_missing(settings):
         return LoadOutcome()
-    pipeline = make_pipeline(settings, folder)
+    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def look() -> LoadOutcome:
-        columns = known_columns(stored_tables(pipeline))
-        return LoadOutcome(columns=columns, audits=audit(pipeline, columns, tables))
+        stored = stored_tables(pipeline)
+        columns = known_columns(stored)
+        audits = audit(pipeline, columns, dict.fromkeys(tables, accounts))
+        whole = audits if accounts is None else ()
+        with pipeline.sql_client() as client:
+            histories = {
+                name: audit_history(client, ALL_RESOURCES[name], None)
+                for name in whole
+                if name in kept and has_history(stored, ALL_RESOURCES[name])
+            }
+        return LoadOutcome(columns=columns, audits=audits, whole=list(whole), histories=histories)
 
     return run_locked(settings, pipeline, look, request)
 
@@ -143,7 +231,8 @@ def audit_tables(
 def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[str, int]:
     """Accounts without any row, though several of their tables hold rows.
 
-    One resource that falls to zero is an ordinary answer. That all do at once is not.
+    One resource that falls to zero is an ordinary answer. That all do at once is not. Of a part
+    that has no row nothing follows for the rest.
 
     Args:
         before: The rows that the tables of the load hold.
@@ -158,11 +247,58 @@ def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[s
             continue
         held = [
             before[name][account.account_id]
-            for name in account.resources
-            if account.account_id in before.get(name, {})
+            for name, rows in account.resources.items()
+            if rows.part is None and account.account_id in before.get(name, {})
         ]
         if len(held) > 1:
             found[account.account_id] = sum(held)
+    return found
+
+
+def _named(accounts: Iterable[AccountRows]) -> list[str] | None:
+    """The accounts' ids; None for the list of accounts, which is loaded as a whole."""
+    ids = [account.account_id for account in accounts if account.account_id is not None]
+    return ids or None
+
+
+def _with_kept_as_loaded(
+    audits: Mapping[str, TableAudit], loads: Sequence[TableLoad], load_id: str
+) -> Mapping[str, TableAudit]:
+    """The audits, where rows that a load found to be as they should count as loaded by it."""
+    found = {name: dict(of_accounts) for name, of_accounts in audits.items()}
+    for load in loads:
+        name = load.resource.name
+        for account in load.accounts:
+            key = str(account.account_id)
+            if account.resources[name].part is not None and key in found[name]:
+                found[name][key] = replace(found[name][key], loaded_at=float(load_id))
+    return found
+
+
+def _write_histories(
+    pipeline: Pipeline, loads: Iterable[TableLoad]
+) -> dict[str, dict[str, Changes]]:
+    changes = {}
+    for load in loads:
+        if load.history is not None:
+            name, ids = load.resource.name, _ids(pipeline, load)
+            changes[name] = write_versions(pipeline, load.resource, load.history, ids)
+    return changes
+
+
+def _audit_histories(pipeline: Pipeline, loads: Iterable[TableLoad]) -> dict[str, HistoryAudit]:
+    with pipeline.sql_client() as client:
+        return {
+            load.resource.name: audit_history(client, load.resource, _ids(pipeline, load))
+            for load in loads
+            if load.history is not None
+        }
+
+
+def _ids(pipeline: Pipeline, load: TableLoad) -> list[str]:
+    """The accounts' ids as the table has them."""
+    ids = arrow_array("text", [account.account_id for account in load.accounts])
+    found: list[str] = storable(pa.table({"id": ids}), pipeline)["id"].to_pylist()
     return found
 
 

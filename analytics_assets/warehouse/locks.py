@@ -38,8 +38,6 @@ def run_locked(
     work: Callable[[], Result],
     request: LockRequest,
     account_ids: Iterable[str | None] | None = None,
-    *,
-    afterwards: Callable[[Result], Result] = lambda result: result,
 ) -> Result:
     """Runs `work` when no other run is in its way.
 
@@ -50,15 +48,13 @@ def run_locked(
         request: Who asks, and how long it waits.
         account_ids: The accounts that it replaces, where None stands for the list of accounts; None
             if it only reads.
-        afterwards: What is done with the result before another run may write; a DuckDB file is
-            closed by then.
 
     Raises:
         WarehouseError: The warehouse was not free in time, or the work failed.
     """
     try:
         with _locked(settings, pipeline, account_ids, request):
-            return afterwards(_while_readers_leave(pipeline, work, request))
+            return _while_readers_leave(pipeline, work, request)
     except AnalyticsError:
         raise
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A copy of the DuckDB file for readers, put in place whole after each load (`publish_to`).
+"""A copy of the DuckDB file for readers, put in place whole after each run (`publish_to`).
 
 DuckDB admits one process that writes, or several that read. Readers of the copy are in no load's
 way: one that has it open keeps what it opened, and the next that opens it sees the new rows.
@@ -19,6 +19,7 @@ from typing import IO, Final
 
 from analytics_assets.errors import SettingsError, WarehouseError
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
+from analytics_assets.warehouse.file_lock import LockRequest, file_lock
 from analytics_assets.warehouse.location import catalog_name, duckdb_file, stored_name
 
 PUBLISH_TO: Final = setting_name(PLATFORM_SECTION, "publish_to")
@@ -60,18 +61,20 @@ def published_file(settings: PlatformSettings) -> Path | None:
     return target
 
 
-def publish(settings: PlatformSettings) -> None:
-    """Puts a copy of the warehouse in place, if one is asked for.
-
-    Nobody may write to the warehouse meanwhile: the caller holds its lock.
+def publish(settings: PlatformSettings, request: LockRequest) -> None:
+    """Puts a copy of the warehouse in place, if one is asked for, while no run of ours writes.
 
     Raises:
         SettingsError: As `published_file` has it.
         WarehouseError: There is no new copy, and the one before is as it was.
     """
     target, file = published_file(settings), duckdb_file(settings)
-    if target is None or file is None:
-        return
+    if target is not None and file is not None:
+        with file_lock(file, request):
+            _publish(file, target)
+
+
+def _publish(file: Path, target: Path) -> None:
     import duckdb  # the code location loads without it
 
     try:
@@ -88,7 +91,7 @@ def publish(settings: PlatformSettings) -> None:
         cause = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise WarehouseError(
             f"the warehouse has new rows, and was not published to {target} ({cause}): check"
-            f" {PUBLISH_TO}; the next load publishes them"
+            f" {PUBLISH_TO}; the next run publishes them"
         ) from None
 
 

@@ -3,12 +3,16 @@
 It is dlt's merge with a destination scope: in one transaction per table, the rows of the loaded
 accounts are deleted and those read are inserted. An account that was read but has no rows is in the
 load by a marker row, which the merge's source filter keeps out of the table.
+
+Of an account that was read in part, the rows of that part are replaced. A marker row for each value
+says which these are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 import dlt
@@ -17,11 +21,13 @@ import pyarrow.compute as pc
 from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
-from analytics_assets.resources import ACCOUNTS, RESOURCES
-from analytics_assets.rows.account_rows import AccountRows
-from analytics_assets.rows.arrow import ARROW_TYPES, arrow_schema
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.rows.account_rows import AccountRows, Part
+from analytics_assets.rows.arrow import ARROW_TYPES
+from analytics_assets.rows.versions import row_versions
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+from analytics_assets.warehouse.history import VALIDITY, History
 
 SOURCE_NAME = "analytics"
 ROW_ID = "_dlt_id"
@@ -32,6 +38,15 @@ FIELD_HINT = "x-field"
 # The rows that a load replaces: all accounts are listed anew, other tables account by account.
 _ALL_ROWS = "1 = 1"
 _ROWS_OF_LOADED_ACCOUNTS = "account_id IN (SELECT account_id FROM {staging_table})"
+ROWS_OF_LOADED_ACCOUNTS_BY_INDEX = (
+    "account_id = ANY (ARRAY(SELECT DISTINCT account_id FROM {staging_table}))"
+)
+"""The same for PostgreSQL, which knows nothing of a staged table, and without this takes its
+accounts for so many that it would rather read all rows than use the index."""
+# markers of accounts, as of those that come whole beside parts, and of the values of a part
+_ACCOUNT_MARK, _VALUE_MARK = None, ""
+_ROWS = f"{ROW_ID} IS NOT NULL"
+_ROWS_BESIDE_PARTS = f"{ROW_ID} <> '{_VALUE_MARK}'"
 # dlt handles each table that it is given on its own, so it gets few and large ones
 _ROWS_PER_TABLE = 50_000
 
@@ -44,40 +59,79 @@ class TableLoad:
         resource: The resource, whose name is the table's.
         accounts: Those whose rows are replaced; without any, the load only makes the table.
         columns: The table's columns.
+        history: The table of the rows' versions, where one is kept.
         stored: Makes of rows what the destination can hold.
+        scope: The condition on the rows that are replaced.
     """
 
     resource: Resource
     accounts: Sequence[AccountRows]
     columns: TableColumns
+    history: History | None = None
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
+    scope: str = _ROWS_OF_LOADED_ACCOUNTS
+
+    @property
+    def part_column(self) -> str | None:
+        """The column by which rows are replaced in part; None if all accounts come whole."""
+        parts = (account.resources[self.resource.name].part for account in self.accounts)
+        return next((part.column for part in parts if part is not None), None)
 
 
 def plan(
     resource_names: Sequence[str],
     accounts: Sequence[AccountRows],
     stored: Mapping[str, Mapping[str, StoredColumn]],
+    kept: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> list[TableLoad]:
-    """What to load into each table; `stored` holds the warehouse's columns by table."""
+    """What to load into each table.
+
+    Args:
+        resource_names: The tables.
+        accounts: The accounts with their rows.
+        stored: The warehouse's columns by table.
+        kept: The tables whose history is kept, with the columns that it ignores.
+    """
     loads = []
     for name in resource_names:
-        resource = RESOURCES[name]
+        resource = ALL_RESOURCES[name]
         columns = TableColumns.of(resource, stored.get(name, {}))
         read = [account for account in accounts if name in account.resources]
         extending = [a for a in read if a.resources[name].extras or columns.misfits]
         columns.extend(table for account in extending for table in _tables(account, name))
-        loads.append(TableLoad(resource, read, columns))
+        past = stored.get(resource.history.name, {})
+        history = History.of(columns, past, kept[name]) if name in kept else None
+        loads.append(TableLoad(resource, read, columns, history))
     return loads
 
 
 def load_source(loads: Sequence[TableLoad]) -> DltSource:
     """The source that dlt loads from: one resource per table."""
+    return _source([_resource(load) for load in loads])
 
+
+def tables_source(loads: Sequence[TableLoad]) -> DltSource:
+    """A source without rows, from which dlt makes the tables and those of their versions."""
+    histories = [load.history for load in loads if load.history is not None]
+    tables = [_resource(replace(load, accounts=[])) for load in loads]
+    return _source([*tables, *map(_history_resource, histories)])
+
+
+def _source(resources: list[DltResource]) -> DltSource:
     @dlt.source(name=SOURCE_NAME, max_table_nesting=0)
     def analytics() -> list[DltResource]:
-        return [_resource(load) for load in loads]
+        return resources
 
     return analytics()
+
+
+def _history_resource(history: History) -> DltResource:
+    load = TableLoad(history.columns.resource, [], history.columns)
+    hints = _column_hints(load)
+    for name in VALIDITY:
+        hints[name] = {"name": name, "data_type": "timestamp", "nullable": True}
+    factory = dlt.resource(_rows, name=history.name, columns=hints, write_disposition="append")
+    return factory(load)
 
 
 def _resource(load: TableLoad) -> DltResource:
@@ -86,8 +140,8 @@ def _resource(load: TableLoad) -> DltResource:
         "disposition": "merge",
         "strategy": "delete-insert",
         "deduplicated": True,
-        "destination_scope": _ALL_ROWS if resource is ACCOUNTS else _ROWS_OF_LOADED_ACCOUNTS,
-        "source_filter": f"{ROW_ID} IS NOT NULL",
+        "destination_scope": _replaced(load),
+        "source_filter": _ROWS if load.part_column is None else _ROWS_BESIDE_PARTS,
     }
     resource_factory = dlt.resource(
         _rows,
@@ -97,6 +151,27 @@ def _resource(load: TableLoad) -> DltResource:
         write_disposition=disposition,
     )
     return resource_factory(load)
+
+
+def _replaced(load: TableLoad) -> str:
+    """The rows of the table that give way to what is staged."""
+    if load.resource is ACCOUNTS:
+        return _ALL_ROWS
+    if (column := load.part_column) is None:
+        return load.scope
+    key = ", ".join(load.resource.key)
+    staged = {
+        "account_id": f"{ROW_ID} IS NULL",
+        f"account_id, {column}": f"{ROW_ID} = '{_VALUE_MARK}'",
+        # a row that was of another part before
+        key: _ROWS_BESIDE_PARTS,
+    }
+    parts = " OR ".join(
+        f"({columns}) IN (SELECT {columns} FROM {{staging_table}} WHERE {condition})"
+        for columns, condition in staged.items()
+    )
+    # the first condition lets an index serve
+    return f"{load.scope} AND ({parts})"
 
 
 def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
@@ -121,14 +196,15 @@ def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:
 def _rows(load: TableLoad) -> Iterator[pa.Table]:
     pending: list[pa.Table] = []
     for account in load.accounts:
-        if account.resources[load.resource.name].rows == 0:
-            pending.append(_marker(load.resource, account))
+        rows = account.resources[load.resource.name]
+        if rows.rows == 0 or load.part_column is not None:
+            pending.append(_markers(load.resource, account.account_id, rows.part))
         for table in _tables(account, load.resource.name):
-            pending.append(_with_row_id(load.resource, load.columns.spread(table)))
+            pending.append(load.columns.spread(table).append_column(ROW_ID, _row_ids(load, table)))
         if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
             yield load.stored(pa.concat_tables(pending, promote_options="default"))
             pending.clear()
-    if pending:
+    if any(table.num_rows for table in pending):
         yield load.stored(pa.concat_tables(pending, promote_options="default"))
     if not load.accounts:
         types = {**load.columns.types, ROW_ID: "text"}
@@ -146,18 +222,20 @@ def _tables(account: AccountRows, resource_name: str) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches([batch])
 
 
-def _with_row_id(resource: Resource, table: pa.Table) -> pa.Table:
-    parts = [table[name].cast(pa.string()) for name in resource.key]
-    return table.append_column(ROW_ID, pc.binary_join_element_wise(*parts, "/"))
+def _row_ids(load: TableLoad, table: pa.Table) -> pa.Array:
+    """What tells the rows apart: their key, or where a history is kept, their version."""
+    if load.history is not None:
+        return row_versions(load.resource, table, load.history.ignored)
+    parts = [table[name].cast(pa.string()) for name in load.resource.key]
+    return pc.binary_join_element_wise(*parts, "/")
 
 
-def _marker(resource: Resource, account: AccountRows) -> pa.Table:
-    """A row that says: this account was read, and has no rows."""
+def _markers(resource: Resource, account_id: str | None, part: Part | None) -> pa.Table:
+    """Rows that say what was read, with or without rows of it: the account, or each value."""
     types = {column.name: column.type for column in resource.table_columns}
-    row = {name: ("" if types[name] == "text" else 0) for name in resource.key}
-    row["account_id"] = account.account_id or ""
-    names = [field.name for field in arrow_schema(resource) if field.name in types]
-    schema = pa.schema([(name, ARROW_TYPES[types[name]]) for name in names])
-    return pa.Table.from_pylist([row], schema=schema).append_column(
-        ROW_ID, pa.nulls(1, pa.string())
-    )
+    named = {*resource.key, *([part.column] if part else [])}
+    filler: dict[str, Any] = {name: ("" if types[name] == "text" else 0) for name in resource.key}
+    filler |= {"account_id": account_id or "", ROW_ID: _VALUE_MARK if part else _ACCOUNT_MARK}
+    rows = [filler | {part.column: value} for value in part.values] if part else [filler]
+    fields = [(name, ARROW_TYPES[types[name]]) for name in types if name in named]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*fields, (ROW_ID, pa.string())]))

@@ -21,12 +21,14 @@ from dlt.common.schema.typing import (
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES, HISTORIES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
+from analytics_assets.warehouse.history import VALIDITY
 from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
-from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, SOURCE_NAME
+from analytics_assets.warehouse.read_lists import READ_LISTS
+from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, ROW_ID, SOURCE_NAME
 
 # By destination, the types of the database that hold the values of ours as they are. Others, such
 # as FLOAT or numeric, make the database change a value without a word.
@@ -36,6 +38,7 @@ _DUCKDB: Final = {
     "DOUBLE": "double",
     "BOOLEAN": "bool",
     "JSON": "json",
+    "DATE": "date",
 }
 _POSTGRES: Final = {
     "character varying": "text",
@@ -44,6 +47,7 @@ _POSTGRES: Final = {
     "double precision": "double",
     "boolean": "bool",
     "json": "json",
+    "date": "date",
 }
 _EXACT: Final[Mapping[str, Mapping[str, str]]] = {
     DUCKDB_TYPE: _DUCKDB,
@@ -61,6 +65,11 @@ _COLUMNS_SQL: Final = """
 
 _DLT_TABLES: Final = (VERSION_TABLE_NAME, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME)
 
+_TABLES: Final = {
+    **ALL_RESOURCES,
+    **{name: resource.history for name, resource in HISTORIES.items()},
+}
+
 Columns = dict[str, dict[str, str | None]]
 """Type by column by table; None where only dlt knows it."""
 
@@ -70,13 +79,15 @@ class StoredTables:
     """The tables of the dataset.
 
     Attributes:
-        columns: The resources' tables that are there, with their columns.
+        columns: The tables of resources and histories that are there, with their columns.
         lacking: What dlt remembers and is not there: tables (`audiences`) and columns
             (`campaigns.name`).
+        has_read_lists: Whether the table `READ_LISTS` is there.
     """
 
     columns: Mapping[str, Mapping[str, StoredColumn]]
     lacking: Collection[str] = ()
+    has_read_lists: bool = False
 
 
 def stored_tables(pipeline: Pipeline) -> StoredTables:
@@ -100,19 +111,26 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
         ) from error
     columns = {
         name: _stored_columns(resource, there[name], remembered.get(name, {}))
-        for name, resource in RESOURCES.items()
+        for name, resource in _TABLES.items()
         if name in there
     }
-    return StoredTables(columns, list(_lacking(remembered, there)))
+    return StoredTables(columns, list(_lacking(remembered, there)), READ_LISTS in there)
 
 
 def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
     """The columns of each table that can be judged: one that has what each row has to have."""
     return {
-        name: TableColumns.of(RESOURCES[name], there)
+        name: TableColumns.of(ALL_RESOURCES[name], there)
         for name, there in stored.columns.items()
-        if all(c.nullable or c.name in there for c in RESOURCES[name].table_columns)
+        if name in ALL_RESOURCES
+        and all(c.nullable or c.name in there for c in ALL_RESOURCES[name].table_columns)
     }
+
+
+def has_history(stored: StoredTables, resource: Resource) -> bool:
+    """Whether there is a history of a resource's table that can be judged."""
+    there = stored.columns.get(resource.history.name, {})
+    return {*resource.key, *VALIDITY, ROW_ID} <= there.keys()
 
 
 def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:
@@ -126,9 +144,9 @@ def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:
         return
     tables = pipeline.schemas[SOURCE_NAME].tables
     for table, _, column in (name.partition(".") for name in stored.lacking):
-        if table in RESOURCES and column:
+        if table in _TABLES and column:
             tables[table]["columns"].pop(column, None)
-        elif table in RESOURCES:
+        elif table in _TABLES:
             tables.pop(table, None)
 
 
@@ -159,6 +177,8 @@ def refuse_changed_keys(
         wrong = {
             name: "is not there" for name in (*resource.key, *DLT_COLUMNS) if name not in there
         }
+        if resource.name in HISTORIES:
+            wrong |= {name: "is not there" for name in VALIDITY if name not in there}
         for name in resource.key:
             if name in there and there[name].type != types[name]:
                 wrong[name] = f"has the type {there[name].type}, not {types[name]}"
@@ -188,7 +208,7 @@ def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
 def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
     exact = _EXACT.get(pipeline.destination.destination_type)
     if exact is None:
-        tables = client.get_storage_tables([*RESOURCES, *_DLT_TABLES])
+        tables = client.get_storage_tables([*_TABLES, *_DLT_TABLES, READ_LISTS])
         # some databases tell the names in capitals; ours have none
         return {
             table: {name.lower(): None for name in columns} for table, columns in tables if columns
@@ -217,7 +237,7 @@ def _stored_columns(
 
 
 def _lacking(remembered: Mapping[str, TTableSchemaColumns], there: Columns) -> Iterator[str]:
-    for table in (*RESOURCES, *_DLT_TABLES):
+    for table in (*_TABLES, *_DLT_TABLES):
         columns = remembered.get(table, {})
         if columns and table not in there:
             yield table

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dlt import Pipeline
 
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.destination import is_postgres, storable
 from analytics_assets.warehouse.locks import making_tables
-from analytics_assets.warehouse.replacement import SOURCE_NAME, TableLoad, load_source, plan
+from analytics_assets.warehouse.replacement import (
+    ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+    SOURCE_NAME,
+    TableLoad,
+    load_source,
+    plan,
+    tables_source,
+)
 from analytics_assets.warehouse.staging import drop
 from analytics_assets.warehouse.stored import (
     StoredTables,
@@ -27,6 +35,7 @@ def prepare(
     resource_names: Sequence[str],
     accounts: Sequence[AccountRows],
     stored: StoredTables,
+    kept: Mapping[str, frozenset[str]],
 ) -> list[TableLoad]:
     """What to load into each table; afterwards the tables have all columns that it takes.
 
@@ -40,24 +49,32 @@ def prepare(
         resource_names: The tables.
         accounts: The accounts with their rows.
         stored: The tables as they are.
+        kept: The tables whose history is kept, with the columns that it ignores.
 
     Raises:
         WarehouseError: Another run was not done with its tables in time.
     """
-    loads = _plan(pipeline, resource_names, accounts, stored)
-    if stored.lacking or (is_postgres(pipeline) and _change_columns(loads, stored)):
+    loads = _plan(pipeline, resource_names, accounts, stored, kept)
+    if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
         with making_tables(settings, pipeline):
             pipeline.drop()  # so that dlt looks again at what the warehouse has
             stored = stored_tables(pipeline)
-            loads = _plan(pipeline, resource_names, accounts, stored)
-            if stored.lacking or _change_columns(loads, stored):
+            loads = _plan(pipeline, resource_names, accounts, stored, kept)
+            if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
                 _make_tables(pipeline, loads, stored)
     if not is_postgres(pipeline):
         with pipeline.sql_client() as client:
             # what is staged there has the types of an earlier load, to which values would be cast
             drop(client, client.staging_dataset_name)
         return loads
-    return [replace(load, stored=lambda table: storable(table, pipeline)) for load in loads]
+    return [
+        replace(
+            load,
+            stored=lambda table: storable(table, pipeline),
+            scope=ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+        )
+        for load in loads
+    ]
 
 
 def _plan(
@@ -65,29 +82,40 @@ def _plan(
     resource_names: Sequence[str],
     accounts: Sequence[AccountRows],
     stored: StoredTables,
+    kept: Mapping[str, frozenset[str]],
 ) -> list[TableLoad]:
-    loads = plan(resource_names, accounts, stored.columns)
-    _leave_out_unfilled(pipeline, loads)
+    loads = plan(resource_names, accounts, stored.columns, kept)
+    _leave_out_unfilled(pipeline, [load.columns for load in loads] + _of_histories(loads))
     return loads
 
 
-def _leave_out_unfilled(pipeline: Pipeline, loads: Sequence[TableLoad]) -> None:
+def _of_histories(loads: Sequence[TableLoad]) -> list[TableColumns]:
+    return [load.history.columns for load in loads if load.history is not None]
+
+
+def _to_be_made(loads: Sequence[TableLoad], pipeline: Pipeline) -> list[TableColumns]:
+    """The columns that are made before the load: of histories, which dlt does not load, all."""
+    others = [load.columns for load in loads] if is_postgres(pipeline) else []
+    return others + _of_histories(loads)
+
+
+def _leave_out_unfilled(pipeline: Pipeline, tables: Sequence[TableColumns]) -> None:
     """Lets dlt forget the columns that have got a type that holds none of our values."""
     if SOURCE_NAME not in pipeline.schemas:
         return
-    tables = pipeline.schemas[SOURCE_NAME].tables
-    for load in loads:
-        known = tables.get(load.resource.name, {"columns": {}})["columns"]
-        for name in load.columns.types.keys() - set(load.columns.filled):
+    schema = pipeline.schemas[SOURCE_NAME].tables
+    for columns in tables:
+        known = schema.get(columns.resource.name, {"columns": {}})["columns"]
+        for name in columns.types.keys() - set(columns.filled):
             known.pop(name, None)
 
 
-def _change_columns(loads: Sequence[TableLoad], stored: StoredTables) -> bool:
+def _change_columns(tables: Sequence[TableColumns], stored: StoredTables) -> bool:
     """Whether a load needs columns, or what dlt remembers of them, to be other than they are."""
     return any(
-        load.columns.as_stored(name) != stored.columns.get(load.resource.name, {}).get(name)
-        for load in loads
-        for name in load.columns.filled
+        columns.as_stored(name) != stored.columns.get(columns.resource.name, {}).get(name)
+        for columns in tables
+        for name in columns.filled
     )
 
 
@@ -97,8 +125,7 @@ def _make_tables(pipeline: Pipeline, loads: Sequence[TableLoad], stored: StoredT
     if SOURCE_NAME not in pipeline.schemas:
         # the pipeline's state, without which later runs do not look for its schema
         pipeline.run(load_source([]))
-    without_rows = [replace(load, accounts=[]) for load in loads]
-    pipeline.extract(load_source(without_rows), loader_file_format="parquet")
+    pipeline.extract(tables_source(loads), loader_file_format="parquet")
     pipeline.normalize()
     make_stored(pipeline)
     pipeline.drop()  # what is left to load are empty files

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from threading import Event, Thread
+from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from analytics_assets.api import pace
 from analytics_assets.api.announced import Quota
@@ -12,6 +17,7 @@ from analytics_assets.api.pace import Pace, Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import Behaviour
+from analytics_assets_tests.testing.client import TIMEOUT, wait_until
 from analytics_assets_tests.testing.quotas import Clock, Simulation
 
 
@@ -22,12 +28,78 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-@pytest.mark.parametrize("quota", [20, 40, 100, 400])
-def test_the_quota_is_used_and_hardly_ever_exceeded(clock: Clock, quota: int):
-    simulation = Simulation(clock, Behaviour(quota=quota), total=quota * 30)
+def simulated(clock: Clock, total: int, **options: Any) -> Simulation:
+    names = ("retry_after", "jitter", "others")
+    about = {name: options.pop(name) for name in names if name in options}
+    simulation = Simulation(clock, Behaviour(**options), total, **about)
     simulation.run()
+    return simulation
+
+
+# as many in so many seconds
+WINDOWS = [(84, 6), (84, 60), (1000, 60), (40, 1), (5, 1)]
+
+
+@pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
+@pytest.mark.parametrize("kind", ["bucket", "fixed", "sliding"])
+@pytest.mark.parametrize(("limit", "seconds"), WINDOWS)
+def test_a_full_sync_uses_the_quota_and_hardly_ever_exceeds_it(
+    clock: Clock, limit: int, seconds: int, kind: Any, retry_after: Any
+):
+    clock.now = 1003.1
+    quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
+    simulation = simulated(clock, 4082, retry_after=retry_after, jitter=0.02, **quota)
+    assert 0.94 * simulation.seconds <= simulation.best
+    assert simulation.refused(after=seconds) <= 0.01 * len(simulation.sent)
+
+
+@pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
+@pytest.mark.parametrize(("rate", "burst"), [(40, 10), (14, 1), (1.4, 1), (5, 1)])
+def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, retry_after: Any):
+    simulation = simulated(
+        clock, 4082, retry_after=retry_after, jitter=0.002, quota=rate, quota_burst=burst
+    )
+    assert 0.9 * simulation.seconds <= simulation.best
     assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
-    assert simulation.seconds * 0.95 <= simulation.best
+
+
+@given(
+    limit=st.integers(5, 300),
+    seconds=st.integers(3, 90),
+    kind=st.sampled_from(["bucket", "fixed", "sliding"]),
+    retry_after=st.sampled_from(["exact", "rounded"]),
+    start=st.floats(1000, 4600),
+)
+@settings(max_examples=8, deadline=None)
+def test_whatever_the_window_it_is_found_out(
+    limit: int, seconds: int, kind: Any, retry_after: Any, start: float
+):
+    assume(limit <= 60 * seconds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "time", clock := Clock(start))
+        quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
+        total = 15 * limit + 200
+        simulation = simulated(clock, total, retry_after=retry_after, jitter=0.02, **quota)
+    assert 0.85 * simulation.seconds <= simulation.best + seconds
+    assert simulation.refused(after=seconds) <= 0.03 * len(simulation.sent)
+
+
+def test_what_others_use_is_left_to_them(clock: Clock):
+    quota = {"quota": 14, "quota_burst": 84, "quota_kind": "fixed"}
+    simulation = simulated(clock, 2000, others=4.0, jitter=0.02, **quota)
+    assert 0.85 * simulation.seconds <= 2000 / (14 - 4)
+    assert simulation.refused(after=6) <= 0.03 * len(simulation.sent)
+
+
+@pytest.mark.parametrize("kind", ["bucket", "fixed", "sliding"])
+def test_a_quota_that_is_lowered(clock: Clock, kind: Any):
+    simulation = simulated(clock, 1000, quota=14, quota_burst=84, quota_kind=kind)
+    simulation.behaviour.quota, simulation.behaviour.quota_burst = 7, 42
+    lowered_at, refused = clock.now, simulation.refused()
+    simulation.total += 1000
+    simulation.go_on()
+    assert clock.now - lowered_at < 1.15 * 1000 / 7
+    assert simulation.refused() - refused < 100
 
 
 def test_nothing_is_sent_before_retry_after_is_over(clock: Clock):
@@ -80,101 +152,67 @@ def test_a_quota_per_account_slows_no_other_account(clock: Clock):
     assert shared.of(Asked("campaigns", "a")) is shared.of(Asked("campaigns", "b"))
 
 
-def accept(pace: Pace, clock: Clock, number: int, every: float) -> None:
-    """So many answers, the last of them when that time has passed so often."""
-    for _ in range(number):
-        clock.now += every
+def test_who_waits_is_served_by_rank():
+    pace, served = Pace(), list[int]()
+    pace.refused(time.monotonic(), 0.3)
+
+    def ask(rank: int) -> None:
+        pace.wait(rank=rank)
+        served.append(rank)
         pace.accepted()
+        pace.done()
+
+    first = Thread(target=ask, args=[9])  # looks for the next slot, and is not overtaken
+    first.start()
+    wait_until(lambda: pace._queue._is_taken)
+    threads = [Thread(target=ask, args=[rank]) for rank in (3, 1, 2)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(pace._queue._waiting) == 3)
+    for thread in (first, *threads):
+        thread.join(TIMEOUT)
+    assert served == [9, 1, 2, 3]
 
 
-def refuse(pace: Pace, clock: Clock, retry_after: float = 2.0) -> None:
-    """A refusal, and the wait that it asks for."""
-    pace.refused(clock.now, retry_after)
+def test_nothing_is_sent_for_a_run_that_was_stopped():
+    pace, stopped = Pace(), Event()
+    stopped.set()
+    with pytest.raises(ReadError, match="stopped"):
+        pace.wait(stopped)
+    assert pace.wait(Event()) == pytest.approx(0, abs=1)
+
+
+def test_one_request_asks_after_a_refusal(clock: Clock):
+    pace = Pace()
+    assert [pace._next_slot_in() for _ in range(3)] == [0, 0, 0]
+    pace.refused(0.0, 2.0)
+    for _ in range(3):
+        pace.done()
     assert pace.closed
-    assert pace._next_slot_in() == pytest.approx(retry_after)
-    clock.now += retry_after
-    pace._next_slot_in()
-    assert not pace.closed
+    assert pace._next_slot_in() == 2
+    clock.now = 2.0
+    assert pace._next_slot_in() == 0
+    assert pace._next_slot_in() > 0  # the others wait for its answer
+    pace.accepted(2.0)
+    pace.done()
+    assert pace.rate is not None
 
 
-def test_a_rate_is_a_little_under_what_was_accepted_between_two_refusals(clock: Clock):
-    pace = Pace()
-    accept(pace, clock, 50, every=0.2)
-    refuse(pace, clock)
-    assert pace.rate == pytest.approx(0.98 * 50 / 10)
-    pace.accepted()  # the quota is not known yet: it may be much more
-    assert pace.rate == pytest.approx(4.9 + 0.5)
-    accept(pace, clock, 19, every=0.2)
-    clock.now = 20.0
-    refuse(pace, clock)
-    assert pace.rate == pytest.approx(0.98 * 20 / 10)
-    pace.accepted()
-    assert pace.rate == pytest.approx(1.96 + 0.005)
-
-
-def test_a_quota_that_serves_what_it_has_saved_up(clock: Clock):
-    pace, clock.now = Pace(), 9.0
-    for _ in range(50):
-        pace.accepted()
-    clock.now = 10.0
-    refuse(pace, clock)
-    assert pace.rate == pytest.approx(0.98 * 0.6 * 50)  # the last second's counts for less
-
-
-@pytest.mark.parametrize(("accepted", "rate"), [(9, 0.8 * 4.9), (10, 0.98 * 10 / 10)])
-def test_few_answers_are_no_measure(clock: Clock, accepted: int, rate: float):
-    pace = Pace()
-    accept(pace, clock, 50, every=0.2)
-    refuse(pace, clock)
-    pace._set_rate(4.9)
-    for _ in range(accepted):
-        pace.accepted()
-    pace._set_rate(4.9)
-    clock.now = 20.0
-    refuse(pace, clock)
-    assert pace.rate == pytest.approx(rate)
-    pace.accepted()
-    # what was measured before is come back to fast
-    assert pace.rate == pytest.approx(rate + (0.5 if accepted == 9 else 0.005))
-
-
-@pytest.mark.parametrize(("waited", "growth"), [(59.5, 0.005), (60.0, 0.05)])
-def test_a_quota_that_refuses_nothing_for_long_is_tried_harder(
-    clock: Clock, waited: float, growth: float
-):
-    pace = Pace()
-    for _ in range(2):
-        accept(pace, clock, 50, every=0.2)
-        refuse(pace, clock)
-    before = pace.rate or 0.0
-    clock.now += waited - 2.0
-    pace.accepted()
-    assert pace.rate == pytest.approx(before + growth)
-
-
-def test_what_was_sent_at_the_old_rate_tells_nothing_new(clock: Clock):
-    pace = Pace()
-    accept(pace, clock, 50, every=0.2)
-    refused_at = clock.now
-    pace.refused(refused_at, 2.0)
-    pace.accepted()  # sent before, too: it counts, and raises nothing
-    assert pace.rate is None
-    clock.now += 0.5
-    pace.refused(refused_at, 5.0)
-    assert pace._next_slot_in() == pytest.approx(5.0)  # but it is waited for
-    clock.now += 5.0
-    pace._next_slot_in()
-    assert pace.rate == pytest.approx(0.98 * 51 / 10)
-    pace.refused(clock.now, 1.0)
-    pace.accepted()
-    assert pace.rate == pytest.approx(0.98 * 51 / 10)  # until it is measured again
+def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):
+    pace, waits = Pace(), []
+    for _ in range(12):
+        assert pace._next_slot_in() == 0
+        pace.refused(clock.now, None)
+        pace.done()
+        waits.append(pace._next_slot_in())
+        clock.now += waits[-1]
+    assert waits[0] == 1
+    assert waits == sorted(waits)
+    assert waits[-1] > 2
 
 
 def test_a_ceiling_is_never_exceeded(clock: Clock):
     for limited in (Pace(ceiling=3), Paces(per_account=True, ceiling=3).of(Asked())):
-        assert limited.rate == 3
-        accept(limited, clock, 50, every=0.2)
-        refuse(limited, clock)
         assert limited.rate == 3
     assert Paces(per_account=False, ceiling=None).of(Asked()).rate is None
 

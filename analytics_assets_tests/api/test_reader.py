@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -24,7 +26,7 @@ from analytics_assets.errors import (
     SuddenlyEmptyError,
 )
 from analytics_assets.resources import ACCOUNT_RESOURCES
-from analytics_assets.sample_api import Fault, SampleApi
+from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.reading import UNREACHABLE, client_of
 
 NAMES = list(ACCOUNT_RESOURCES)
@@ -32,7 +34,7 @@ NAMES = list(ACCOUNT_RESOURCES)
 
 def read(api: SampleApi, folder: Path, names: list[str] = NAMES) -> dict[str, AccountRead]:
     wanted = dict.fromkeys(api.data.account_ids, names)
-    reads = Reader(client_of(api), folder).read_accounts(wanted)
+    reads = chain.from_iterable(Reader(client_of(api), folder).read_accounts(wanted))
     return {str(read.rows.account_id): read for read in reads}
 
 
@@ -121,7 +123,8 @@ def test_without_a_token_there_is_nothing_to_read(api: SampleApi, tmp_path: Path
     reader = Reader(client_of(api, client_secret="wrong"), tmp_path)
     with pytest.raises(CredentialsError, match="refuses the credentials"):
         reader.read_listing()
-    outcomes = reader.read_accounts(dict.fromkeys(api.data.account_ids, NAMES))
+    wanted = dict.fromkeys(api.data.account_ids, NAMES)
+    outcomes = chain.from_iterable(reader.read_accounts(wanted))
     for _account in api.data.account_ids:
         [failed] = next(outcomes).failures
         assert isinstance(failed.error, CredentialsError)
@@ -157,15 +160,55 @@ def test_who_stops_listening_stops_the_reading(
 
     monkeypatch.setattr(reading, "pages", slow_but_the_first)
     outcomes = reader.read_accounts({str(number): ["audiences"] for number in range(40)})
-    assert next(outcomes).failures == []
+    [[first]] = islice(filter(None, outcomes), 1)
+    assert first.failures == []
     outcomes.close()  # type: ignore[attr-defined]
     assert len(begun) < 40
     assert went_on == ["0"]
 
 
+def test_under_a_quota_one_account_is_read_after_the_other(tmp_path: Path) -> None:
+    data = SampleData.generate(4, campaigns=10)
+    with SampleApi(data) as api:
+        client = client_of(api, max_requests_per_second=80)
+        wanted = dict.fromkeys(data.account_ids, NAMES)
+        assert len(list(chain.from_iterable(Reader(client, tmp_path).read_accounts(wanted)))) == 4
+        ended = [entry.account_id for entry in api.log.entries if entry.status == 200]
+    places: dict[str | None, list[int]] = {}
+    for place, account_id in enumerate(ended):
+        places.setdefault(account_id, []).append(place)
+    of_accounts = sorted(places[account_id] for account_id in data.account_ids)
+    first, last = min(of_accounts, key=max), max(of_accounts, key=max)
+    # when the first account is read, hardly anything was asked for the last one
+    assert sum(place < max(first) for place in last) <= len(last) / 3
+
+
 def test_a_reader_reads_more_than_once(tmp_path: Path, api: SampleApi) -> None:
     reader = Reader(client_of(api), tmp_path)
     for _ in range(2):
-        outcomes = list(reader.read_accounts({key: ["audiences"] for key in api.data.account_ids}))
+        wanted = {key: ["audiences"] for key in api.data.account_ids}
+        outcomes = list(chain.from_iterable(reader.read_accounts(wanted)))
         assert all(outcome.failures == [] for outcome in outcomes)
         assert len(outcomes) == len(api.data.account_ids)
+
+
+def test_what_waits_to_be_taken_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def one_row(_: object, __: object, account_id: str, *___: object) -> Iterator[Page]:
+        begun.append(account_id)
+        yield Page("audiences", [{"id": 1}])
+
+    monkeypatch.setattr(reading, "pages", one_row)
+    monkeypatch.setattr(reader_module, "MOST_WAITING", 1)
+    reader = Reader(make_client(UNREACHABLE), tmp_path)
+    wanted = {str(number): ["audiences"] for number in range(60)}
+    outcomes = reader.read_accounts(wanted)
+    taken = len(next(outcomes))
+    # who takes nothing finds no more than are read side by side, however long that lasts
+    until = time.monotonic() + 0.5
+    while len(begun) < len(wanted) and time.monotonic() < until:
+        time.sleep(0.001)
+    assert len(begun) <= taken + 8
+    taken += sum(map(len, outcomes))
+    assert taken == len(begun) == len(wanted)

@@ -80,7 +80,7 @@ def test_a_list_below_a_row_tells_the_row(api: SampleApi) -> None:
         return campaigns
 
     found = rows_of(pages(level, [ITEMS.name], account, parent_ids))[ITEMS.name]
-    assert asked_for == ["campaigns"]
+    assert asked_for == [ITEMS.name]
     expected = [
         {**row, parent_id_field(ITEMS): campaign}
         for campaign in campaigns

@@ -59,6 +59,20 @@ def test_after_a_sync(home, doctor, api: SampleApi):
     assert checks["dagster home"]["detail"] == f"{home}, 2 runs recorded"
 
 
+@pytest.mark.usefixtures("synced")
+def test_how_long_a_full_sync_takes_under_the_quota(doctor, api: SampleApi):
+    assert "quota" not in doctor()  # none is announced
+    api.behaviour.quota, api.behaviour.quota_burst = 1.4, 84
+    api.behaviour.quota_headers = "policy"  # the same in every answer
+    accounts, campaigns = len(api.data.account_ids), len(api.data.table("campaigns"))
+    children = sum(resource.has_parent_rows for resource in ACCOUNT_RESOURCES.values())
+    requests = 1 + accounts * (len(ACCOUNT_RESOURCES) - children) + campaigns * children
+    assert doctor()["quota"]["detail"].startswith(
+        f"84 requests per 60 s announced; a full sync of {accounts} accounts"
+        f" (about {requests} requests) takes about "
+    )
+
+
 def test_where_settings_come_from(commands, home, tmp_path, monkeypatch):
     for name in ("BASE_URL", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"):
         monkeypatch.delenv(f"SOURCES__ANALYTICS__{name}")

@@ -8,7 +8,11 @@ from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.marks import both_warehouses
-from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
+from analytics_assets_tests.testing.tables import (
+    assert_warehouse_equals_api,
+    change_warehouse,
+    warehouse_table,
+)
 
 
 @pytest.mark.usefixtures("synced")
@@ -38,3 +42,37 @@ def test_forget(home, sync, api: SampleApi, instance):
     again = invoke("forget", account, "--yes")
     assert again.exit_code == 1
     assert f"holds nothing of {account}" in again.stderr
+
+
+@both_warehouses
+def test_its_versions_are_forgotten_too(home, sync, api: SampleApi, monkeypatch):
+    monkeypatch.setenv("ANALYTICS__HISTORY", "campaigns")
+    account = api.data.account_ids[0]
+    assert sync().exit_code == 0
+    versions = warehouse_table(home, "campaigns_history")
+    kept = [row for row in versions if row["account_id"] != account]
+    api.data.remove_account(account)
+    assert sync().exit_code == 0
+    monkeypatch.delenv("ANALYTICS__HISTORY")  # where it is switched off again, too
+
+    dry = invoke("forget", account)
+    assert f"{len(versions) - len(kept)}  campaigns_history\n" in dry.stdout
+    assert warehouse_table(home, "campaigns_history") == versions
+    assert invoke("forget", account, "--yes").exit_code == 0
+    assert warehouse_table(home, "campaigns_history") == kept
+    assert invoke("forget", account, "--yes").exit_code == 1
+
+
+def test_versions_alone_are_forgotten(home, sync, api: SampleApi, monkeypatch):
+    monkeypatch.setenv("ANALYTICS__HISTORY", "campaigns")
+    account = api.data.account_ids[0]
+    assert sync().exit_code == 0
+    api.data.remove_account(account)
+    assert sync().exit_code == 0
+    tables = (*ACCOUNT_RESOURCES,)
+    change_warehouse(
+        home, *(f"DELETE FROM analytics.{name} WHERE account_id = '{account}'" for name in tables)
+    )
+    assert invoke("forget", account, "--yes").exit_code == 0
+    held = {row["account_id"] for row in warehouse_table(home, "campaigns_history")}
+    assert held == set(api.data.account_ids)

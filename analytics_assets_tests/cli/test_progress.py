@@ -16,16 +16,19 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.cli import terminal
+from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.cli.terminal import TerminalProgress
+from analytics_assets.orchestration import remaining
+from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.client import wait_until
 from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.holding import hold
 from analytics_assets_tests.testing.reads import account_read
-from analytics_assets_tests.testing.tables import warehouse_table
 
 FOUR = pytest.mark.parametrize("api", [SampleData.generate(accounts=4, campaigns=2)], indirect=True)
 COLUMNS = 60
+_LINE = r"(\d) of 4 accounts read(?: \(1 failed\))?, [\d,]+ rows, [\d,]+ requests(, ~\d+ s left)?"
 CONTEXT: Any = SimpleNamespace(log=SimpleNamespace(info=lambda line: None))
 
 
@@ -66,44 +69,49 @@ def test_a_bar_moves_while_accounts_are_read(api: SampleApi, monkeypatch: pytest
 
 @FOUR
 def test_a_line_now_and_then_where_there_is_no_terminal(api: SampleApi, sync, home, monkeypatch):
-    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
-    api.behaviour.forbidden_accounts.add(api.data.account_ids[0])
+    monkeypatch.setattr(remaining, "LINE_SECONDS", 0.0)
+    first, *_, last = api.data.account_ids
+    api.behaviour.forbidden_accounts.add(first)
+    fault = hold(api, last, monkeypatch)
+    tell = TerminalProgress.tell
+
+    def until_three_are_read(self: TerminalProgress, *args: Any) -> None:
+        tell(self, *args)
+        if self._read == 3 and fault in api.behaviour.faults:
+            api.behaviour.faults.remove(fault)
+
+    monkeypatch.setattr(TerminalProgress, "tell", until_three_are_read)
     result = sync()
     lines = [line for line in result.stderr.splitlines() if " accounts read" in line]
-    assert len(lines) == 3  # what comes with the last account is the summary
-    read = 0
-    for number, line in enumerate(lines, start=1):
-        told = re.fullmatch(
-            r"(\d) of 4 accounts read(?: \(1 failed\))?, (\d+) rows, (\d+) requests, ~\d+ s left",
-            line,
-        )
-        assert told, line
-        assert int(told[1]) == number
-        read = int(told[2])
-    assert any("(1 failed)" in line for line in lines)
-    assert 0 < len(warehouse_table(home, "campaigns")) < read
+    told = [re.fullmatch(_LINE, line) for line in lines]
+    assert all(told), lines
+    numbers = [int(line[1]) for line in told if line]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 3  # what comes with the last account is the summary
+    assert lines[-1].startswith("3 of 4 accounts read (1 failed), ")
+    assert re.search(r"~\d+ s left$", lines[-1])
 
 
-def test_lines_are_far_apart(monkeypatch: pytest.MonkeyPatch, sync, home):
-    assert terminal.LINE_SECONDS == 10.0
+def test_nothing_is_said_of_a_short_sync(sync, home):
     assert sync().stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("total", "expected"), [(5, [1, 2, 3, 4]), (40, [4, 8, 12, 16, 20, 24, 28, 32, 36])]
-)
-def test_lines_are_a_tenth_apart(total: int, expected: list[int], monkeypatch, capsys):
-    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
+def test_the_rest_of_all_runs_is_told(capsys, monkeypatch):
     progress = TerminalProgress()
-    progress.expect(total)
-    for _ in range(total):
-        progress.read(CONTEXT, account_read("acme", campaigns=2))
-    said = capsys.readouterr().err.splitlines()
-    assert [int(line.split()[0]) for line in said] == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
-)
-def test_durations(seconds: float, text: str):
-    assert terminal._duration(seconds) == text
+    progress.expect(4)
+    for total in (2, 2):  # two runs
+        progress.reading(CONTEXT, total)
+        monkeypatch.setattr("time.monotonic", lambda: 0.0)
+        rest = Remaining({key: ["campaigns"] for key in "ab"}, RequestsByAccount(), dict)
+        read = account_read("a", campaigns=2)
+        read.requests.sent("campaigns", 0.0, retry=False, throttled=0.0)
+        progress.read(CONTEXT, read)
+        rest.without(read)
+        monkeypatch.setattr("time.monotonic", lambda: 60.0)
+        progress.going_on(CONTEXT, rest)
+        monkeypatch.undo()
+        progress.read(CONTEXT, read)
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 4 accounts read, 2 rows, 1 requests, ~3 min left",
+        "3 of 4 accounts read, 6 rows, 3 requests, ~60 s left",
+    ]

@@ -216,3 +216,40 @@ def run_job(
         tags=target.tags if target else None,
         asset_selection=[dg.AssetKey(name) for name in assets] if assets else None,
     )
+
+
+@both_warehouses
+def test_versions_that_ended_long_ago(home: Path, sync, api: SampleApi, monkeypatch):
+    monkeypatch.setenv("ANALYTICS__HISTORY", "campaigns")
+    account, row = api.data.account_ids[0], api.data.table("campaigns")[0]
+    for name in ("once", "twice"):
+        assert sync("--resource", "campaigns").exit_code == 0
+        api.data.update_row("campaigns", row["id"], {"name": name}, account_id=account)
+    assert sync("--resource", "campaigns").exit_code == 0
+    table = "analytics.campaigns_history"
+    long_ago = "valid_to = valid_to - INTERVAL '400 days'"
+    earlier = f"SELECT min(valid_to) FROM {table}"
+    change_warehouse(home, f"UPDATE {table} SET {long_ago} WHERE valid_to IN ({earlier})")
+    versions = f"SELECT count(*), count(valid_to) FROM {table}"
+    [(total, ended)] = query(home, versions)
+    assert ended == 2
+
+    said = "1 versions that have ended, in campaigns_history\n"
+    dry = prune("--history-older-than", "399d")
+    assert dry.stdout.startswith(said)
+    assert query(home, versions) == [(total, ended)]
+    done = prune("--history-older-than", "399d", "--yes")
+    assert done.stdout == f"{said}These are older than 399d, and were removed.\n"
+    assert query(home, versions) == [(total - 1, ended - 1)]
+    assert prune("--history-older-than", "0h", "--yes").stdout.startswith("1 ")
+    assert query(home, versions) == [(total - 2, 0)]
+
+
+def test_what_is_to_be_removed_has_to_be_said(home: Path):
+    nothing = invoke("prune", "--yes")
+    assert nothing.exit_code == 1
+    assert nothing.stderr.count("\n") == 1
+    assert "--history-older-than" in nothing.stderr
+    unusable = invoke("prune", "--history-older-than", "soon")
+    assert unusable.exit_code == 1
+    assert unusable.stderr.startswith("Error: --history-older-than takes")

@@ -17,13 +17,13 @@ from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, w
 
 
 @pytest.mark.parametrize("api", [SampleData.generate(accounts=20, campaigns=5)], indirect=True)
-def test_every_table_equals_the_api_for_20_accounts(home, commands, api: SampleApi):
-    first = commands.analytics_assets("sync")
-    assert first.returncode == 0, first.stderr
+def test_every_table_equals_the_api_for_20_accounts(home, sync, api: SampleApi):
+    first = sync()
+    assert first.exit_code == 0, first.stderr
     assert_warehouse_equals_api(home, api.data)
 
-    second = commands.analytics_assets("sync")
-    assert second.returncode == 0, second.stderr
+    second = sync()
+    assert second.exit_code == 0, second.stderr
     assert_warehouse_equals_api(home, api.data)
     assert "acme-0001-sc" in first.stdout
     for name in RESOURCES:

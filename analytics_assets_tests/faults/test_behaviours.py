@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from math import ceil
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_two_processes_where_only_the_newest_token_is_valid(api: SampleApi, home
         (tmp_path / name).mkdir()
         reader = Reader(make_client(api_settings()), tmp_path / name)
         wanted = {key: list(ACCOUNT_RESOURCES) for key in api.data.account_ids}
-        return list(reader.read_accounts(wanted))
+        return list(chain.from_iterable(reader.read_accounts(wanted)))
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = [outcome for reads in pool.map(read, ["one", "two"]) for outcome in reads]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import pytest
 
@@ -24,7 +25,7 @@ def read(home, api: SampleApi, tmp_path_factory: pytest.TempPathFactory):
         folder = tmp_path_factory.mktemp("read")
         reader = Reader(make_client(api_settings()), folder)
         wanted = {key: list(ACCOUNT_RESOURCES) for key in api.data.account_ids}
-        reads = list(reader.read_accounts(wanted))
+        reads = list(chain.from_iterable(reader.read_accounts(wanted)))
         assert [str(failure) for read in reads for failure in read.failures] == []
         return reads
 

@@ -316,3 +316,55 @@ def test_an_account_that_failed_is_named_until_it_is_read(
     api.behaviour.faults.clear()
     assert sync("--account", second).exit_code == 0
     assert failing(instance) == {}
+
+
+def evaluated(instance: DagsterInstance, table: str, check: str) -> dict[str, Any]:
+    """The figures of the latest evaluation."""
+    record = latest(instance)[AssetCheckKey(AssetKey(table), check)]
+    evaluation: Any = record.event.dagster_event.event_specific_data  # type: ignore[union-attr]
+    return {name: value.value for name, value in evaluation.metadata.items()}
+
+
+@pytest.mark.usefixtures("synced")
+def test_a_sync_of_one_account_says_nothing_new_of_others(
+    home, sync, api: SampleApi, instance: DagsterInstance
+):
+    """What was found of them still holds, and their rows count by the records."""
+    first, second, _ = api.data.account_ids
+    twice = "INSERT INTO analytics.audiences SELECT * FROM analytics.audiences"
+    change(home, f"{twice} WHERE account_id = '{second}'")
+    rows = len(api.data.table("audiences"))
+    of_second = len(api.data.table("audiences", [second]))
+    assert sync("--account", first).exit_code == 0
+    assert failing(instance) == {}  # nobody has looked
+    assert evaluated(instance, "audiences", "key_is_unique") == {
+        "rows": rows,
+        "rows_of_departed_accounts": 0,
+        "accounts_with_findings": 0,
+    }
+    check_again(instance)
+    found = {("audiences", "key_is_unique"): {second: of_second}}
+    assert failing(instance) == found
+    assert sync("--account", first).exit_code == 0
+    assert failing(instance) == found
+    assert evaluated(instance, "audiences", "key_is_unique")["rows"] == rows
+    assert sync("--account", second).exit_code == 0
+    assert failing(instance) == {}
+
+
+@pytest.mark.usefixtures("synced")
+def test_the_first_evaluation_is_of_the_whole_table(
+    home, sync, api: SampleApi, instance: DagsterInstance
+):
+    first, second, _ = api.data.account_ids
+    twice = "INSERT INTO analytics.audiences SELECT * FROM analytics.audiences"
+    change(home, f"{twice} WHERE account_id = '{second}'")
+    keys = [spec.key.asset_key for spec in check_specs(NAMES, ["audiences"])]
+    for run in instance.get_runs():  # as in a new home, whose warehouse is an old one
+        instance.delete_run(run.run_id)
+    for key in set(keys):
+        instance.wipe_assets([key])
+    assert sync("--account", first).exit_code == 0
+    assert set(failing(instance)) == {("audiences", "key_is_unique")}
+    rows = len(api.data.table("audiences")) + len(api.data.table("audiences", [second]))
+    assert evaluated(instance, "audiences", "key_is_unique")["rows"] == rows

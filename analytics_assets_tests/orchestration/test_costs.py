@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from dagster import DagsterEventType, DagsterInstance
@@ -65,24 +66,19 @@ def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, insta
     assert many - few == Counter(dict.fromkeys(PER_ACCOUNT, added))
 
 
-def few_and_many(sync, api: SampleApi, seen: list[object]) -> tuple[int, int]:
-    """What a sync adds to `seen`, with the accounts of the API and with four more of them."""
+def few_and_many(sync, api: SampleApi, *seen: list[Any]) -> list[tuple[int, int]]:
+    """What a sync adds to each of `seen`, with the accounts of the API and with four more."""
     counts = []
     for further in ([], [f"further-{number}" for number in range(4)]):
         for account_id in further:
             api.data.add_account(account_id)
         assert sync().exit_code == 0
-        seen.clear()
+        for each in seen:
+            each.clear()
         assert sync().exit_code == 0  # without what is made only once
-        counts.append(len(seen))
-    few, many = counts
-    assert few > 0
-    return few, many
-
-
-def test_as_many_statements_for_many_accounts_as_for_few(home, sync, api: SampleApi, statements):
-    few, many = few_and_many(sync, api, statements)
-    assert many == few
+        counts.append([len(each) for each in seen])
+    assert all(counts[0])
+    return list(zip(*counts, strict=True))
 
 
 @contextmanager
@@ -100,10 +96,15 @@ def listening(target: object, event: str) -> Iterator[list[object]]:
         remove(target, event, hear)
 
 
-def test_an_account_costs_one_transaction_of_the_records(home, sync, api: SampleApi):
+def test_what_a_sync_costs_with_many_accounts_and_with_few(
+    home, sync, api: SampleApi, statements: list[str]
+):
     with listening(Engine, "commit") as commits:
-        few, many = few_and_many(sync, api, commits)
-    # which is its line in the run's log
+        of_warehouse, of_records = few_and_many(sync, api, statements, commits)
+    few, many = of_warehouse
+    assert many == few
+    # an account costs one transaction of the records, which is its line in the run's log
+    few, many = of_records
     assert many == few + 4
 
 
@@ -112,5 +113,5 @@ def test_as_many_connections_to_postgres_for_many_accounts_as_for_few(
 ):
     shutil.copy(CHECKOUT / "deploy" / "dagster.yaml", home)
     with listening(Pool, "connect") as connections:
-        few, many = few_and_many(sync, api, connections)
+        ((few, many),) = few_and_many(sync, api, connections)
     assert many == few

@@ -187,7 +187,7 @@ def test_dg_checks_the_project(tmp_path: Path):
 @pytest.mark.parametrize(
     ("job", "op", "config"),
     [
-        ("sync", "account_resources", {"accounts": [], "allow_empty": False}),
+        ("sync", "account_resources", {"accounts": [], "allow_empty": False, "full": False}),
         ("refresh_accounts", "accounts", {"allow_empty": False}),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -13,7 +14,10 @@ import pytest
 from analytics_assets.orchestration.asset_checks import ALL_ACCOUNTS
 from analytics_assets.orchestration.evidence import check_tables
 from analytics_assets.orchestration.partitions import keep_partitions
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.load import LoadOutcome
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
@@ -34,7 +38,8 @@ def judged(
     context = SimpleNamespace(
         instance=records, selected_asset_keys=set(), selected_asset_check_keys={check}
     )
-    [found] = check_tables(cast(dg.AssetExecutionContext, context), PlatformSettings(), outcome)
+    step = cast(dg.AssetExecutionContext, context)
+    [found] = check_tables(step, Progress(), PlatformSettings(), outcome)
     return found
 
 
@@ -50,6 +55,19 @@ def load_of(left_out: Mapping[str | None, int], table: str = "campaigns") -> Loa
     for read, rows in zip(reads, left_out.values(), strict=True):
         read.rows.resources[table].keyless = rows
     return loaded(reads, {table: {str(account): audited() for account in left_out}})
+
+
+def whole(figures: Mapping[str, Mapping[str, Any]]) -> LoadOutcome:
+    """An audit of all accounts, of which these are found."""
+    audits = {"campaigns": {account: audited(**found) for account, found in figures.items()}}
+    return LoadOutcome(audits=audits, whole=["campaigns"])
+
+
+def load_of_acme(**others: float) -> LoadOutcome:
+    """A load of acme; of the others it is on record when they were loaded, in unix seconds."""
+    outcome = load_of({"acme": 0})
+    on_record = {account: audited(loaded_at=at) for account, at in others.items()}
+    return replace(outcome, audits={"campaigns": {**outcome.audits["campaigns"], **on_record}})
 
 
 def record(records: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation) -> None:
@@ -95,12 +113,62 @@ def test_findings_of_the_list_belong_to_no_account(records: dg.DagsterInstance) 
 
 
 def test_a_load_is_judged_by_what_the_tables_held_before(records: dg.DagsterInstance) -> None:
-    outcome = replace(load_of({"acme": 0}), before={"campaigns": {"acme": 9}})
+    before = {"acme": 9, "globex": 9}  # globex was not loaded: it is suddenly empty
+    outcome = replace(load_of({"acme": 0}), before={"campaigns": before}, whole=["campaigns"])
     found = judged(records, outcome, dg.AssetCheckKey(CHECK.asset_key, "row_count_holds"))
     assert findings(found) == {"acme": "9 -> 1 rows"}
 
 
 def test_an_account_that_is_not_listed_is_not_called_old(records: dg.DagsterInstance) -> None:
-    outcome = load_of({"acme": 0, "gone": 0})  # both loaded in 1970
+    outcome = whole({"acme": {}, "gone": {}})  # both loaded in 1970
     found = judged(records, outcome, dg.AssetCheckKey(CHECK.asset_key, "rows_are_recent"))
     assert list(findings(found)) == ["acme"]
+
+
+UNIQUE = dg.AssetCheckKey(CHECK.asset_key, "key_is_unique")
+TWICE = {"duplicates": 2}
+
+
+def test_what_was_found_of_other_accounts_still_holds(records: dg.DagsterInstance) -> None:
+    found = judged(records, whole({"acme": TWICE, "globex": TWICE, "gone": TWICE}), UNIQUE)
+    assert findings(found) == {"acme": 2, "globex": 2, "gone": 2}
+    record(records, found)
+    later = judged(records, load_of_acme(globex=0, gone=0), UNIQUE)
+    assert findings(later) == {"globex": 2, "gone": 2}
+    assert later.metadata["rows"].value == 3
+    assert later.metadata["rows_of_departed_accounts"].value == 1
+    # until it is forgotten, or the table is looked at as a whole
+    assert findings(judged(records, load_of_acme(globex=0), UNIQUE)) == {"globex": 2}
+    assert findings(judged(records, whole({"acme": TWICE}), UNIQUE)) == {"acme": 2}
+
+
+def test_rows_that_were_lost_are_told_until_the_account_is_loaded(records) -> None:
+    check = dg.AssetCheckKey(CHECK.asset_key, "row_count_holds")
+    outcome = load_of({"globex": 0})
+    outcome = replace(outcome, before={"campaigns": {"globex": 9}}, whole=["campaigns"])
+    record(records, judged(records, outcome, check))
+    assert findings(judged(records, load_of_acme(globex=0), check)) == {"globex": "9 -> 1 rows"}
+    assert findings(judged(records, load_of({"globex": 0}), check)) == {}
+
+
+def test_what_was_found_of_rows_that_were_replaced_since_is_gone(records) -> None:
+    """By a run that was killed before it could judge them."""
+    record(records, judged(records, whole({"acme": {}, "globex": TWICE}), UNIQUE))
+    later = judged(records, load_of_acme(globex=time.time() + 1), UNIQUE)
+    assert findings(later) == {}
+
+
+def test_the_age_of_others_is_by_the_records(records) -> None:
+    check = dg.AssetCheckKey(CHECK.asset_key, "rows_are_recent")
+    record(records, judged(records, whole({"acme": {"loaded_at": time.time()}}), check))
+    outcome = load_of_acme(globex=time.time(), initech=time.time() - 100 * 3600, gone=0)
+    assert set(findings(judged(records, outcome, check))) == {"acme", "initech"}
+
+
+def test_a_column_that_was_put_right_is_not_told_again(records) -> None:
+    check = dg.AssetCheckKey(CHECK.asset_key, "columns_are_as_declared")
+    stored = {"cpc": StoredColumn("bigint")}
+    columns = {"campaigns": TableColumns.of(RESOURCES["campaigns"], stored)}
+    record(records, judged(records, replace(whole({"acme": {}}), columns=columns), check))
+    assert set(findings(judged(records, LoadOutcome(), check))) == {ALL_ACCOUNTS}
+    assert findings(judged(records, load_of_acme(), check)) == {}

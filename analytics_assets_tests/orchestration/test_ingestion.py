@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +18,7 @@ from analytics_assets.orchestration.ingestion import (
 )
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse import load
 
 
 def context(**known: Any) -> dg.AssetExecutionContext:
@@ -51,3 +53,13 @@ def test_what_a_run_materialises_comes_parents_first() -> None:
     chosen = {dg.AssetKey("motion_ads"), dg.AssetKey("campaigns"), dg.AssetKey("accounts")}
     found = selected_resources(context(selected_asset_keys=chosen))
     assert found == ["accounts", "campaigns", "motion_ads"]
+
+
+def test_a_table_without_an_index_is_a_warning(
+    home, sync, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "index_accounts", lambda *_: "there is no index: make one")
+    assert sync("--resource", "accounts").exit_code == 0
+    [run] = instance.get_runs()
+    lines = [(entry.level, entry.user_message) for entry in instance.all_logs(run.run_id)]
+    assert (logging.WARNING, "there is no index: make one") in lines

@@ -74,7 +74,9 @@ def test_one_event_for_each_table_and_account() -> None:
         account_read("globex", campaigns=5, campaign_items=0),
     ]
     drifted = audited(rows=2, unknown={"novel": 1})
-    audits = {"campaigns": {"acme": drifted, "globex": audited(rows=5)}, "campaign_items": {}}
+    items = {"acme": audited(rows=3)}
+    campaigns = {"acme": drifted, "globex": audited(rows=5)}
+    audits = {"campaigns": campaigns, "campaign_items": items}
     found = list(materializations(loaded(reads, audits), PlatformSettings(), NAMES, reads, set()))
     rows = {
         (event.asset_key.to_user_string(), event.partition): event.metadata[

@@ -19,6 +19,7 @@ from analytics_assets.orchestration.run_records import (
     failed_partitions,
     latest_loads,
     record_forgotten,
+    requests_taken,
 )
 
 NAMES = AssetNames()
@@ -102,6 +103,14 @@ def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstanc
     for (name, of_account), latest in found.items():
         assert (latest.resource, latest.account_id) == (name, of_account)
     assert found["campaigns", "acme"].at >= found["campaigns", "globex"].at > 0
+
+
+def test_the_requests_that_it_took(records: dg.DagsterInstance) -> None:
+    load(records, "accounts", None, requests=1)
+    load(records, "campaigns", "acme", requests=9)
+    load(records, "campaigns", "acme", requests=3)
+    load(records, "campaigns", "globex")
+    assert requests_taken(records, NAMES) == {("campaigns", "acme"): 3}
 
 
 def test_a_load_tells_its_run(records: dg.DagsterInstance) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -71,6 +72,14 @@ def test_all_ways_to_write_an_integer_are_one_key(number: int):
 
 
 @pytest.mark.usefixtures("synced")
+def test_a_day_in_either_form_is_one_key():
+    day = Column("date", "date")
+    for text in ("2026-09-29", "2026-09-29 00:00:00.0"):
+        assert key_value(day, text) == date(2026, 9, 29)
+    for value in ("2026-09-31", "soon", 20260929, "", None):
+        assert key_value(day, value) is None
+
+
 @pytest.mark.parametrize("kind", [int, float])
 def test_children_of_numbered_campaigns_have_their_parents(home, sync, api: SampleApi, kind: type):
     account = api.data.account_ids[0]

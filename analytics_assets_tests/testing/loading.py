@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 from analytics_assets.resources import RESOURCES
-from analytics_assets.rows.account_rows import AccountRows, AccountWriter
+from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import load as load_accounts
@@ -16,14 +17,26 @@ from analytics_assets.warehouse.load import load as load_accounts
 RULES = RESOURCES["audience_rules"]
 
 
-def load(folder: Path, accounts: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Loads audience rules of each account, with a pipeline folder of its own."""
+def load(
+    folder: Path,
+    accounts: Mapping[str, Sequence[Mapping[str, Any]]],
+    parts: Mapping[str, Part | None] = MappingProxyType({}),
+) -> None:
+    """Loads audience rules of each account, with a pipeline folder of its own.
+
+    Args:
+        folder: An existing folder.
+        accounts: The rules by account.
+        parts: What was read of the accounts that were not read whole.
+    """
     settings = platform_settings()
     with TemporaryDirectory(dir=folder) as working:
         rows = [
             account_rows(Path(working) / str(number), account_id, {RULES.name: given})
             for number, (account_id, given) in enumerate(accounts.items())
         ]
+        for account in rows:
+            account.resources[RULES.name].part = parts.get(str(account.account_id))
         request = LockRequest("a test", settings.lock_timeout, print)
         load_accounts(settings, Path(working), [RULES.name], rows, request, allow_empty=True)
 

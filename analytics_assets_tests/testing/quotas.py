@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from requests.structures import CaseInsensitiveDict
 
@@ -22,6 +22,8 @@ from analytics_assets.sample_api.responses import quota_headers
 _WORKERS = 64
 _LATENCY = 0.05
 _REFUSAL = 0.005
+
+RetryAfter = Literal["exact", "rounded", "missing"] | float
 
 
 @dataclass
@@ -55,16 +57,19 @@ class Simulation:
         clock: What the pace takes for `time`.
         behaviour: The API's; its quota may change.
         total: Requests that are to be answered.
-        retry_after: What a refusal asks for; None for what the API asks for, in whole seconds.
+        retry_after: What a refusal asks for: what is left to wait, that in whole seconds, nothing
+            at all, or always so many seconds.
         jitter: Requests take up to that many seconds to arrive.
+        others: Requests per second that somebody else sends.
         sent: When requests arrived, and whether they were admitted.
     """
 
     clock: Clock
     behaviour: Behaviour
     total: int
-    retry_after: float | None = None
+    retry_after: RetryAfter = "rounded"
     jitter: float = 0.0
+    others: float = 0.0
     pace: Pace = field(default_factory=Pace)
     sent: list[tuple[float, bool]] = field(default_factory=list)
 
@@ -74,8 +79,10 @@ class Simulation:
         self._order = count()
         self._limits = Limits(self.behaviour, self.clock.monotonic)
         self._random = random.Random(0)
-        self._idle, self._sleeping, self._done = 1, False, 0
+        self._idle, self._wakes_at, self._done = 1, 0.0, 0
         self.started = self.clock.now
+        if self.others:
+            self._other()
         self._send_what_may()
         self.go_on()
 
@@ -108,19 +115,21 @@ class Simulation:
         heapq.heappush(self._events, (self.clock.now + delay, next(self._order), event))
 
     def _send_what_may(self) -> None:
-        while self._idle and not self._sleeping:
+        while self._idle:
             delay = self.pace._next_slot_in()
             if delay > 0:
-                self._sleeping = True
-                self._after(min(delay, 0.02) + 1e-9, self._wake)
-            else:
-                self._idle -= 1
-                delay = self._random.uniform(0, self.jitter)
-                self._after(delay, partial(self._arrive, self.clock.now))
+                if self.behaviour.quota_headers != "none":
+                    delay = min(delay, 0.02)  # as in reality, which takes a while
+                self._wakes_at = self.clock.now + delay + 1e-9  # or when there is an answer
+                self._after(delay + 1e-9, partial(self._wake, self._wakes_at))
+                return
+            self._idle -= 1
+            delay = self._random.uniform(0, self.jitter)
+            self._after(delay, partial(self._arrive, self.clock.now))
 
-    def _wake(self) -> None:
-        self._sleeping = False
-        self._send_what_may()
+    def _wake(self, wakes_at: float) -> None:
+        if wakes_at == self._wakes_at:
+            self._send_what_may()
 
     def _arrive(self, sent_at: float) -> None:
         wait = self._limits.admit(None)
@@ -131,8 +140,7 @@ class Simulation:
         if wait is None:
             self._after(_LATENCY, lambda: self._accepted(sent_at, quotas))
         else:
-            asked = math.ceil(wait) if self.retry_after is None else self.retry_after
-            self._after(_REFUSAL, lambda: self._refused(sent_at, asked, quotas))
+            self._after(_REFUSAL, lambda: self._refused(sent_at, self._asked(wait), quotas))
 
     def _accepted(self, sent_at: float, quotas: tuple[Quota, ...]) -> None:
         if not self._done:  # the list of accounts, which is asked for alone
@@ -142,10 +150,19 @@ class Simulation:
         self._done += 1
         self._free()
 
-    def _refused(self, sent_at: float, asked: float, quotas: tuple[Quota, ...]) -> None:
+    def _asked(self, wait: float) -> float | None:
+        """What a refusal asks for, where that long is left to wait."""
+        asked = {"exact": wait, "rounded": float(math.ceil(wait)), "missing": None}
+        return asked[self.retry_after] if isinstance(self.retry_after, str) else self.retry_after
+
+    def _refused(self, sent_at: float, asked: float | None, quotas: tuple[Quota, ...]) -> None:
         self.pace.refused(sent_at, asked, quotas)
         self.pace.done()
-        self._after(asked, self._free)
+        self._after(1.0 if asked is None else asked, self._free)
+
+    def _other(self) -> None:
+        self._limits.admit(None)
+        self._after(1 / self.others, self._other)
 
     def _free(self) -> None:
         self._idle += 1

@@ -18,7 +18,7 @@ from analytics_assets.warehouse.replacement import TableLoad
 
 def account_read(account_id: str | None, seconds: float = 2.0, **rows: int) -> AccountRead:
     """An account with so many rows of each resource."""
-    resources = {name: ResourceRows(Path(), number) for name, number in rows.items()}
+    resources = {name: ResourceRows(Path(), rows=number) for name, number in rows.items()}
     return AccountRead(AccountRows(account_id, resources), [], AccountRequests(), seconds)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,29 @@ def on_postgres() -> bool:
     return os.environ.get("ANALYTICS__DESTINATION") == "postgres"
 
 
-def read_warehouse(home: Path, sql: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
-    """Columns, their types and the rows, from the warehouse that the settings name."""
-    if on_postgres():
-        with closing(psycopg2.connect(os.environ["DESTINATION__POSTGRES__CREDENTIALS"])) as server:
-            # nothing is parsed: json is text here as it is in DuckDB
-            psycopg2.extras.register_default_json(server, loads=lambda text: text)
-            server.autocommit = True
-            with server.cursor() as cursor:
+Read = Callable[[str], tuple[list[str], list[str], list[tuple[Any, ...]]]]
+"""Executes SQL, and gives the columns, their types and the rows."""
+
+
+@contextmanager
+def opened_warehouse(home: Path) -> Iterator[Read]:
+    """The warehouse that the settings name, by one connection."""
+    if not on_postgres():
+        with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+
+            def read_duckdb(sql: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+                result = connection.sql(sql)
+                return result.columns, [str(type_) for type_ in result.types], result.fetchall()
+
+            yield read_duckdb
+        return
+    with closing(psycopg2.connect(os.environ["DESTINATION__POSTGRES__CREDENTIALS"])) as server:
+        # nothing is parsed: json is text here as it is in DuckDB
+        psycopg2.extras.register_default_json(server, loads=lambda text: text)
+        server.autocommit = True
+        with server.cursor() as cursor:
+
+            def read_postgres(sql: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
                 cursor.execute(sql)
                 described = cursor.description or ()
                 columns = [column.name for column in described]
@@ -43,13 +58,13 @@ def read_warehouse(home: Path, sql: str) -> tuple[list[str], list[str], list[tup
                 cursor.execute("SELECT oid, upper(typname) FROM pg_type")
                 names = dict(cursor.fetchall())
                 return columns, [names[oid] for oid in oids], rows
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
-        result = connection.sql(sql)
-        return result.columns, [str(type_) for type_ in result.types], result.fetchall()
+
+            yield read_postgres
 
 
 def query(home: Path, sql: str) -> list[tuple[Any, ...]]:
-    return read_warehouse(home, sql)[2]
+    with opened_warehouse(home) as read:
+        return read(sql)[2]
 
 
 def change_warehouse(home: Path, *statements: str) -> None:
@@ -77,7 +92,12 @@ def taken(file: Path) -> Iterator[int]:
 
 def warehouse_table(home: Path, name: str) -> list[Row]:
     """All rows and columns but dlt's own; `json` columns parsed."""
-    columns, types, rows = read_warehouse(home, f'SELECT * FROM analytics."{name}"')
+    with opened_warehouse(home) as read:
+        return _table(read, name)
+
+
+def _table(read: Read, name: str) -> list[Row]:
+    columns, types, rows = read(f'SELECT * FROM analytics."{name}"')
     return [
         {
             column: json.loads(value) if type_ == "JSON" and value is not None else value
@@ -119,8 +139,9 @@ def assert_equal_tables(expected: list[Row], actual: list[Row], name: str) -> No
 def assert_warehouse_equals_api(
     home: Path, data: SampleData, names: Iterable[str] = tuple(RESOURCES)
 ) -> None:
-    for name in names:
-        assert_equal_tables(served_table(data, name), warehouse_table(home, name), name)
+    with opened_warehouse(home) as read:
+        for name in names:
+            assert_equal_tables(served_table(data, name), _table(read, name), name)
 
 
 def _expected(value: Any, column_type: str) -> Any:
@@ -156,7 +177,8 @@ def by_account(rows: list[Row]) -> dict[str, list[str]]:
 
 
 def warehouse_tables(home: Path) -> Tables:
-    return {name: by_account(warehouse_table(home, name)) for name in RESOURCES}
+    with opened_warehouse(home) as read:
+        return {name: by_account(_table(read, name)) for name in RESOURCES}
 
 
 def served_tables(data: SampleData) -> Tables:

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.scene import Scene
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 SCHEDULES = ("list_accounts_then_sync_all", "list_accounts_to_find_new")
 SENSORS = ("alert_on_failed_checks", "alert_on_failed_runs", "sync_accounts_that_are_due")

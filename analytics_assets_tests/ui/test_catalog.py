@@ -12,7 +12,7 @@ from analytics_assets import resources
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.scene import Scene
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 EDGES = {
     ("accounts", "campaigns"),

@@ -15,7 +15,7 @@ from analytics_assets_tests.testing.scene import Scene
 NAMES = AssetNames()
 
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 DRIFT = "types_are_as_declared"
 # of an account that sends a number as text, and of those that cannot be read

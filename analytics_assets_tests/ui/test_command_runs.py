@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.scene import Scene
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_they_stand_on_the_timeline(page: Page, scene: Scene):

@@ -11,7 +11,7 @@ from analytics_assets_tests.testing.launched_runs import succeeded_run, view_lau
 from analytics_assets_tests.testing.scene import Scene
 from analytics_assets_tests.testing.tables import assert_equal_tables, served_table, warehouse_table
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_the_job_sync_heals_a_failed_account(page: Page, scene: Scene):

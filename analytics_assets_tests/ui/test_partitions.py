@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from analytics_assets_tests.testing.scene import Scene
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 FILTERS = ("Failed", "Materialized", "Materializing", "Missing")
 

@@ -69,7 +69,7 @@ def test_rows_and_when_they_were_loaded(pipeline):
     ]
     columns = {"campaigns": table(pipeline, "campaigns", rows)}
     assert row_counts(pipeline, columns) == {"campaigns": {"a": 2, "b": 1, "c": 1}}
-    assert audit(pipeline, columns, ["campaigns", "audiences"]) == {
+    assert audit(pipeline, columns, {"campaigns": None, "audiences": None}) == {
         "campaigns": {
             "a": AccountAudit(2, 0, 0, 1700000001.5),
             "b": AccountAudit(1, 0, 0, None),
@@ -80,13 +80,13 @@ def test_rows_and_when_they_were_loaded(pipeline):
 
 def test_an_empty_table(pipeline):
     columns = {"campaigns": table(pipeline, "campaigns", [])}
-    assert audit(pipeline, columns, columns) == {"campaigns": {}}
+    assert audit(pipeline, columns, dict.fromkeys(columns)) == {"campaigns": {}}
 
 
 def test_duplicates_are_those_beyond_the_first_of_an_account(pipeline):
     rows = [campaign("a", "1"), campaign("a", "1"), campaign("a", "1"), campaign("a", "2")]
     columns = {"campaigns": table(pipeline, "campaigns", [*rows, campaign("b", "1")])}
-    found = audit(pipeline, columns, columns)["campaigns"]
+    found = audit(pipeline, columns, dict.fromkeys(columns))["campaigns"]
     assert {account: (of.rows, of.duplicates) for account, of in found.items()} == {
         "a": (4, 2),
         "b": (1, 0),
@@ -98,7 +98,7 @@ def test_missing_values(pipeline):
     beside = {"id__v_bigint": StoredColumn("bigint", variant=True)}
     rows = [campaign("a", None), campaign("a", None, id__v_bigint=7), campaign("b", "1")]
     columns = {"campaigns": table(pipeline, "campaigns", rows, **beside)}
-    found = audit(pipeline, columns, columns)["campaigns"]
+    found = audit(pipeline, columns, dict.fromkeys(columns))["campaigns"]
     assert (found["a"].missing, found["b"].missing) == ({"id": 1}, {})
     assert (found["a"].variants, found["b"].variants) == ({"id__v_bigint": 1}, {})
 
@@ -116,7 +116,7 @@ def test_values_of_other_types_and_unknown_fields(pipeline):
         campaign("b", "1", **{'o"dd': 0}),
     ]
     columns = {"campaigns": table(pipeline, "campaigns", rows, **others)}
-    found = audit(pipeline, columns, columns)["campaigns"]
+    found = audit(pipeline, columns, dict.fromkeys(columns))["campaigns"]
     assert found["a"].variants == {"cpc__v_text": 1}
     assert found["a"].unknown == {"größe": 2}
     assert (found["b"].variants, found["b"].unknown) == ({}, {'o"dd': 1})
@@ -132,13 +132,13 @@ def test_orphans(pipeline):
         item("b", "1", "9"),
     ]
     columns = {"campaigns": parents, "campaign_items": table(pipeline, "campaign_items", rows)}
-    found = audit(pipeline, columns, ["campaign_items"])["campaign_items"]
+    found = audit(pipeline, columns, {"campaign_items": None})["campaign_items"]
     assert {account: (of.rows, of.orphans, of.duplicates) for account, of in found.items()} == {
         "a": (3, 2, 0),
         "b": (2, 2, 1),
     }
     alone = {"campaign_items": columns["campaign_items"]}
-    assert audit(pipeline, alone, alone)["campaign_items"]["b"].orphans == 0
+    assert audit(pipeline, alone, dict.fromkeys(alone))["campaign_items"]["b"].orphans == 0
 
 
 def test_ids_that_cannot_be_compared(pipeline):
@@ -147,4 +147,27 @@ def test_ids_that_cannot_be_compared(pipeline):
         pipeline, "campaign_items", [item("a", "1", "5")], campaign_id=StoredColumn("bigint")
     )
     columns = {"campaigns": parents, "campaign_items": children}
-    assert audit(pipeline, columns, columns)["campaign_items"]["a"].orphans == 0
+    assert audit(pipeline, columns, dict.fromkeys(columns))["campaign_items"]["a"].orphans == 0
+
+
+ODD = ["o'dd", "a\\", "100%s", "{x}", "a\nb", ""]
+
+
+def test_what_is_asked_of_some_accounts(pipeline):
+    """The others' rows, of children and parents, are not looked at."""
+    asked = ["a", *ODD, "without rows"]
+    parents = [campaign(account, "1") for account in ("a", "b", *ODD)]
+    rows = [item(account, id_, "1") for account in ("a", "b", *ODD) for id_ in ("1", "2")]
+    columns = {
+        "campaigns": table(pipeline, "campaigns", parents),
+        "campaign_items": table(pipeline, "campaign_items", [*rows, item("a", "3", "2")]),
+    }
+    counts = row_counts(pipeline, ["campaign_items"], asked)["campaign_items"]
+    assert counts == {"a": 3, **dict.fromkeys(ODD, 2)}
+    found = audit(pipeline, columns, {"campaign_items": asked})["campaign_items"]
+    assert {account: (of.rows, of.orphans) for account, of in found.items()} == {
+        "a": (3, 1),
+        **dict.fromkeys(ODD, (2, 0)),
+        "without rows": (0, 0),
+    }
+    assert audit(pipeline, columns, {"campaigns": []}) == {"campaigns": {}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.errors import ReadError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import EXTRA_RESOURCES, RESOURCES
 from analytics_assets.rows.arrow import DEEPEST, arrow_schema, to_arrow
 from analytics_assets.warehouse.columns import (
     MOST_COLUMNS,
@@ -309,3 +310,24 @@ def test_as_many_fields_as_there_is_room_for():
     _, columns = load([{"m0": "text"}], smaller)  # the last place
     assert "m0__v_text" in columns.types
     assert SURPLUS not in columns.types
+
+
+def test_a_day_that_is_none_and_a_day_that_is_stored_as_text():
+    report = EXTRA_RESOURCES["campaign_performance"]
+    days = to_arrow(report, [{"date": "2026-09-29"}, {"date": "soon"}])
+    columns = TableColumns.of(report, {})
+    columns.extend([days])
+    spread = columns.spread(days)
+    assert spread["date"].to_pylist() == [date(2026, 9, 29), None]
+    assert spread["date__v_text"].to_pylist() == [None, "soon"]
+
+    columns = TableColumns.of(report, {"date": StoredColumn("text")})
+    columns.extend([days])
+    assert columns.misfits == {"date": "text"}
+    assert columns.spread(days)["date"].to_pylist() == ["2026-09-29", "soon"]
+
+    texts = to_arrow(RULES, [{"last_modified_at": "2026-09-29 00:00:00.0"}])
+    columns = TableColumns.of(RULES, {"last_modified_at": StoredColumn("date")})
+    columns.extend([texts])
+    kept = columns.spread(texts)["last_modified_at__v_text"].to_pylist()
+    assert kept == ["2026-09-29 00:00:00.0"]  # as it came

@@ -1,11 +1,13 @@
-"""Which accounts a load leaves as they are, because they look wrongly empty."""
+"""Which accounts a load leaves as they are, and what several loads come to together."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from analytics_assets.rows.account_rows import AccountRows, ResourceRows, no_rows
-from analytics_assets.warehouse.load import suddenly_empty
+from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
+from analytics_assets.warehouse.load import merged, suddenly_empty
+from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
 NAMES = ["campaigns", "campaign_items", "motion_ads", "audiences"]
 
@@ -36,3 +38,38 @@ def test_an_account_with_a_row_is_not_empty():
 
 def test_what_was_not_read_makes_no_account_suspicious():
     assert empty({"campaigns": 3, "audiences": 4}, no_rows("a", ["audiences"])) == {}
+
+
+def test_two_loads_tell_of_before_the_first_and_after_the_second():
+    first, second, third = audited(rows=1), audited(rows=2), audited(rows=3)
+    earlier = replace(
+        loaded([account_read("a", campaigns=1)], {"campaigns": {"a": first, "b": first}}, "1"),
+        before={"campaigns": {"a": 9, "b": 9}},
+        suddenly_empty={"c": 4},
+    )
+    later = replace(
+        loaded(
+            [account_read("b", campaigns=2, audiences=3)],
+            {"campaigns": {"b": second}, "audiences": {"b": third}},
+            "2",
+        ),
+        # of the whole table, or of the accounts of the load alone
+        before={"campaigns": {"a": 1, "b": 9}, "audiences": {"b": 7}},
+        suddenly_empty={"d": 5},
+    )
+    both = merged(earlier, later)
+    assert both.before == {"campaigns": {"a": 9, "b": 9}, "audiences": {"b": 7}}
+    assert both.audits == {"campaigns": {"a": first, "b": second}, "audiences": {"b": third}}
+    assert both.suddenly_empty == {"c": 4, "d": 5}
+    assert both.load_id == "2"
+    assert both.columns == {**earlier.columns, **later.columns}
+    assert {
+        load.resource.name: [account.account_id for account in load.accounts]
+        for load in both.tables
+    } == {"campaigns": ["a", "b"], "audiences": ["b"]}
+
+
+def test_a_part_without_rows_makes_no_account_suspicious():
+    rows = ResourceRows(Path(), Part("campaign_id", ["7"]))
+    resources = {**no_rows("a", ["audiences"]).resources, "campaign_items": rows}
+    assert empty({"campaign_items": 3, "audiences": 4}, AccountRows("a", resources)) == {}

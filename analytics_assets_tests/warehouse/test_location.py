@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -24,34 +26,67 @@ CREDENTIALS = "DESTINATION__DUCKDB__CREDENTIALS"
 DATABASE = f"{CREDENTIALS}__DATABASE"
 SECRET = "a-secret-that-must-not-show"
 
+# imports once, and then is a process of its own for each question
 WHERE = """
-import json
+import json, os, sys
+import dlt.destinations, dlt.sources.helpers.requests, sqlalchemy  # what is imported late
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.location import duckdb_file
-settings = platform_settings()
-credentials = make_destination(settings).configuration(None, accept_partial=True).credentials
-print(json.dumps([str(duckdb_file(settings)), credentials.database, credentials.read_only]))
+for line in sys.stdin:
+    if os.fork():
+        if os.wait()[1]:
+            print("null", flush=True)
+        continue
+    folder, environment = json.loads(line)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    settings = platform_settings()
+    credentials = make_destination(settings).configuration(None, accept_partial=True).credentials
+    found = [str(duckdb_file(settings)), credentials.database, credentials.read_only]
+    print(json.dumps(found), flush=True)
+    break
 """
 
 
-def where(
-    folder: Path, secrets: str = "", config: str = "", **environment: str
-) -> tuple[str, str, bool]:
-    """The file that we lock and look at, and what dlt opens, with the settings in `folder`."""
-    (folder / ".dlt").mkdir(exist_ok=True)
-    (folder / ".dlt" / "secrets.toml").write_text(secrets)
-    (folder / ".dlt" / "config.toml").write_text(config)
-    result = subprocess.run(
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Callable[[Path, Mapping[str, str]], list[Any]]]:
+    """The file that we lock and look at, and what dlt opens, in a folder and an environment."""
+    with subprocess.Popen(
         [sys.executable, "-c", WHERE],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT), "HOME": str(folder), **environment},
-        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
-    )
-    ours, dlts, read_only = json.loads(result.stdout)
-    return ours, dlts, read_only
+    ) as process:
+
+        def ask(folder: Path, environment: Mapping[str, str]) -> list[Any]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps([str(folder), dict(environment)]) + "\n")
+            process.stdin.flush()
+            found: list[Any] = json.loads(process.stdout.readline())
+            return found
+
+        yield ask
+
+
+@pytest.fixture
+def where(
+    home: Path, commands: Commands, ask: Callable[..., list[Any]]
+) -> Callable[..., list[Any]]:
+    """What `ask` says with these settings, asked where the commands are run."""
+
+    def where(secrets: str = "", config: str = "", **environment: str) -> list[Any]:
+        dlt = commands.folder / ".dlt"
+        dlt.mkdir(exist_ok=True)
+        (dlt / "secrets.toml").write_text(secrets)
+        (dlt / "config.toml").write_text(config)
+        own = {"HOME": str(commands.folder), **environment}
+        return ask(commands.folder, {**os.environ, **own})
+
+    return where
 
 
 STRING = '[destination.duckdb]\ncredentials = "{}"\n'
@@ -98,18 +133,18 @@ TABLE = '[destination.duckdb.credentials]\ndatabase = "{}"\n'
         ),
     ],
 )
-def test_one_place(home, commands: Commands, settings: dict[str, str], expected: str | None):
+def test_one_place(home, commands: Commands, where, settings: dict[str, str], expected: str | None):
     folder = commands.folder
     ours, dlts, _ = where(
-        folder, **{key: value.replace("{0}", str(folder)) for key, value in settings.items()}
+        **{key: value.replace("{0}", str(folder)) for key, value in settings.items()}
     )
     assert ours == dlts == str(folder / expected if expected else home / "warehouse.duckdb")
 
 
-def test_what_else_the_table_holds_is_dlts(home, commands: Commands):
+def test_what_else_the_table_holds_is_dlts(where):
     table = TABLE.format("a.duckdb") + "read_only = true\n"
-    assert where(commands.folder, config=table)[2] is True
-    assert where(commands.folder, secrets=table, **{DATABASE: "b.duckdb"})[2] is True
+    assert where(config=table)[2] is True
+    assert where(secrets=table, **{DATABASE: "b.duckdb"})[2] is True
 
 
 def test_a_relative_path_begins_where_dlt_says(home, commands: Commands, tmp_path: Path):

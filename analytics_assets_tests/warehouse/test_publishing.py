@@ -1,4 +1,4 @@
-"""The copy of the DuckDB file for readers: whole, new after each load, and in no load's way."""
+"""The copy of the DuckDB file for readers: whole, new after each run, and in no load's way."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_copy_that_cannot_be_made_leaves_what_was_loaded(
     api.data.delete_row("campaigns", gone["id"], account_id=first)
     message = (
         f"Error: the warehouse has new rows, and was not published to {copy} (No such file or"
-        " directory): check ANALYTICS__PUBLISH_TO; the next load publishes them"
+        " directory): check ANALYTICS__PUBLISH_TO; the next run publishes them"
     )
     assert one_line(sync()) == message
     assert_warehouse_equals_api(home, api.data)

@@ -89,7 +89,7 @@ def prepare(
     destination_type: str, done: list[str], accounts: list[AccountRows], found: StoredTables
 ) -> TableLoad:
     made = pipeline(destination_type, done)
-    [load] = tables.prepare(SETTINGS, made, [RULES.name], accounts, found)
+    [load] = tables.prepare(SETTINGS, made, [RULES.name], accounts, found, {})
     assert (load.resource, load.accounts) == (RULES, accounts)
     return load
 
@@ -146,5 +146,5 @@ def test_dlt_forgets_a_column_of_a_type_that_holds_nothing_of_ours(rows, done: l
     schema = SimpleNamespace(tables={RULES.name: {"columns": known}})
     made.schemas[SOURCE_NAME] = schema  # type: ignore[index]
     found = stored(status=StoredColumn("TIMESTAMP"))
-    tables.prepare(SETTINGS, made, [RULES.name], rows(), found)
+    tables.prepare(SETTINGS, made, [RULES.name], rows(), found, {})
     assert known.keys() == declared().keys() - {"status"}

@@ -1,0 +1,254 @@
+"""The table that tells which lists below parent rows were read, and how the parent row was then.
+
+A load removes from it what is about to be replaced, and notes what was read when all of it is in
+the tables: whenever a load is killed, what it may have changed counts as never read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from dlt import Pipeline
+from dlt.common.data_types import TDataType
+from dlt.destinations.sql_client import SqlClientBase
+
+from analytics_assets.resources import ALL_RESOURCES
+from analytics_assets.rows.account_rows import AccountRows, Part
+from analytics_assets.rows.lists import ReadList
+from analytics_assets.schema import Resource
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.text import sound_text
+from analytics_assets.warehouse.failures import tables_were_changed
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.location import is_missing
+from analytics_assets.warehouse.locks import making_tables, run_locked
+from analytics_assets.warehouse.pipeline import make_pipeline
+
+READ_LISTS: Final = "_analytics_read_lists"
+"""The table, which is there only where the setting `reread_unchanged_days` was ever on."""
+
+_COLUMNS: Final[Mapping[str, TDataType]] = {
+    "resource": "text",
+    "account_id": "text",
+    "parent_id": "text",
+    "parent_version": "text",
+    "read_at": "double",
+    "row_count": "bigint",
+}
+_VALUES_PER_STATEMENT: Final = 500
+
+Lists = Mapping[tuple[str, str], Mapping[str, ReadList]]
+"""By resource and account, and then by the parent's id as text."""
+
+
+def read_lists(
+    settings: PlatformSettings,
+    folder: Path,
+    resource_names: Collection[str],
+    account_ids: Collection[str],
+    request: LockRequest,
+) -> Lists:
+    """The lists on record whose rows are in the tables, none more and none less.
+
+    Where rows of an account were added or removed by somebody else, nothing is told of its lists.
+
+    Raises:
+        WarehouseError: The warehouse could not be read.
+    """
+    if is_missing(settings):
+        return {}
+    pipeline = make_pipeline(settings, folder)
+
+    def look() -> Lists:
+        try:
+            with pipeline.sql_client() as client:
+                return dict(_sound_lists(client, resource_names, account_ids))
+        except Exception as error:
+            if tables_were_changed(error):  # no such table or column
+                return {}
+            raise
+
+    return run_locked(settings, pipeline, look, request)
+
+
+def with_parts(
+    pipeline: Pipeline, accounts: Sequence[AccountRows]
+) -> tuple[list[AccountRows], Mapping[str, Sequence[str]]]:
+    """Tells what is replaced where some lists were kept: the rows of all others.
+
+    Returns:
+        The accounts, and by account the resources that were taken out: somebody else has changed
+        the rows of lists that were kept.
+    """
+    kept = {
+        name: [str(a.account_id) for a in accounts if name in a.resources and a.lists[name].kept]
+        for name in {name for account in accounts for name in account.lists}
+    }
+    if not any(kept.values()):
+        return list(accounts), {}
+    with pipeline.sql_client() as client:
+        held = {
+            name: _rows_below(client, ALL_RESOURCES[name], account_ids)
+            for name, account_ids in kept.items()
+        }
+    parts = [_with_parts(account, held) for account in accounts]
+    overtaken = {
+        str(account.account_id): sorted(account.resources.keys() - part.resources)
+        for account, part in zip(accounts, parts, strict=True)
+    }
+    return parts, {account_id: names for account_id, names in overtaken.items() if names}
+
+
+def forget_lists(pipeline: Pipeline, accounts: Iterable[AccountRows]) -> None:
+    """Removes from the table the lists that are replaced, that are gone or that failed."""
+    with pipeline.sql_client() as client, client.begin_transaction():
+        for account in accounts:
+            for name in {*account.resources, *account.lists}:
+                if ALL_RESOURCES[name].has_parent_rows and _is_storable(str(account.account_id)):
+                    lists = account.lists.get(name)
+                    _forget(client, name, str(account.account_id), lists.kept if lists else ())
+
+
+def note_lists(
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    accounts: Iterable[AccountRows],
+    *,
+    is_there: bool,
+) -> None:
+    """Adds to the table, which is made unless it is there, the lists whose rows were loaded."""
+    values = [value for account in accounts for row in _notes(account) for value in row]
+    if not values:
+        return
+    if not is_there:
+        _make_table(settings, pipeline)
+    with pipeline.sql_client() as client, client.begin_transaction():
+        table, size = client.make_qualified_table_name(READ_LISTS), len(_COLUMNS)
+        columns = ", ".join(map(client.escape_column_name, _COLUMNS))
+        for some in _chunks(values, _VALUES_PER_STATEMENT * size):
+            rows = ", ".join([f"({_marks(size)})"] * (len(some) // size))
+            client.execute_sql(f"INSERT INTO {table} ({columns}) VALUES {rows}", *some)
+
+
+def _sound_lists(
+    client: SqlClientBase[Any], resource_names: Collection[str], account_ids: Collection[str]
+) -> Iterator[tuple[tuple[str, str], Mapping[str, ReadList]]]:
+    noted = _noted(client, account_ids)
+    for name in {name for name, _ in noted}.intersection(resource_names):
+        held = _rows_below(client, ALL_RESOURCES[name], account_ids)
+        for (resource_name, account_id), lists in noted.items():
+            if resource_name == name and _are_there(lists, held.get(account_id, {})):
+                yield (name, account_id), lists
+
+
+def _are_there(lists: Mapping[str, ReadList], held: Mapping[Any, int]) -> bool:
+    """Whether a table has the rows of these lists, and none of no list."""
+    rows = {str(parent_id): number for parent_id, number in held.items()}
+    return None not in held and all(
+        rows.get(parent_id, 0) == found.rows for parent_id, found in lists.items()
+    )
+
+
+def _noted(client: SqlClientBase[Any], account_ids: Collection[str]) -> Lists:
+    columns = ", ".join(map(client.escape_column_name, _COLUMNS))
+    statement = f"SELECT {columns} FROM {client.make_qualified_table_name(READ_LISTS)}"
+    found: dict[tuple[str, str], dict[str, ReadList]] = {}
+    for row in _of_accounts(client, statement, account_ids):
+        resource, account_id, parent_id, version, read_at, rows = row
+        lists = found.setdefault((str(resource), str(account_id)), {})
+        lists[str(parent_id)] = ReadList(str(version), float(read_at), int(rows))
+    return found
+
+
+def _rows_below(
+    client: SqlClientBase[Any], resource: Resource, account_ids: Collection[str]
+) -> dict[str, dict[Any, int]]:
+    """By account and parent's id, how many rows a table has."""
+    columns = f"{client.escape_column_name('account_id')}, " + client.escape_column_name(
+        str(resource.parent_column)
+    )
+    statement = f"SELECT {columns}, COUNT(*) FROM {client.make_qualified_table_name(resource.name)}"
+    found: dict[str, dict[Any, int]] = {}
+    for account_id, value, rows in _of_accounts(
+        client, statement, account_ids, f" GROUP BY {columns}"
+    ):
+        found.setdefault(str(account_id), {})[value] = int(rows)
+    return found
+
+
+def _of_accounts(
+    client: SqlClientBase[Any], statement: str, account_ids: Collection[str], end: str = ""
+) -> Iterator[Sequence[Any]]:
+    """The rows that a statement gives of some accounts."""
+    column = client.escape_column_name("account_id")
+    storable = [account_id for account_id in account_ids if _is_storable(account_id)]
+    for some in _chunks(storable, _VALUES_PER_STATEMENT):
+        where = f" WHERE {column} IN ({_marks(len(some))})"
+        yield from client.execute_sql(f"{statement}{where}{end}", *some) or []
+
+
+def _with_parts(
+    account: AccountRows, held: Mapping[str, Mapping[str, Mapping[Any, int]]]
+) -> AccountRows:
+    resources = dict(account.resources)
+    for name, lists in account.lists.items():
+        if name in resources and lists.kept:
+            there = held[name].get(str(account.account_id), {})
+            rows = resources.pop(name)
+            if _are_there(lists.kept, there):
+                replaced = {parent_id for parent_id in there if str(parent_id) not in lists.kept}
+                part = Part(str(ALL_RESOURCES[name].parent_column), replaced.union(lists.asked))
+                resources[name] = replace(rows, part=part)
+    return replace(account, resources=resources)
+
+
+def _forget(
+    client: SqlClientBase[Any], resource_name: str, account_id: str, kept: Collection[str]
+) -> None:
+    resource, account, parent = map(
+        client.escape_column_name, ("resource", "account_id", "parent_id")
+    )
+    statement = (
+        f"DELETE FROM {client.make_qualified_table_name(READ_LISTS)}"
+        f" WHERE {resource} = %s AND {account} = %s"
+    )
+    if kept:
+        statement += f" AND {parent} NOT IN ({_marks(len(kept))})"
+    client.execute_sql(statement, resource_name, account_id, *kept)
+
+
+def _notes(account: AccountRows) -> Iterator[tuple[Any, ...]]:
+    for name, lists in account.lists.items():
+        for parent_id, found in lists.read.items():
+            if name in account.resources and _is_storable(f"{account.account_id}{parent_id}"):
+                key = (name, account.account_id, parent_id)
+                yield (*key, found.version, found.read_at, found.rows)
+
+
+def _make_table(settings: PlatformSettings, pipeline: Pipeline) -> None:
+    with making_tables(settings, pipeline), pipeline.sql_client() as client:
+        types = client.capabilities.get_type_mapper()
+        columns = ", ".join(
+            f"{client.escape_column_name(name)} "
+            + types.to_destination_type({"name": name, "data_type": kind}, {})
+            for name, kind in _COLUMNS.items()
+        )
+        table = client.make_qualified_table_name(READ_LISTS)
+        client.execute_sql(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+
+
+def _is_storable(text: str) -> bool:
+    """Whether every database holds the text as it is."""
+    return "\0" not in text and sound_text(text) == text
+
+
+def _marks(number: int) -> str:
+    return ", ".join(["%s"] * number)
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
