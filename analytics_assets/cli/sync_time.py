@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-
-from requests.structures import CaseInsensitiveDict
+from typing import TYPE_CHECKING
 
 from analytics_assets.cli.home import ensure_dagster_home, has_records
 from analytics_assets.resources import ACCOUNT_RESOURCES
-from analytics_assets.settings import PlatformSettings
+
+if TYPE_CHECKING:
+    from analytics_assets.settings import PlatformSettings
 
 
 def full_sync_time(
@@ -25,6 +26,8 @@ def full_sync_time(
         asked_for: The names of the resources that are.
         answers: The headers of answers that tell of a quota.
     """
+    from requests.structures import CaseInsensitiveDict
+
     from analytics_assets.api.announced import announced
 
     told = [quota for headers in answers for quota in announced(CaseInsensitiveDict(headers))]

@@ -137,7 +137,7 @@ def test_it_is_written_with_its_resource_whichever_is_selected(
         assert history is not None
         assert resource is not None
         assert history.run_id == resource.run_id == result.run_id
-    assert api.log.requests == 2
+    assert [entry.account_id for entry in api.log.entries if entry.account_id] == [account] * 2
     assert materialized(instance, HISTORY) == {account}
 
 
