@@ -151,7 +151,8 @@ def fleet_table(found: Mapping[str, Any]) -> Table:
 def day_table(found: Mapping[str, Any]) -> Table:
     """One row per contender, after what all lists take at best."""
     best = found["needed"] / day.QUOTA / 60
-    rows = [["all lists, none refused", f"{found['needed']:,}", "0", f"{best:.1f}", ""]]
+    size = f"{found['accounts']} accounts with {found['campaigns']} campaigns"
+    rows = [[f"{size}: all lists, none refused", f"{found['needed']:,}", "0", f"{best:.1f}", ""]]
     for row in found["rows"]:
         if "gave_up" in row:
             rows.append([row["title"], "", "", "", f"gave up: {row['gave_up']}"])
