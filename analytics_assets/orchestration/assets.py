@@ -13,12 +13,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.choice import refuse_none_left, skipped_accounts
 from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs, reported
-from analytics_assets.errors import (
-    AnalyticsError,
-    ReadError,
-    SuddenlyEmptyError,
-    WarehouseError,
-)
+from analytics_assets.errors import AnalyticsError, ReadError, SuddenlyEmptyError
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
 from analytics_assets.orchestration.ingestion import Ingestion, ingestion, selected_resources
@@ -218,7 +213,7 @@ def _load_as_read(
     reads: Iterable[Sequence[AccountRead]],
     so_far: _SoFar,
 ) -> Iterator[dg.DagsterEvent]:
-    """Loads what was read whole, as it comes, and reports it; without any, looks at the tables."""
+    """Loads what was read whole, as it comes, and reports it; without any, goes by the records."""
     resource_names = selected_resources(context)
     names = AssetNames.of_run(context, run.settings)
     for ended in reads:
@@ -235,12 +230,7 @@ def _load_as_read(
         events = materializations(outcome, run.settings, names, whole, listed)
         yield from reported(context, events)
     if so_far.outcome is None:
-        try:
-            so_far.outcome = run.load(context, dlt, resource_names, [], allow_empty=True)
-        except WarehouseError as error:
-            if not so_far.failures:
-                raise
-            context.log.warning(f"the tables were not judged: {error}")
+        so_far.outcome = run.load(context, dlt, resource_names, [], allow_empty=True)
 
 
 def _judge(

@@ -47,7 +47,7 @@ class Ingestion:
     folder: Path
     request: LockRequest
     reread_unchanged_days: int
-    known: dict[str, TableAudit] = field(default_factory=dict)
+    audits: dict[str, TableAudit] = field(default_factory=dict)
 
     def read(
         self,
@@ -148,10 +148,10 @@ class Ingestion:
             )
         for account in {rows.path.parent for r in reads for rows in r.rows.resources.values()}:
             shutil.rmtree(account, ignore_errors=True)
-        if outcome.not_indexed and not self.known:  # once a run
+        if outcome.not_indexed and not self.audits:  # once a run
             context.log.warning(outcome.not_indexed)
         names = AssetNames.of_run(context, self.settings)
-        return completed(outcome, self.known, context.instance, names, resource_names)
+        return completed(outcome, self.audits, context.instance, names, resource_names)
 
     def publish(self, context: dg.AssetExecutionContext) -> str:
         """Publishes what was loaded, where that is asked for; says why if it cannot."""

@@ -52,13 +52,8 @@ def remove_versions_of(
     Raises:
         WarehouseError: The warehouse could not be written.
     """
-    pipeline = make_pipeline(settings, folder)
-
-    def remove() -> None:
-        with pipeline.sql_client() as client, client.begin_transaction():
-            _remove(client, tables, _OF_ACCOUNT, "=", account_id)
-
-    run_locked(settings, pipeline, remove, request, [account_id])
+    where = (_OF_ACCOUNT, "=", account_id)
+    _remove(settings, folder, tables, where, request, [account_id])
 
 
 def remove_versions_ended_before(
@@ -73,13 +68,7 @@ def remove_versions_ended_before(
     Raises:
         WarehouseError: The warehouse could not be written.
     """
-    pipeline = make_pipeline(settings, folder)
-
-    def remove() -> None:
-        with pipeline.sql_client() as client, client.begin_transaction():
-            _remove(client, tables, VALID_TO, "<", _moment(before))
-
-    run_locked(settings, pipeline, remove, request)
+    _remove(settings, folder, tables, (VALID_TO, "<", _moment(before)), request)
 
 
 def _moment(at: float) -> datetime:
@@ -99,10 +88,21 @@ def _count(settings: PlatformSettings, column: str, is_: str, value: Any) -> dic
 
 
 def _remove(
-    client: SqlClientBase[Any], tables: Sequence[str], column: str, is_: str, value: Any
+    settings: PlatformSettings,
+    folder: Path,
+    tables: Sequence[str],
+    where: tuple[str, str, Any],
+    request: LockRequest,
+    account_ids: Sequence[str] | None = None,
 ) -> None:
-    for name in tables:
-        client.execute_sql(f"DELETE FROM {_where(client, name, column, is_)}", value)
+    pipeline, (column, is_, value) = make_pipeline(settings, folder), where
+
+    def remove() -> None:
+        with pipeline.sql_client() as client, client.begin_transaction():
+            for name in tables:
+                client.execute_sql(f"DELETE FROM {_where(client, name, column, is_)}", value)
+
+    run_locked(settings, pipeline, remove, request, account_ids)
 
 
 def _where(client: SqlClientBase[Any], table: str, column: str, is_: str) -> str:

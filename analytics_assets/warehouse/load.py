@@ -120,9 +120,9 @@ def load(
         there = [name for name in tables if name in stored.columns]
         before = row_counts(pipeline, there, _named(accounts))
         read, overtaken = with_parts(pipeline, accounts)
-        empty = {} if allow_empty else suddenly_empty(before, read)
+        empty = {}
         if not allow_empty:
-            empty |= suddenly_empty_windows(pipeline, before, read)
+            empty = suddenly_empty(before, read) | suddenly_empty_windows(pipeline, before, read)
         sound = [account for account in read if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []

@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$(pwd)/build/engine
 
-debian() { nice mmdebstrap --quiet "$@" http://deb.debian.org/debian; }
+debian() { nice mmdebstrap --quiet "$@"; } # from the mirror that mmdebstrap has by default
 images() { nice buildah --root "$work/buildah" --runroot "$work/run" --storage-driver vfs "$@"; }
 
 make_parts() {
