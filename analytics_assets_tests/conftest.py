@@ -23,6 +23,7 @@ from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from filelock import FileLock
 
+from analytics_assets.api import client
 from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
@@ -70,6 +71,12 @@ def _migrations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the next test, whose API may have the same port, no pace, token or connection."""
+    monkeypatch.setattr(client, "_clients", {})
 
 
 @pytest.fixture
