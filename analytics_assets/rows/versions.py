@@ -41,6 +41,11 @@ def row_versions(resource: Resource, table: pa.Table, ignored: Collection[str] =
     return pa.array(map(_hash, pc.cast(texts, pa.binary()).to_pylist()), pa.string())
 
 
+def same_json(text: str, other: str) -> bool:
+    """Whether two texts are the same JSON for a version."""
+    return _canonical(_parsed(text)) == _canonical(_parsed(other))
+
+
 def _cells(column: Column, values: pa.ChunkedArray) -> pa.Array:
     """The values in their canonical form."""
     values = values.combine_chunks()

@@ -176,15 +176,20 @@ def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
         f" (SELECT min(id) FROM analytics.campaigns {where})",
         f"INSERT INTO analytics.{HISTORY} SELECT * REPLACE (valid_from - INTERVAL 1 DAY AS"
         f" valid_from) FROM analytics.{HISTORY} WHERE account_id = '{accounts[1]}'",
+        f"UPDATE analytics.{HISTORY} SET cpc = 99 WHERE account_id = '{accounts[2]}' AND id IN"
+        f" (SELECT min(id) FROM analytics.campaigns WHERE account_id = '{accounts[2]}')",
+        # not compared
+        f"UPDATE analytics.{HISTORY} SET spent = 99",
     )
     check = definitions().resolve_job_def("check")
     assert check.execute_in_process(instance=instance).success
     unequal = judged(instance, "open_versions_equal_the_table")
-    assert unequal.metadata["findings"].value == {accounts[0]: 1}
+    assert unequal.metadata["findings"].value == {accounts[0]: 1, accounts[2]: 1}
     overlapping = judged(instance, "versions_do_not_overlap")
     assert overlapping.metadata["findings"].value == {accounts[1]: 4}
-    assert sync("--account", accounts[0]).exit_code == 0
+    assert sync("--account", accounts[0], "--account", accounts[2]).exit_code == 0
     assert judged(instance, "open_versions_equal_the_table").passed
+    assert figures(instance, accounts[2])["versions_ended"] == 1
     # of an account that was not loaded, what was found still holds
     assert judged(instance, "versions_do_not_overlap").metadata["findings"].value == {
         accounts[1]: 4
