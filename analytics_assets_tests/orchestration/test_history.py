@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,29 @@ from analytics_assets.factory import compose
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation
+from analytics_assets_tests.testing.data import change_every_table
+from analytics_assets_tests.testing.kills import killed_at
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized, metadata
-from analytics_assets_tests.testing.tables import change_warehouse, query, warehouse_table
+from analytics_assets_tests.testing.tables import (
+    assert_warehouse_equals_api,
+    change_warehouse,
+    query,
+    warehouse_table,
+)
 
 HISTORY = "campaigns_history"
 KEPT = ("campaigns", "campaign_items")
+HISTORIES = tuple(f"{name}_history" for name in KEPT)
+
+# moments of the transaction that writes versions, as `testing.statements` explains them
+_WRITE = """\
+(.*\\n)*UPDATE "analytics"."campaigns_history".*
+INSERT INTO "analytics"."campaigns_history".*
+DROP TABLE .*
+COMMIT
+"""
+BEFORE = ["\n".join(_WRITE.splitlines()[:number]) + "\n" for number in (1, 2, 4)]
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +59,10 @@ def assert_open_versions_equal_tables(home: Path) -> None:
         for row in valid:
             del row["valid_from"]
         assert sorted(map(str, valid)) == sorted(map(str, warehouse_table(home, name)))
+
+
+def sorted_tables(home: Path, names: Iterable[str]) -> list[list[str]]:
+    return [sorted(map(str, warehouse_table(home, name))) for name in names]
 
 
 def judged(instance: DagsterInstance, check: str) -> dg.AssetCheckEvaluation:
@@ -194,6 +216,27 @@ def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
     assert judged(instance, "versions_do_not_overlap").metadata["findings"].value == {
         accounts[1]: 4
     }
+
+
+@both_warehouses
+def test_killed_while_versions_are_written(home, sync, api: SampleApi, tmp_path):
+    assert sync().exit_code == 0
+    ended: dict[str, list[str]] = {name: [] for name in KEPT}
+    for number, moment in enumerate(BEFORE):
+        rows, before = (sorted_tables(home, names) for names in (KEPT, HISTORIES))
+        change_every_table(api, number)
+        assert killed_at(moment, tmp_path / str(number)) == -signal.SIGKILL
+        assert sorted_tables(home, HISTORIES) == before
+        assert_warehouse_equals_api(home, api.data)
+        assert sync().exit_code == 0
+        assert_open_versions_equal_tables(home)
+        for name, old in zip(KEPT, rows, strict=True):
+            ended[name] += old
+            versions = warehouse_table(home, f"{name}_history")
+            gone = [row for row in versions if row.pop("valid_to") is not None]
+            for row in gone:
+                del row["valid_from"]
+            assert sorted(map(str, gone)) == sorted(ended[name])
 
 
 def test_switched_off_and_on_again(home, sync, api: SampleApi, doctor, monkeypatch):
