@@ -83,6 +83,16 @@ def figures(instance: DagsterInstance, account: str) -> Mapping[str, Any]:
     return {name: found[name] for name in names}
 
 
+def validity_of_items(home: Path, account: str) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """When each version of an item was valid, by campaign and item."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for row in warehouse_table(home, "campaign_items_history"):
+        if row["account_id"] == account:
+            of_item = found.setdefault((row["campaign_id"], row["id"]), [])
+            of_item.append((str(row["valid_from"]), str(row["valid_to"])))
+    return found
+
+
 def numbers(versions: int, begun: int, ended: int) -> dict[str, int]:
     return {
         "dagster/partition_row_count": versions,
@@ -216,6 +226,31 @@ def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
     assert judged(instance, "versions_do_not_overlap").metadata["findings"].value == {
         accounts[1]: 4
     }
+
+
+@both_warehouses
+def test_lists_that_are_left_out_keep_their_versions(
+    home, sync, api: SampleApi, instance: DagsterInstance, seven_days: None
+):
+    account = api.data.account_ids[0]
+    assert sync().exit_code == 0
+    before = validity_of_items(home, account)
+    changed, gone, *kept = [row["id"] for row in api.data.rows("campaigns", account)]
+    item, deleted, *_ = [row["id"] for row in api.data.rows("campaign_items", account, changed)]
+    api.data.update_row("campaigns", changed, {"name": "new"}, account_id=account)
+    api.data.update_row("campaign_items", item, {"title": "new"}, account_id=account)
+    api.data.delete_row("campaign_items", deleted, account_id=account)
+    api.data.delete_row("campaigns", gone, account_id=account)
+    assert sync().exit_code == 0
+    assert metadata(instance, "campaign_items", account)["lists_left_out"] == len(kept) > 0
+    assert_warehouse_equals_api(home, api.data)
+    assert_open_versions_equal_tables(home)
+    after = validity_of_items(home, account)
+    touched = {key for key in before if after[key] != before[key]}
+    assert touched == {(changed, item), (changed, deleted)} | {
+        key for key in before if key[0] == gone
+    }
+    assert {key for key in after if len(after[key]) > 1} == {(changed, item)}
 
 
 @both_warehouses

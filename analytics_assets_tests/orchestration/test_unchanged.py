@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import Result
 from dagster import DagsterInstance
 
-from analytics_assets.api import account_reading
 from analytics_assets.orchestration import ingestion
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
@@ -22,13 +19,6 @@ from analytics_assets_tests.testing.records import metadata
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, change_warehouse
 
 BELOW = ("campaign_items", "motion_ads")
-
-
-@pytest.fixture
-def seven_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCES__ANALYTICS__REREAD_UNCHANGED_DAYS", "7")
-    clock = SimpleNamespace(time=lambda: 1.7e9, monotonic=time.monotonic)
-    monkeypatch.setattr(account_reading, "time", clock)
 
 
 def asked_below(api: SampleApi) -> int:
