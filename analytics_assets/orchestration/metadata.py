@@ -38,6 +38,9 @@ SKIPPED_ACCOUNTS = "skipped_accounts"
 REQUESTS = "requests"
 """Metadata of a materialisation: the requests that it took to read it."""
 
+LISTS_LEFT_OUT = "lists_left_out"
+"""Metadata of a materialisation: lists that were not read, as nothing in them can have changed."""
+
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
 
@@ -102,7 +105,7 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
         "duplicate_rows": rows.duplicates,
         "rows_without_key": rows.keyless,
         REQUESTS: counts.requests,
-        **({"lists_left_out": len(lists.kept)} if lists else {}),
+        **({LISTS_LEFT_OUT: len(lists.kept)} if lists else {}),
         "retries": counts.retries,
         # of requests that waited at the same time, each counts
         "seconds_throttled_over_all_requests": round(counts.throttled, 3),
