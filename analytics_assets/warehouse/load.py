@@ -27,7 +27,7 @@ from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets.warehouse.read_lists import forget_lists, note_lists, with_parts
+from analytics_assets.warehouse.read_lists import READ_LISTS, forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.report_days import suddenly_empty_windows
 from analytics_assets.warehouse.stored import (
@@ -130,6 +130,7 @@ def load(
         not_indexed, changes = "", {}
         if loads:
             named = [*loaded, *(history.name for history in histories)]
+            named += [READ_LISTS] if stored.has_read_lists else []
             not_indexed = index_accounts(settings, pipeline, named)
             if stored.has_read_lists:
                 forget_lists(pipeline, sound)

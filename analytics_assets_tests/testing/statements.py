@@ -41,8 +41,9 @@ def each_statement(see: See) -> Iterator[None]:
     """
     lock = RLock()
 
-    def tell(client: Client, statement: str) -> None:
-        if _CHANGES.match(statement):
+    def tell(client: Client, statement: object) -> None:
+        # psycopg2 composes those by which dlt copies rows
+        if isinstance(statement, str) and _CHANGES.match(statement):
             with lock:
                 see(statement, client.native_connection)
 
@@ -54,7 +55,7 @@ def each_statement(see: See) -> Iterator[None]:
 
 
 def _listen(
-    patch: pytest.MonkeyPatch, client_type: Any, tell: Callable[[Client, str], None]
+    patch: pytest.MonkeyPatch, client_type: Any, tell: Callable[[Client, object], None]
 ) -> None:
     execute, begin, commit = (
         client_type.execute_query,
