@@ -17,7 +17,7 @@ from analytics_assets.dagster_backend.internals import (
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
-from analytics_assets.errors import RefusedError
+from analytics_assets.errors import AnalyticsError, RefusedError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import ACCOUNTS, RESOURCES
@@ -170,6 +170,20 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
             f" all. To leave it out of a run, select the assets without {', '.join(refused)} (sync:"
             f" name the others by --resource); to leave it out of all runs, set {SKIP_RESOURCES}"
         )
+    return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
+
+
+def early_end(
+    error: AnalyticsError, unread: Iterable[ReadFailure], failures: Iterable[ReadFailure]
+) -> dg.Failure:
+    """The end of a run by an error, after some accounts could not be read.
+
+    Args:
+        error: What ended it.
+        unread: What could not be read before that.
+        failures: What was not loaded, for either reason.
+    """
+    lines = [str(error), "Before that could not be read:", *map(str, unread)]
     return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
 
 
