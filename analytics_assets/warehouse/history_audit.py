@@ -76,7 +76,7 @@ def audit_history(
 ) -> dict[str, VersionsAudit]:
     """Audits a history as a whole, and compares its open versions with the table."""
     names, found = names_of(client, resource, ()), _audit(client, resource, ())
-    with differences(client, history, names, ()):
+    with client.begin_transaction(), differences(client, history, names, ()):
         unequal = client.execute_sql(_UNEQUAL.format(**names)) or []
     for account, number in unequal:
         audit = found[str(account)]

@@ -37,10 +37,13 @@ _COMPARE: Final = """
 """
 _UNSURE: Final = """
     SELECT d.version, {texts} FROM {differences} d
-    JOIN {table} t ON t.{account_id} = d.account_id AND t.{version} = d.version
-    JOIN {history} h ON h.{account_id} = d.account_id AND h.{version} = d.version
-    WHERE d.is_unsure AND h.{valid_to} IS NULL
+    JOIN (SELECT * FROM {table} WHERE {scope}) t
+        ON t.{account_id} = d.account_id AND t.{version} = d.version
+    JOIN (SELECT * FROM {history} WHERE {scope} AND {valid_to} IS NULL) h
+        ON h.{account_id} = d.account_id AND h.{version} = d.version
+    WHERE d.is_unsure
 """
+_ANY_UNSURE: Final = f"SELECT 1 FROM {DIFFERENCES} WHERE is_unsure LIMIT 1"
 
 
 @contextmanager
@@ -58,8 +61,9 @@ def differences(
     values_differ, texts_differ, texts = _conditions(client, history)
     compare = _COMPARE.format(**names, values_differ=values_differ, texts_differ=texts_differ)
     client.execute_sql(compare, *values, *values)
-    if texts:
-        unsure = client.execute_sql(_UNSURE.format(**names, texts=", ".join(texts)))
+    if client.execute_sql(_ANY_UNSURE):
+        look = _UNSURE.format(**names, texts=", ".join(texts))
+        unsure = client.execute_sql(look, *values, *values)
         equal = [version for version, *found in unsure or [] if _are_equal(found)]
         for some in in_chunks(equal):
             marks = ", ".join(["%s"] * len(some))
