@@ -148,7 +148,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         account_ids = chosen_accounts(instance, names, accounts)
         loads, failures = latest_loads(instance, names), failed_attempts(instance, names)
         runs, skipped = unfinished_runs(instance, names), recorded_as_skipped(instance, names)
-    held, not_compared = _held(settings, loads)
+    held, not_compared = _held(settings, loads, accounts)
     lost = _lost(loads, held)
     statuses = [
         AccountStatus(
@@ -176,7 +176,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
 
 
 def _held(
-    settings: PlatformSettings, loads: Mapping[_Key, Load]
+    settings: PlatformSettings, loads: Mapping[_Key, Load], accounts: Sequence[str]
 ) -> tuple[HeldRows | None, str | None]:
     """What the warehouse holds, or why it was not asked; neither where there is nothing to ask."""
     if not loads:
@@ -184,7 +184,7 @@ def _held(
     from analytics_assets.warehouse.holdings import held_rows
 
     try:
-        return held_rows(settings), None
+        return held_rows(settings, accounts), None
     except AnalyticsError as error:
         return None, str(error)
 

@@ -21,6 +21,7 @@ from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
     SKIPPED_ACCOUNTS,
     drift_metadata,
+    early_end,
     failure,
     load_metadata,
     materializations,
@@ -174,14 +175,16 @@ def _sync_accounts(
     so_far = _SoFar()
     try:
         with ingestion(context, progress) as run:
-            ended = None
+            ended: Exception | None = None
             try:
                 known = run.known_lists(context, wanted, full=config.full)
                 with closing(run.read(context, progress, wanted, known)) as reads:
                     yield from _load_as_read(context, config, dlt, progress, run, reads, so_far)
             except Exception as error:
-                ended = error
+                ended, unread = error, list(so_far.failures)
                 so_far.failures[:0] = _not_loaded(wanted, so_far.outcome, error)
+                if unread and isinstance(error, AnalyticsError):
+                    ended = early_end(error, unread, so_far.failures)
             yield from _judge(context, progress, run, so_far)
             if ended is not None:
                 raise ended

@@ -23,7 +23,7 @@ from analytics_assets.orchestration.ingestion import lock_request, users_errors_
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.recorded_audits import recorded_audits
+from analytics_assets.orchestration.recorded_audits import as_recorded, recorded_audits
 from analytics_assets.orchestration.run_records import recorded_as_skipped
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PlatformSettings, platform_settings
@@ -194,6 +194,8 @@ def check_only(
         with working_folder() as folder:
             request = lock_request(context, progress, settings)
             outcome = audit_tables(settings, folder, sorted(judged), request)
+    names = AssetNames.of_run(context, settings)
+    outcome = replace(outcome, audits=as_recorded(outcome.audits, context.instance, names))
     yield from check_tables(context, progress, settings, outcome)
 
 

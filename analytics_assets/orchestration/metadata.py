@@ -17,7 +17,7 @@ from analytics_assets.dagster_backend.internals import (
     INPUT_EVENT_POINTER_TAG_PREFIX,
     NULL_EVENT_POINTER,
 )
-from analytics_assets.errors import RefusedError
+from analytics_assets.errors import AnalyticsError, RefusedError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
 from analytics_assets.resources import ACCOUNTS, RESOURCES
@@ -37,6 +37,9 @@ SKIPPED_ACCOUNTS = "skipped_accounts"
 
 REQUESTS = "requests"
 """Metadata of a materialisation: the requests that it took to read it."""
+
+LISTS_LEFT_OUT = "lists_left_out"
+"""Metadata of a materialisation: lists that were not read, as nothing in them can have changed."""
 
 ACCOUNTS_VERSION = "1"
 """The data version of `accounts`, always the same: see `_provenance`."""
@@ -102,7 +105,7 @@ def read_metadata(read: AccountRead, resource_name: str) -> dict[str, Any]:
         "duplicate_rows": rows.duplicates,
         "rows_without_key": rows.keyless,
         REQUESTS: counts.requests,
-        **({"lists_left_out": len(lists.kept)} if lists else {}),
+        **({LISTS_LEFT_OUT: len(lists.kept)} if lists else {}),
         "retries": counts.retries,
         # of requests that waited at the same time, each counts
         "seconds_throttled_over_all_requests": round(counts.throttled, 3),
@@ -167,6 +170,20 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
             f" all. To leave it out of a run, select the assets without {', '.join(refused)} (sync:"
             f" name the others by --resource); to leave it out of all runs, set {SKIP_RESOURCES}"
         )
+    return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
+
+
+def early_end(
+    error: AnalyticsError, unread: Iterable[ReadFailure], failures: Iterable[ReadFailure]
+) -> dg.Failure:
+    """The end of a run by an error, after some accounts could not be read.
+
+    Args:
+        error: What ended it.
+        unread: What could not be read before that.
+        failures: What was not loaded, for either reason.
+    """
+    lines = [str(error), "Before that could not be read:", *map(str, unread)]
     return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
 
 

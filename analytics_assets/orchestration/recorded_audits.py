@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import replace
 
 import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import Load, loads_of
+from analytics_assets.resources import RESOURCES
 from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, TableAudit
 from analytics_assets.warehouse.load import LoadOutcome
 
@@ -22,6 +23,22 @@ def recorded_audits(
         if load.account_id is not None and load.rows is not None:
             audit = replace(NO_ROWS, rows=load.rows, loaded_at=_loaded_at(load))
             found[load.resource][load.account_id] = audit
+    return found
+
+
+def as_recorded(
+    audits: Mapping[str, TableAudit], instance: dg.DagsterInstance, names: AssetNames
+) -> Mapping[str, TableAudit]:
+    """The audits, where rows of lists that a load left out count as loaded by it.
+
+    They have the name of the load that they came with. They count if there are as many rows of the
+    account as the load has recorded.
+    """
+    found = {name: dict(of_table) for name, of_table in audits.items()}
+    for load in loads_of(instance, names, [n for n in found if RESOURCES[n].has_parent_rows]):
+        audit = found[load.resource].get(str(load.account_id))
+        if load.lists_left_out and audit is not None and audit.rows == load.rows:
+            found[load.resource][str(load.account_id)] = replace(audit, loaded_at=_loaded_at(load))
     return found
 
 

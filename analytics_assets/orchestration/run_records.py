@@ -15,6 +15,7 @@ import dagster as dg
 from analytics_assets.errors import is_permanent
 from analytics_assets.orchestration.metadata import (
     FAILED_PARTITIONS,
+    LISTS_LEFT_OUT,
     REQUESTS,
     SKIPPED_ACCOUNTS,
 )
@@ -57,6 +58,7 @@ class Load:
         run_id: The run that loaded them.
         load_id: dlt's name for the load, if the event tells.
         requests: What it took to read them, if the event tells.
+        lists_left_out: Lists that were not read, because nothing in them can have changed.
     """
 
     resource: str
@@ -66,6 +68,7 @@ class Load:
     run_id: str
     load_id: str | None
     requests: int | None = None
+    lists_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +350,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     figures = {key: entry.value for key, entry in event.metadata.items()}
     rows = next((figures[key] for key in ROW_COUNTS if key in figures), None)
     load_id, requests = figures.get(LOAD_ID), figures.get(REQUESTS)
+    left_out = figures.get(LISTS_LEFT_OUT)
     return Load(
         resource=name,
         account_id=event.partition,
@@ -355,6 +359,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
         run_id=record.run_id,
         load_id=str(load_id) if load_id else None,
         requests=requests if isinstance(requests, int) else None,
+        lists_left_out=left_out if isinstance(left_out, int) else 0,
     )
 
 

@@ -38,7 +38,12 @@ def row_versions(resource: Resource, table: pa.Table, ignored: Collection[str] =
         cells[name] = pc.coalesce(values, cells[name]) if name in cells else values
     fields = [_labelled(name, cells[name]) for name in sorted(cells.keys() - set(ignored))]
     texts = pc.binary_join_element_wise(*fields, "")
-    return pa.array([_hash(text) for text in texts.to_pylist()], pa.string())
+    return pa.array(map(_hash, pc.cast(texts, pa.binary()).to_pylist()), pa.string())
+
+
+def same_json(text: str, other: str) -> bool:
+    """Whether two texts are the same JSON for a version."""
+    return _canonical(_parsed(text)) == _canonical(_parsed(other))
 
 
 def _cells(column: Column, values: pa.ChunkedArray) -> pa.Array:
@@ -55,13 +60,18 @@ def _cells(column: Column, values: pa.ChunkedArray) -> pa.Array:
 
 def _extra_cells(extras: pa.ChunkedArray) -> dict[str, pa.Array]:
     """By field, the canonical values of those that no declared column can hold."""
+    if extras.null_count == len(extras):
+        return {}
+    encoded = extras.combine_chunks().dictionary_encode()
     cells: dict[str, list[str | None]] = {}
-    for index, text in enumerate(extras.to_pylist() if extras.null_count < len(extras) else []):
-        for name, value in (_parsed(text) if text else {}).items():
+    for index, text in enumerate(encoded.dictionary.to_pylist()):
+        for name, value in _parsed(text).items() if text else ():
             if name not in cells:
-                cells[name] = [None] * len(extras)
+                cells[name] = [None] * len(encoded.dictionary)
             cells[name][index] = None if value is None else _canonical(value)
-    return {name: pa.array(values, pa.string()) for name, values in cells.items()}
+    return {
+        name: pa.array(values, pa.string()).take(encoded.indices) for name, values in cells.items()
+    }
 
 
 def _number(value: str | float) -> int | float:
@@ -84,10 +94,12 @@ def _canonical(value: Any) -> str:
 
 def _labelled(name: str, values: pa.Array) -> pa.Array:
     """Each value with its field and its length, so that no two rows read alike; '' for null."""
-    label = f"{len(name)}:{name}"
+    encoded = values.dictionary_encode()
+    label, values = f"{len(name)}:{name}", encoded.dictionary
     lengths = pc.cast(pc.binary_length(values), pa.string())
-    return pc.fill_null(pc.binary_join_element_wise(label, lengths, values, ":"), "")
+    labelled = pc.binary_join_element_wise(label, lengths, values, ":")
+    return pc.fill_null(labelled.take(encoded.indices), "")
 
 
-def _hash(text: str) -> str:
-    return blake2b(text.encode(), digest_size=_HASH_BYTES).hexdigest()
+def _hash(text: bytes) -> str:
+    return blake2b(text, digest_size=_HASH_BYTES).hexdigest()

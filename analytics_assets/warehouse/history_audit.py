@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
-from analytics_assets.warehouse.history import in_chunks, names_of
+from analytics_assets.warehouse.history import History, names_of
+from analytics_assets.warehouse.history_differences import differences, in_chunks
 
+# The versions of a key are put in order only where there are several: that takes longest.
 _AUDIT: Final = """
-    WITH placed AS (
-        SELECT {key}, {version}, {valid_from}, {valid_to},
+    WITH by_key AS (
+        SELECT {key}, COUNT(*) AS versions, COUNT({valid_to}) AS ended,
+            SUM(CASE WHEN {valid_to} <= {valid_from} THEN 1 ELSE 0 END) AS reversed
+        FROM {history} WHERE {scope} GROUP BY {key}
+    ), placed AS (
+        SELECT {account_id}, {valid_from}, {valid_to},
             LEAD({valid_from}) OVER (PARTITION BY {key} ORDER BY {valid_from}) AS next_from
-        FROM {history} WHERE {scope}
+        FROM {history} JOIN by_key USING ({key}) WHERE versions > 1 AND {scope}
     ), found AS (
-        SELECT {account_id} AS account, 1 AS versions, 0 AS unequal,
-            CASE WHEN {valid_to} <= {valid_from} OR next_from < {valid_to}
-                OR ({valid_to} IS NULL AND next_from IS NOT NULL) THEN 1 ELSE 0 END AS overlapping
+        SELECT {account_id} AS account, versions, 0 AS held,
+            CASE WHEN versions > ended THEN 1 ELSE 0 END AS valid,
+            CASE WHEN versions = 1 THEN reversed ELSE 0 END AS overlapping
+        FROM by_key
+        UNION ALL
+        SELECT {account_id}, 0, 0, 0, CASE WHEN {valid_to} <= {valid_from} OR next_from < {valid_to}
+            OR ({valid_to} IS NULL AND next_from IS NOT NULL) THEN 1 ELSE 0 END
         FROM placed
         UNION ALL
-        SELECT COALESCE(t.{account_id}, h.{account_id}), 0, 1, 0
-        FROM (SELECT {account_id}, {version} FROM {table} WHERE {scope}) t
-        FULL JOIN (SELECT {account_id}, {version} FROM placed WHERE {valid_to} IS NULL) h
-            ON t.{account_id} = h.{account_id} AND t.{version} = h.{version}
-        WHERE t.{account_id} IS NULL OR h.{account_id} IS NULL
+        SELECT {account_id}, 0, COUNT(*), 0, 0 FROM {table} WHERE {scope} GROUP BY {account_id}
     )
-    SELECT account, SUM(versions), SUM(unequal), SUM(overlapping) FROM found GROUP BY account
+    SELECT account, SUM(versions), SUM(held) - SUM(valid), SUM(overlapping)
+    FROM found GROUP BY account
 """
+_UNEQUAL: Final = "SELECT account_id, COUNT(*) FROM {differences} GROUP BY account_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,8 @@ class VersionsAudit:
 
     Attributes:
         versions: Its versions.
-        unequal: Rows without an open version, and open versions without a row.
+        unequal: Rows without an open version, open versions without a row, and those that are
+            not what the row is.
         overlapping: Versions that end before they begin, or after the next one begins.
     """
 
@@ -51,22 +60,37 @@ HistoryAudit = Mapping[str, VersionsAudit]
 """The accounts that have rows or versions, by account."""
 
 
-def audit_history(
-    client: SqlClientBase[Any], resource: Resource, account_ids: Sequence[str] | None
+def audit_loaded(
+    client: SqlClientBase[Any], resource: Resource, account_ids: Sequence[str]
 ) -> dict[str, VersionsAudit]:
-    """Audits the history of a resource: of these accounts, or of all."""
-    if account_ids is None:
-        return _audit(client, resource, ())
+    """Audits a history of accounts whose versions were just made equal to their rows.
+
+    Rows and keys with an open version are counted: they have just been compared.
+    """
     chunks = (_audit(client, resource, some) for some in in_chunks(account_ids))
     return {account: found for chunk in chunks for account, found in chunk.items()}
+
+
+def audit_history(
+    client: SqlClientBase[Any], resource: Resource, history: History
+) -> dict[str, VersionsAudit]:
+    """Audits a history as a whole, and compares its open versions with the table."""
+    names, found = names_of(client, resource, ()), _audit(client, resource, ())
+    with client.begin_transaction(), differences(client, history, names, ()):
+        unequal = client.execute_sql(_UNEQUAL.format(**names)) or []
+    for account, number in unequal:
+        audit = found[str(account)]
+        found[str(account)] = replace(audit, unequal=max(audit.unequal, int(number)))
+    return found
 
 
 def _audit(
     client: SqlClientBase[Any], resource: Resource, accounts: Sequence[str]
 ) -> dict[str, VersionsAudit]:
     names = names_of(client, resource, accounts)
-    scope = f"{names['account_id']} IN ({names['accounts']})" if accounts else "1 = 1"
     key = ", ".join(map(client.escape_column_name, resource.key))
-    statement = _AUDIT.format(**names, scope=scope, key=key)
-    rows = client.execute_sql(statement, *accounts, *accounts)
-    return {str(account): VersionsAudit(*map(int, numbers)) for account, *numbers in rows or []}
+    rows = client.execute_sql(_AUDIT.format(**names, key=key), *accounts, *accounts, *accounts)
+    return {
+        str(account): VersionsAudit(int(versions), abs(int(lacking)), int(overlapping))
+        for account, versions, lacking, overlapping in rows or []
+    }

@@ -6,7 +6,7 @@ A DuckDB file is opened to be read only. Where it is not there, nothing is held.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +85,8 @@ def held_loads(settings: PlatformSettings) -> HeldLoads:
         return _loads(client) if client else HeldLoads()
 
 
-def held_rows(settings: PlatformSettings) -> HeldRows:
-    """The rows that the warehouse holds: it counts them.
+def held_rows(settings: PlatformSettings, accounts: Sequence[str] = ()) -> HeldRows:
+    """The rows that the warehouse holds, of these accounts or of all: it counts them.
 
     Raises:
         SettingsError: The settings lead to no warehouse.
@@ -99,7 +99,7 @@ def held_rows(settings: PlatformSettings) -> HeldRows:
         counts = {
             (name, account_id): held
             for name in loads.tables
-            for account_id, held in _counts(client.sql_client, name)
+            for account_id, held in _counts(client.sql_client, name, accounts)
         }
         return HeldRows(loads, counts)
 
@@ -137,14 +137,19 @@ def _loads(client: SqlJobClientBase) -> HeldLoads:
     return HeldLoads(there - {loads_table}, {str(load_id) for (load_id,) in rows or []})
 
 
-def _counts(client: Any, name: str) -> Iterator[tuple[str | None, tuple[int, str]]]:
+def _counts(
+    client: Any, name: str, accounts: Sequence[str]
+) -> Iterator[tuple[str | None, tuple[int, str]]]:
     account_id, load_id = map(client.escape_column_name, ("account_id", "_dlt_load_id"))
-    account, grouping = account_id, f" GROUP BY {account_id}"
+    account, where, grouping = account_id, "", f" GROUP BY {account_id}"
     if name == ACCOUNTS.name:  # all its rows belong to one load
-        account, grouping = "NULL", ""
+        account, grouping, accounts = "NULL", "", ()
+    if accounts:
+        where = f" WHERE {account_id} IN ({', '.join(['%s'] * len(accounts))})"
     rows = client.execute_sql(
         f"SELECT {account}, COUNT(*), MAX({load_id})"
-        f" FROM {client.make_qualified_table_name(name)}{grouping}"
+        f" FROM {client.make_qualified_table_name(name)}{where}{grouping}",
+        *accounts,
     )
     for key, number, newest in rows or []:
         yield key, (int(number), str(newest or ""))

@@ -22,18 +22,18 @@ from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.destination import storable
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history import Changes, write_versions
-from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history
+from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history, audit_loaded
 from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets.warehouse.read_lists import forget_lists, note_lists, with_parts
+from analytics_assets.warehouse.read_lists import READ_LISTS, forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.report_days import suddenly_empty_windows
 from analytics_assets.warehouse.stored import (
-    has_history,
     known_columns,
     refuse_changed_keys,
+    stored_history,
     stored_tables,
 )
 from analytics_assets.warehouse.tables import prepare
@@ -130,6 +130,7 @@ def load(
         not_indexed, changes = "", {}
         if loads:
             named = [*loaded, *(history.name for history in histories)]
+            named += [READ_LISTS] if stored.has_read_lists else []
             not_indexed = index_accounts(settings, pipeline, named)
             if stored.has_read_lists:
                 forget_lists(pipeline, sound)
@@ -219,9 +220,9 @@ def audit_tables(
         whole = audits if accounts is None else ()
         with pipeline.sql_client() as client:
             histories = {
-                name: audit_history(client, ALL_RESOURCES[name], None)
+                name: audit_history(client, columns[name].resource, history)
                 for name in whole
-                if name in kept and has_history(stored, ALL_RESOURCES[name])
+                if name in kept and (history := stored_history(stored, columns[name], kept[name]))
             }
         return LoadOutcome(columns=columns, audits=audits, whole=list(whole), histories=histories)
 
@@ -289,7 +290,7 @@ def _write_histories(
 def _audit_histories(pipeline: Pipeline, loads: Iterable[TableLoad]) -> dict[str, HistoryAudit]:
     with pipeline.sql_client() as client:
         return {
-            load.resource.name: audit_history(client, load.resource, _ids(pipeline, load))
+            load.resource.name: audit_loaded(client, load.resource, _ids(pipeline, load))
             for load in loads
             if load.history is not None
         }

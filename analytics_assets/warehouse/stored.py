@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dlt import Pipeline, Schema
@@ -25,7 +25,7 @@ from analytics_assets.resources import ALL_RESOURCES, HISTORIES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
-from analytics_assets.warehouse.history import VALIDITY
+from analytics_assets.warehouse.history import VALIDITY, History
 from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
 from analytics_assets.warehouse.read_lists import READ_LISTS
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, ROW_ID, SOURCE_NAME
@@ -127,10 +127,21 @@ def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
     }
 
 
-def has_history(stored: StoredTables, resource: Resource) -> bool:
-    """Whether there is a history of a resource's table that can be judged."""
+def stored_history(
+    stored: StoredTables, table: TableColumns, ignored: frozenset[str]
+) -> History | None:
+    """The history of a table, with the columns that both have; None if none can be judged."""
+    resource = table.resource
     there = stored.columns.get(resource.history.name, {})
-    return {*resource.key, *VALIDITY, ROW_ID} <= there.keys()
+    if not {*resource.key, *VALIDITY, ROW_ID} <= there.keys():
+        return None
+    history = History.of(table, there, ignored)
+    places = {
+        column: place
+        for column, place in history.places.items()
+        if column in stored.columns[resource.name] and place in there
+    }
+    return replace(history, places=places)
 
 
 def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:

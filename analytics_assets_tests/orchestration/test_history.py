@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,29 @@ from analytics_assets.factory import compose
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation
+from analytics_assets_tests.testing.data import change_every_table
+from analytics_assets_tests.testing.kills import killed_at
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized, metadata
-from analytics_assets_tests.testing.tables import change_warehouse, query, warehouse_table
+from analytics_assets_tests.testing.tables import (
+    assert_warehouse_equals_api,
+    change_warehouse,
+    query,
+    warehouse_table,
+)
 
 HISTORY = "campaigns_history"
 KEPT = ("campaigns", "campaign_items")
+HISTORIES = tuple(f"{name}_history" for name in KEPT)
+
+# moments of the transaction that writes versions, as `testing.statements` explains them
+_WRITE = """\
+(.*\\n)*UPDATE "analytics"."campaigns_history".*
+INSERT INTO "analytics"."campaigns_history".*
+DROP TABLE .*
+COMMIT
+"""
+BEFORE = ["\n".join(_WRITE.splitlines()[:number]) + "\n" for number in (1, 2, 4)]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +61,10 @@ def assert_open_versions_equal_tables(home: Path) -> None:
         assert sorted(map(str, valid)) == sorted(map(str, warehouse_table(home, name)))
 
 
+def sorted_tables(home: Path, names: Iterable[str]) -> list[list[str]]:
+    return [sorted(map(str, warehouse_table(home, name))) for name in names]
+
+
 def judged(instance: DagsterInstance, check: str) -> dg.AssetCheckEvaluation:
     key = dg.AssetCheckKey(AssetKey(HISTORY), check)
     records = instance.event_log_storage.get_asset_check_summary_records([key])
@@ -59,6 +81,16 @@ def figures(instance: DagsterInstance, account: str) -> Mapping[str, Any]:
     found = metadata(instance, HISTORY, account)
     names = ("dagster/partition_row_count", "versions_begun", "versions_ended")
     return {name: found[name] for name in names}
+
+
+def validity_of_items(home: Path, account: str) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """When each version of an item was valid, by campaign and item."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for row in warehouse_table(home, "campaign_items_history"):
+        if row["account_id"] == account:
+            of_item = found.setdefault((row["campaign_id"], row["id"]), [])
+            of_item.append((str(row["valid_from"]), str(row["valid_to"])))
+    return found
 
 
 def numbers(versions: int, begun: int, ended: int) -> dict[str, int]:
@@ -176,19 +208,70 @@ def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
         f" (SELECT min(id) FROM analytics.campaigns {where})",
         f"INSERT INTO analytics.{HISTORY} SELECT * REPLACE (valid_from - INTERVAL 1 DAY AS"
         f" valid_from) FROM analytics.{HISTORY} WHERE account_id = '{accounts[1]}'",
+        f"UPDATE analytics.{HISTORY} SET cpc = 99 WHERE account_id = '{accounts[2]}' AND id IN"
+        f" (SELECT min(id) FROM analytics.campaigns WHERE account_id = '{accounts[2]}')",
+        # not compared
+        f"UPDATE analytics.{HISTORY} SET spent = 99",
     )
     check = definitions().resolve_job_def("check")
     assert check.execute_in_process(instance=instance).success
     unequal = judged(instance, "open_versions_equal_the_table")
-    assert unequal.metadata["findings"].value == {accounts[0]: 1}
+    assert unequal.metadata["findings"].value == {accounts[0]: 1, accounts[2]: 1}
     overlapping = judged(instance, "versions_do_not_overlap")
     assert overlapping.metadata["findings"].value == {accounts[1]: 4}
-    assert sync("--account", accounts[0]).exit_code == 0
+    assert sync("--account", accounts[0], "--account", accounts[2]).exit_code == 0
     assert judged(instance, "open_versions_equal_the_table").passed
+    assert figures(instance, accounts[2])["versions_ended"] == 1
     # of an account that was not loaded, what was found still holds
     assert judged(instance, "versions_do_not_overlap").metadata["findings"].value == {
         accounts[1]: 4
     }
+
+
+@both_warehouses
+def test_lists_that_are_left_out_keep_their_versions(
+    home, sync, api: SampleApi, instance: DagsterInstance, seven_days: None
+):
+    account = api.data.account_ids[0]
+    assert sync().exit_code == 0
+    before = validity_of_items(home, account)
+    changed, gone, *kept = [row["id"] for row in api.data.rows("campaigns", account)]
+    item, deleted, *_ = [row["id"] for row in api.data.rows("campaign_items", account, changed)]
+    api.data.update_row("campaigns", changed, {"name": "new"}, account_id=account)
+    api.data.update_row("campaign_items", item, {"title": "new"}, account_id=account)
+    api.data.delete_row("campaign_items", deleted, account_id=account)
+    api.data.delete_row("campaigns", gone, account_id=account)
+    assert sync().exit_code == 0
+    assert metadata(instance, "campaign_items", account)["lists_left_out"] == len(kept) > 0
+    assert_warehouse_equals_api(home, api.data)
+    assert_open_versions_equal_tables(home)
+    after = validity_of_items(home, account)
+    touched = {key for key in before if after[key] != before[key]}
+    assert touched == {(changed, item), (changed, deleted)} | {
+        key for key in before if key[0] == gone
+    }
+    assert {key for key in after if len(after[key]) > 1} == {(changed, item)}
+
+
+@both_warehouses
+def test_killed_while_versions_are_written(home, sync, api: SampleApi, tmp_path):
+    assert sync().exit_code == 0
+    ended: dict[str, list[str]] = {name: [] for name in KEPT}
+    for number, moment in enumerate(BEFORE):
+        rows, before = (sorted_tables(home, names) for names in (KEPT, HISTORIES))
+        change_every_table(api, number)
+        assert killed_at(moment, tmp_path / str(number)) == -signal.SIGKILL
+        assert sorted_tables(home, HISTORIES) == before
+        assert_warehouse_equals_api(home, api.data)
+        assert sync().exit_code == 0
+        assert_open_versions_equal_tables(home)
+        for name, old in zip(KEPT, rows, strict=True):
+            ended[name] += old
+            versions = warehouse_table(home, f"{name}_history")
+            gone = [row for row in versions if row.pop("valid_to") is not None]
+            for row in gone:
+                del row["valid_from"]
+            assert sorted(map(str, gone)) == sorted(ended[name])
 
 
 def test_switched_off_and_on_again(home, sync, api: SampleApi, doctor, monkeypatch):

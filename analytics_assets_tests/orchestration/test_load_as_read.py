@@ -24,6 +24,8 @@ from analytics_assets.cli.terminal import TerminalProgress
 from analytics_assets.definitions import defs
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.orchestration.partitions import run_target
+from analytics_assets.orchestration.run_records import failed_partitions, run_failure
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.warehouse import publishing
@@ -392,6 +394,28 @@ def test_a_warehouse_that_fails_between_two_loads(
     assert asked(api) == lists_of(api.data, held) | lists_of(api.data, last)
     assert red(instance) == set()
     assert_warehouse_equals_api(home, api.data)
+
+
+def test_a_warehouse_that_fails_after_an_account_did(
+    home: Path, api: SampleApi, sync, instance, monkeypatch
+):
+    monkeypatch.setenv("ANALYTICS__LOAD_INTERVAL", "60")  # all is read by then
+    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0")
+    assert sync("--resource", "accounts").exit_code == 0
+    refused, other, *_ = api.data.account_ids
+    api.behaviour.faults.append(Fault("status", f"/v1/{refused}/campaigns/", value="403"))
+    target = run_target(instance, NAMES, api.data.account_ids)
+    with locked(home / "warehouse.duckdb"):
+        run = defs.resolve_job_def("sync").execute_in_process(
+            instance=instance, tags=target.tags, raise_on_error=False
+        )
+    ended = run_failure(instance, run.run_id).cause
+    assert "still writes to" in ended
+    assert f"Before that could not be read: {refused}: campaigns: " in ended
+    causes = {(f.resource, f.account_id): f.cause for f in failed_partitions(instance, NAMES)}
+    assert "403" in causes["motion_ads", refused]
+    assert "still writes to" in causes["audiences", refused]
+    assert "still writes to" in causes["campaigns", other]
 
 
 @FOUR

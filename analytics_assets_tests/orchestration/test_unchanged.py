@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import Result
-from dagster import DagsterInstance
+from dagster import AssetCheckKey, AssetKey, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from analytics_assets.api import account_reading
+from analytics_assets.definitions import defs
 from analytics_assets.orchestration import ingestion
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
@@ -22,13 +21,6 @@ from analytics_assets_tests.testing.records import metadata
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, change_warehouse
 
 BELOW = ("campaign_items", "motion_ads")
-
-
-@pytest.fixture
-def seven_days(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCES__ANALYTICS__REREAD_UNCHANGED_DAYS", "7")
-    clock = SimpleNamespace(time=lambda: 1.7e9, monotonic=time.monotonic)
-    monkeypatch.setattr(account_reading, "time", clock)
 
 
 def asked_below(api: SampleApi) -> int:
@@ -66,6 +58,35 @@ def test_a_sync_says_what_it_left_out(
     assert metadata(instance, "campaign_items", account)["lists_left_out"] == 0
     target = run_target(instance, AssetNames(), [account], full=True)
     assert target.ops == {AssetNames().accounts_op: {"config": {"full": True}}}
+
+
+def test_a_check_alone_calls_no_rows_old_that_were_left_out(
+    home: Path,
+    sync: Callable[..., Result],
+    api: SampleApi,
+    instance: DagsterInstance,
+    seven_days: None,
+) -> None:
+    assert sync().exit_code == 0
+    long_ago = [f"UPDATE analytics.{name} SET _dlt_load_id = '1700000000.5'" for name in BELOW]
+    change_warehouse(home, *long_ago)
+    check = AssetCheckKey(AssetKey("campaign_items"), "rows_are_recent")
+    changed = api.data.account_ids[0]
+
+    def are_recent() -> bool:
+        assert defs.resolve_job_def("check").execute_in_process(instance=instance).success
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key([check])
+        return records[check].status == AssetCheckExecutionRecordStatus.SUCCEEDED
+
+    assert not are_recent()
+    assert sync().exit_code == 0
+    assert are_recent()
+    change_warehouse(
+        home,
+        "DELETE FROM analytics.campaign_items WHERE id IN (SELECT min(id) FROM"
+        f" analytics.campaign_items WHERE account_id = '{changed}')",
+    )
+    assert not are_recent()
 
 
 def test_rows_that_are_changed_while_others_are_read(

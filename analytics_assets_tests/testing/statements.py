@@ -1,4 +1,4 @@
-"""The statements by which a load changes a DuckDB file, one by one.
+"""The statements by which a load changes a warehouse, one by one.
 
 As a program, it is `analytics-assets` in a process that is killed at one of them:
 
@@ -23,8 +23,11 @@ from typing import Any
 import duckdb
 import pytest
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.impl.postgres.sql_client import Psycopg2SqlClient
+from dlt.destinations.sql_client import SqlClientBase
 
-See = Callable[[str, duckdb.DuckDBPyConnection], object]
+Client = SqlClientBase[Any]
+See = Callable[[str, Any], object]
 
 _CHANGES = re.compile(r"\s*(ALTER|BEGIN|COMMIT|CREATE|DELETE|DROP|INSERT|UPDATE)\b", re.IGNORECASE)
 _READ_STAGED = re.compile(r"read_parquet\(.*", re.DOTALL)
@@ -34,24 +37,36 @@ _READ_STAGED = re.compile(r"read_parquet\(.*", re.DOTALL)
 def each_statement(see: See) -> Iterator[None]:
     """Calls `see` before each statement that changes something, with its connection.
 
-    Statements that are sent together are executed one after the other, as DuckDB does it.
+    Statements that are sent together to DuckDB are executed one after the other, as it does it.
     """
-    execute, begin, commit = (
-        DuckDbSqlClient.execute_query,
-        DuckDbSqlClient.begin_transaction,
-        DuckDbSqlClient.commit_transaction,
-    )
     lock = RLock()
 
-    def tell(client: DuckDbSqlClient, statement: str) -> None:
-        if _CHANGES.match(statement):
+    def tell(client: Client, statement: object) -> None:
+        # psycopg2 composes those by which dlt copies rows
+        if isinstance(statement, str) and _CHANGES.match(statement):
             with lock:
                 see(statement, client.native_connection)
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOAD__WORKERS", "1")  # one statement at a time
+        for client_type in (DuckDbSqlClient, Psycopg2SqlClient):
+            _listen(patch, client_type, tell)
+        yield
+
+
+def _listen(
+    patch: pytest.MonkeyPatch, client_type: Any, tell: Callable[[Client, object], None]
+) -> None:
+    execute, begin, commit = (
+        client_type.execute_query,
+        client_type.begin_transaction,
+        client_type.commit_transaction,
+    )
+
     @contextmanager
-    def execute_query(self: DuckDbSqlClient, query: str, *args: Any, **kwargs: Any):
+    def execute_query(self: Client, query: str, *args: Any, **kwargs: Any):
         parts = [query]
-        if not args and not kwargs:
+        if isinstance(self, DuckDbSqlClient) and not args and not kwargs:
             parts = [part.query.strip() for part in duckdb.extract_statements(query)]
         for part in parts[:-1]:
             tell(self, part)
@@ -62,21 +77,18 @@ def each_statement(see: See) -> Iterator[None]:
             yield cursor
 
     @contextmanager
-    def begin_transaction(self: DuckDbSqlClient):
+    def begin_transaction(self: Client):
         tell(self, "BEGIN")
         with begin(self) as transaction:
             yield transaction
 
-    def commit_transaction(self: DuckDbSqlClient) -> None:
+    def commit_transaction(self: Client) -> None:
         tell(self, "COMMIT")
         commit(self)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOAD__WORKERS", "1")  # one statement at a time
-        patch.setattr(DuckDbSqlClient, "execute_query", execute_query)
-        patch.setattr(DuckDbSqlClient, "begin_transaction", begin_transaction)
-        patch.setattr(DuckDbSqlClient, "commit_transaction", commit_transaction)
-        yield
+    patch.setattr(client_type, "execute_query", execute_query)
+    patch.setattr(client_type, "begin_transaction", begin_transaction)
+    patch.setattr(client_type, "commit_transaction", commit_transaction)
 
 
 def nth(number: int) -> str:
@@ -94,7 +106,7 @@ def main() -> None:
 
     moment, file, *arguments = sys.argv[1:]
 
-    def see(statement: str, _: duckdb.DuckDBPyConnection) -> None:
+    def see(statement: str, _: object) -> None:
         with Path(file).open("a+") as lines:
             lines.write(in_short(statement) + "\n")
             lines.seek(0)

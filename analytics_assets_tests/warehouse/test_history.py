@@ -192,6 +192,36 @@ def test_a_column_of_another_type_is_left_as_it_is(home: Path):
     assert versions(home) == found
 
 
+@both_warehouses
+def test_a_version_that_somebody_changed_is_ended_and_begun_anew(home: Path):
+    rows = [
+        {"id": n, "display_name": "a", "condition": {"a": 1, "b": [2.0]}, "fresh": n}
+        for n in range(6)
+    ]
+    load(home, {"acme": rows, "other": rows})
+    before = versions(home)
+    table = f"analytics.{RULES.name}_history"
+    change_warehouse(
+        home,
+        f"UPDATE {table} SET display_name = 'b' WHERE id = 0",
+        f"UPDATE {table} SET display_name = NULL WHERE id = 1",
+        f"""UPDATE {table} SET condition = '{{"a":1,"b":[3]}}' WHERE id = 2""",
+        f"UPDATE {table} SET condition = NULL WHERE id = 3",
+        # the same for a version
+        f"""UPDATE {table} SET condition = '{{"b": [2], "a": 1.0}}' WHERE id = 4""",
+        f"UPDATE {table} SET {IGNORED} = 'off' WHERE id = 5",
+    )
+    load(home, {"acme": rows})
+    after = versions(home)
+    assert {key for key in after if len(after[key]) == 2} == {("acme", n) for n in range(4)}
+    for n in range(4):
+        ended, begun = after["acme", n]
+        assert ended["valid_to"] == begun["valid_from"]
+        assert values(begun) == values(*before["acme", n])
+    load(home, {"acme": rows})
+    assert versions(home) == after
+
+
 def test_a_clock_that_went_back_makes_no_two_versions_overlap(home: Path, monkeypatch):
     class Past(datetime):
         @classmethod

@@ -129,6 +129,11 @@ def test_rows_by_account_and_the_newest_load_of_each(make: Callable[[str], None]
         ("campaigns", "globex"): (1, "100.5"),
         ("campaigns", "initech"): (1, ""),
     }
+    # nothing else is counted where only some are asked for
+    assert held_rows(SETTINGS, ["acme", "unknown"]).counts == {
+        ("accounts", None): (2, "101.5"),
+        ("campaigns", "acme"): (2, "101.5"),
+    }
 
 
 def test_a_file_that_is_none_of_duckdbs(file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
@@ -24,15 +25,18 @@ from analytics_assets.rows.account_rows import no_rows
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse import read_lists as read_lists_module
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load, run_pipeline
 from analytics_assets.warehouse.read_lists import READ_LISTS, read_lists
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.reading import client_of
+from analytics_assets_tests.testing.statements import each_statement
 from analytics_assets_tests.testing.tables import (
     Row,
     assert_equal_tables,
     change_warehouse,
+    on_postgres,
     query,
     served_table,
     warehouse_table,
@@ -243,6 +247,30 @@ class Changes:
             self.data.set_rows(ITEMS, rows[1:], account_id=account, parent_id=row["id"])
             moved = {**rows[0], "campaign_id": other["id"]}
             self.data.add_row(ITEMS, moved, account_id=account, parent_id=other["id"])
+
+
+@both_warehouses
+def test_all_lists_are_noted_by_one_statement_and_found_by_index(home: Path, sync: Syncs) -> None:
+    inserts: list[str] = []
+
+    def see(statement: str, _: object) -> None:
+        if re.match(f"INSERT INTO .*{READ_LISTS}", statement):
+            inserts.append(statement)
+
+    with each_statement(see):
+        asked, _ = sync()
+    assert asked == lists_of(sync.api.data)
+    assert len(inserts) == 1
+    assert sync()[0] == set()
+    if on_postgres():
+        sql = f"SELECT indexdef FROM pg_indexes WHERE tablename = '{READ_LISTS}'"
+        assert [definition.endswith("(account_id)") for (definition,) in query(home, sql)] == [True]
+
+
+def test_a_database_that_is_not_known_gets_them_row_by_row(sync: Syncs, monkeypatch) -> None:
+    monkeypatch.setattr(read_lists_module, "_WITH_UNNEST", ())
+    assert sync()[0] == lists_of(sync.api.data)
+    assert sync()[0] == set()
 
 
 @both_warehouses
