@@ -40,7 +40,8 @@ class ApiAdapter(BoundedAdapter):
         super().__init__(settings, settings.workers)
         self._by_account = by_account
         self._in_flight = threading.BoundedSemaphore(settings.workers)
-        self._paces = Paces(settings.quota_scope == "account", settings.max_requests_per_second)
+        per_account, ceiling = settings.quota_scope == "account", settings.max_requests_per_second
+        self._paces = Paces(per_account, ceiling, settings.max_retry_delay)
         self._backoff_factor = settings.backoff_factor
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:

@@ -32,12 +32,14 @@ class Pace:
 
     Args:
         ceiling: The rate that is never exceeded, in requests per second; None for no ceiling.
+        longest_wait: Seconds after a refusal, at the most, until a request asks again.
     """
 
-    def __init__(self, ceiling: float | None = None) -> None:
+    def __init__(self, ceiling: float | None = None, longest_wait: float = math.inf) -> None:
         self._queue = _Queue()
         self._lock = threading.Lock()
         self._ceiling = ceiling
+        self._longest_wait = longest_wait
         self._budgets = Budgets()
         self._learned = Learned()
         self._in_flight = 0
@@ -112,7 +114,7 @@ class Pace:
                 wait = _DEFAULT_WAIT if retry_after is None else retry_after
             else:
                 wait = self._learned.refused(now, sent_at, retry_after)
-            self._closed_until = max(self._closed_until, now + wait)
+            self._closed_until = max(self._closed_until, now + min(wait, self._longest_wait))
 
     def _next_slot_in(self) -> float:
         """Seconds until the next slot; takes it if it has come."""
@@ -173,12 +175,16 @@ class Paces:
     Args:
         per_account: Whether the API counts each account on its own.
         ceiling: The rate that no quota's requests exceed; None for no ceiling.
+        longest_wait: Seconds after a refusal, at the most, until a request asks again.
     """
 
-    def __init__(self, per_account: bool, ceiling: float | None) -> None:
+    def __init__(
+        self, per_account: bool, ceiling: float | None, longest_wait: float = math.inf
+    ) -> None:
         self._lock = threading.Lock()
         self._per_account = per_account
         self._ceiling = ceiling
+        self._longest_wait = longest_wait
         # by scope, and what the answers name; nothing is named by those that tell of no quota
         self._paces: dict[tuple[str | None, _Named], Pace] = {}
         self._named: dict[tuple[str, str], _Named] = {}
@@ -207,7 +213,7 @@ class Paces:
 
     def _pace(self, scope: str | None, named: _Named) -> Pace:
         if (scope, named) not in self._paces:
-            self._paces[scope, named] = Pace(self._ceiling)
+            self._paces[scope, named] = Pace(self._ceiling, self._longest_wait)
         return self._paces[scope, named]
 
     def _scope(self, asked: Asked) -> str | None:
