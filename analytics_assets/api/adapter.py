@@ -74,18 +74,18 @@ class ApiAdapter(BoundedAdapter):
     @contextmanager
     def _place(self, pace: Pace, account: AccountRequests) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = pace.wait(account.stopped, account.rank)
-        self._in_flight.acquire()
-        while pace.closed:  # since it queued for the place, which others may use meanwhile
-            self._in_flight.release()
-            pace.done()
+        waited = 0.0
+        while True:
             waited += pace.wait(account.stopped, account.rank)
-            self._in_flight.acquire()
-        try:
-            yield waited
-        finally:
-            self._in_flight.release()
-            pace.done()
+            try:
+                with self._in_flight:
+                    if (
+                        not pace.closed
+                    ):  # since it queued for the place, which others used meanwhile
+                        yield waited
+                        return
+            finally:
+                pace.done()
 
     def _send(
         self, pace: Pace, asked: Asked, request: PreparedRequest, *args: Any, **kwargs: Any

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from threading import Event
 
@@ -19,6 +19,8 @@ from analytics_assets.errors import ReadError
 
 # Who waits looks that often, in seconds, whether there is news.
 _LOOK = 0.02
+# Who waits for a turn looks that often whether it was stopped.
+_STOP_LOOK = 0.5
 # Seconds to wait after a refusal that names no time.
 _DEFAULT_WAIT = 1.0
 
@@ -69,7 +71,7 @@ class Pace:
             ReadError: The run was stopped meanwhile.
         """
         started = time.monotonic()
-        with self._queue.place(rank):  # one waits for the next slot, and the others for it
+        with self._queue.place(rank, stopped):  # one waits for the next slot, and the others for it
             while not (stopped and stopped.is_set()):
                 if (delay := self._next_slot_in()) <= 0:
                     break
@@ -147,20 +149,25 @@ class _Queue:
         self._waiting: list[tuple[int, int, Event]] = []
 
     @contextmanager
-    def place(self, rank: int) -> Iterator[None]:
-        turn = None
+    def place(self, rank: int, stopped: Event | None) -> Iterator[None]:
+        """Waits for its turn, which whoever is stopped gives up."""
+        turn = Event()
         with self._lock:
             if self._is_taken:
-                turn = Event()
                 heappush(self._waiting, (rank, next(self._arrivals), turn))
-            self._is_taken = True
-        if turn is not None:
-            turn.wait()
+            else:
+                self._is_taken = True
+                turn.set()
         try:
+            while not turn.wait(_STOP_LOOK) and not (stopped and stopped.is_set()):
+                pass
             yield
         finally:
             with self._lock:
-                if self._waiting:
+                if not turn.is_set():
+                    self._waiting = [place for place in self._waiting if place[-1] is not turn]
+                    heapify(self._waiting)
+                elif self._waiting:
                     heappop(self._waiting)[-1].set()
                 else:
                     self._is_taken = False

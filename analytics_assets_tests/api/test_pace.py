@@ -176,6 +176,44 @@ def test_who_waits_is_served_by_rank():
     assert served == [9, 1, 2, 3]
 
 
+def test_who_gives_up_or_is_interrupted_in_the_queue_leaves_no_place_behind(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pace, stopped = Pace(), Event()
+    pace.refused(time.monotonic(), 60)
+    errors: list[BaseException] = []
+
+    def ask(stopped: Event, rank: int) -> None:
+        try:
+            pace.wait(stopped, rank)
+        except BaseException as error:
+            errors.append(error)
+
+    first = Event()
+    threads = [Thread(target=ask, args=[first, 0])]
+    threads[0].start()
+    wait_until(lambda: pace._queue._is_taken)
+    threads += [Thread(target=ask, args=[stopped, rank]) for rank in (1, 2)]
+    for thread in threads[1:]:
+        thread.start()
+    wait_until(lambda: len(pace._queue._waiting) == 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Event, "wait", interrupted)
+        ask(Event(), 3)
+    stopped.set()  # not the first, which waits for another run
+    for thread in threads[1:]:
+        thread.join(TIMEOUT)
+    assert [type(error) for error in errors] == [KeyboardInterrupt, ReadError, ReadError]
+    assert pace._queue._waiting == []
+    first.set()
+    threads[0].join(TIMEOUT)
+    assert not pace._queue._is_taken
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_nothing_is_sent_for_a_run_that_was_stopped():
     pace, stopped = Pace(), Event()
     stopped.set()
