@@ -200,6 +200,7 @@ def test_who_gives_up_or_is_interrupted_in_the_queue_leaves_no_place_behind(
     with monkeypatch.context() as patch:
         patch.setattr(Event, "wait", interrupted)
         ask(Event(), 3)
+    assert sorted(rank for rank, *_ in pace._queue._waiting) == [1, 2]
     stopped.set()  # not the first, which waits for another run
     for thread in threads[1:]:
         thread.join(TIMEOUT)
