@@ -290,8 +290,8 @@ _KINDS = """## Kinds of quota
 
 Our client alone, with 64 workers, in real time; the sample API is in the same process. Best is what
 the quota admits if each request is sent at the first moment. 10 requests in 0.25 s are 40/s with a
-burst of 10; strict spacing has no burst. `Retry-After` names whole seconds: one at least, of which a
-bucket of 10 saves up a quarter. Refused are all, and those more than a second after the first
+burst of 10; strict spacing has no burst. `Retry-After` names whole seconds: one at least, of which
+a bucket of 10 saves up a quarter. Refused are all, and those more than a second after the first
 window."""
 
 _FLEET = """## Fleet
