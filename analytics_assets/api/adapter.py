@@ -16,7 +16,8 @@ from requests.exceptions import TooManyRedirects
 
 from analytics_assets.api.announced import announced
 from analytics_assets.api.answers import keep_answer, request_line
-from analytics_assets.api.pace import Pace, Paces
+from analytics_assets.api.pace import Pace
+from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked, asked_by
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
@@ -101,8 +102,10 @@ class ApiAdapter(BoundedAdapter):
             pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
             pace.refused(sent_at, delay, quotas)
+            self._paces.refused(asked, time.monotonic())
         else:
             pace.accepted(sent_at, quotas)
+            self._paces.accepted(asked, sent_at)
         return response
 
 

@@ -14,7 +14,6 @@ from threading import Event
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.budgets import Budgets
 from analytics_assets.api.learned import Learned
-from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 
 # Who waits looks that often, in seconds, whether there is news.
@@ -171,65 +170,3 @@ class _Queue:
                     heappop(self._waiting)[-1].set()
                 else:
                     self._is_taken = False
-
-
-class Paces:
-    """A pace for each quota: one for all requests, or one per account.
-
-    Endpoints (a resource of an account) whose answers name other policies, or other partitions of
-    them, have paces of their own.
-
-    Args:
-        per_account: Whether the API counts each account on its own.
-        ceiling: The rate that no quota's requests exceed; None for no ceiling.
-        longest_wait: Seconds after a refusal, at the most, until a request asks again.
-    """
-
-    def __init__(
-        self, per_account: bool, ceiling: float | None, longest_wait: float = math.inf
-    ) -> None:
-        self._lock = threading.Lock()
-        self._per_account = per_account
-        self._ceiling = ceiling
-        self._longest_wait = longest_wait
-        # by scope, and what the answers name; nothing is named by those that tell of no quota
-        self._paces: dict[tuple[str | None, _Named], Pace] = {}
-        self._named: dict[tuple[str, str], _Named] = {}
-        # what an endpoint that was not asked yet is taken to name
-        self._usual: dict[str | None, _Named] = {}
-
-    def of(self, asked: Asked) -> Pace:
-        """The pace for a request."""
-        scope = self._scope(asked)
-        with self._lock:
-            usual = self._usual.get(scope, _NOTHING)
-            return self._pace(scope, self._named.get(_endpoint(asked), usual))
-
-    def told(self, asked: Asked, quotas: Sequence[Quota]) -> Pace:
-        """The pace for a request that succeeded, of which its answer tells these quotas."""
-        scope = self._scope(asked)
-        named = frozenset((quota.name, quota.partition) for quota in quotas)
-        with self._lock:
-            if (scope, named) not in self._paces and (nothing := (scope, _NOTHING)) in self._paces:
-                # requests in flight belong to what the first answer names
-                self._paces[scope, named] = self._paces.pop(nothing)
-            self._named[_endpoint(asked)] = named
-            if not any(partition for _, partition in named):
-                self._usual[scope] = named
-            return self._pace(scope, named)
-
-    def _pace(self, scope: str | None, named: _Named) -> Pace:
-        if (scope, named) not in self._paces:
-            self._paces[scope, named] = Pace(self._ceiling, self._longest_wait)
-        return self._paces[scope, named]
-
-    def _scope(self, asked: Asked) -> str | None:
-        return asked.account_id if self._per_account else None
-
-
-_Named = frozenset[tuple[str, str]]
-_NOTHING: _Named = frozenset()
-
-
-def _endpoint(asked: Asked) -> tuple[str, str]:
-    return asked.account_id, asked.resource_name

@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.api import pace
-from analytics_assets.api.announced import Quota
-from analytics_assets.api.pace import Pace, Paces
+from analytics_assets.api.pace import Pace
+from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import Behaviour
@@ -143,15 +143,6 @@ def test_a_ceiling_is_kept_from_the_first_request(clock: Clock):
             sent.append(clock.now)
             pace.accepted()
     assert 49 <= len(sent) <= 51
-
-
-def test_a_quota_per_account_slows_no_other_account(clock: Clock):
-    paces = Paces(per_account=True, ceiling=None)
-    paces.of(Asked("campaigns", "a")).refused(sent_at=0.0, retry_after=60)
-    assert paces.of(Asked("campaigns", "b")).wait() == 0
-    assert paces.of(Asked("campaigns", "a"))._next_slot_in() == 60
-    shared = Paces(per_account=False, ceiling=None)
-    assert shared.of(Asked("campaigns", "a")) is shared.of(Asked("campaigns", "b"))
 
 
 def test_who_waits_is_served_by_rank():
@@ -295,28 +286,3 @@ def test_a_stop_ends_the_wait(clock: Clock):
     assert clock.now < 1
     pace.done()
     assert pace.wait() == pytest.approx(120, abs=1)
-
-
-CAMPAIGNS, ITEMS = Asked("campaigns", "acme"), Asked("campaign_items", "acme", "1")
-OTHERS = Asked("campaigns", "globex")
-MINUTE, HOUR = Quota("minute", "", 84, 60), Quota("hour", "", 2000, 3600)
-
-
-def test_what_names_the_same_policies_shares_a_pace():
-    paces = Paces(per_account=False, ceiling=None)
-    first = paces.of(CAMPAIGNS)
-    assert paces.told(CAMPAIGNS, [MINUTE, HOUR]) is first  # with what is in flight
-    assert paces.of(ITEMS) is first  # until an answer tells otherwise
-    assert paces.told(ITEMS, [HOUR]) is not first
-    assert paces.of(ITEMS) is paces.told(OTHERS, [HOUR])
-    assert paces.of(CAMPAIGNS) is first
-    assert paces.told(ITEMS, []) is not paces.of(OTHERS)  # it tells no longer
-
-
-def test_partitions_of_a_policy_have_paces_of_their_own():
-    paces = Paces(per_account=False, ceiling=None)
-    acme = paces.told(CAMPAIGNS, [Quota("minute", ":YWNtZQ==:", 84, 60)])
-    assert paces.of(OTHERS) is not acme  # whose partition may be another
-    globex = paces.told(OTHERS, [Quota("minute", ":Z2xvYmV4:", 84, 60)])
-    assert globex is paces.of(OTHERS) is not acme
-    assert paces.of(CAMPAIGNS) is acme
