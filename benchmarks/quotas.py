@@ -14,49 +14,58 @@ from analytics_assets_tests.testing.quotas import Clock, Simulation
 from benchmarks.workloads import LATENCY
 
 _WORKERS = 64
-_KINDS: tuple[dict[str, Any], ...] = (
-    {"quota_kind": "bucket"},
-    {"quota_kind": "fixed"},
-    {"quota_kind": "sliding"},
-    {"quota_kind": "bucket", "quota_burst": 1},
-)
+_KINDS: dict[str, dict[str, Any]] = {
+    "bucket": {"quota_kind": "bucket"},
+    "fixed windows": {"quota_kind": "fixed"},
+    "sliding window": {"quota_kind": "sliding"},
+    "strict spacing": {"quota_kind": "bucket", "quota_burst": 1},
+}
 # requests in seconds, and how many are sent
-_SIZES = ((84, 6, 500), (40, 1, 1200))
+_SIZES = ((84, 6, 500), (10, 0.25, 1200))
+# how the API tells of its quota
+_TOLD: dict[str, dict[str, Any]] = {
+    "Retry-After": {"retry_after": "seconds"},
+    "nothing": {"retry_after": "none"},
+    "headers": {"quota_headers": "draft"},
+}
 
 
-def rows() -> list[dict[str, Any]]:
-    """What came of each kind and size of quota, not told and told in headers."""
-    return [
-        _row(kind, size, headers)
-        for kind in _KINDS
-        for size in _SIZES
-        for headers in ("none", "draft")
-    ]
+# headers tell of whole seconds, and not of a spacing
+EACH = [
+    (kind, size, told)
+    for size in _SIZES
+    for kind in _KINDS
+    for told in _TOLD
+    if told != "headers" or (size[1] >= 1 and kind != "strict spacing")
+]
+"""Each kind and size of quota, and how the API tells of it."""
 
 
 def table(found: list[dict[str, Any]]) -> list[list[str]]:
     """One row per quota."""
-    header = ["quota", "told", "requests", "best s", "ours s", "refused"]
+    header = ["quota", "told by", "requests", "best s", "ours s", "used", "refused"]
     return [
         header,
         *(
             [
-                row["name"],
-                "yes" if row["headers"] else "no",
-                str(row["requests"]),
+                f"{row['kind']}, {row['size']}",
+                row["told"],
+                f"{row['requests']:,}",
                 f"{row['best']:.1f}",
                 f"{row['wall']:.1f}",
-                str(row["refused"]),
+                f"{row['best'] / row['wall']:.0%}",
+                f"{row['refused']}, {row['refused_late']}",
             ]
             for row in found
         ),
     ]
 
 
-def _row(kind: dict[str, Any], size: tuple[int, int, int], headers: Any) -> dict[str, Any]:
+def row(kind: str, size: tuple[int, float, int], told: str) -> dict[str, Any]:
+    """What came of one of them."""
     limit, seconds, total = size
-    quota = {"quota": limit / seconds, "quota_burst": limit, **kind}
-    behaviour = Behaviour(latency=LATENCY, quota_headers=headers, **quota)
+    quota = {"quota": limit / seconds, "quota_burst": limit, **_KINDS[kind]}
+    behaviour = Behaviour(latency=LATENCY, **{**quota, **_TOLD[told]})
     with SampleApi(SampleData.generate(accounts=1, campaigns=1), behaviour) as api:
         settings = ApiSettings(
             base_url=api.base_url,
@@ -77,15 +86,16 @@ def _row(kind: dict[str, Any], size: tuple[int, int, int], headers: Any) -> dict
         with ThreadPoolExecutor(_WORKERS) as pool:
             list(pool.map(ask, range(total - 1)))
         took = time.monotonic() - started
-        refused = sum(entry.status == 429 for entry in api.log.entries)
+        refused = [entry.started for entry in api.log.entries if entry.status == 429]
     simulation = Simulation(clock, Behaviour(**quota), total)
     simulation.started = clock.now
-    kind_name = "strict spacing" if kind.get("quota_burst") == 1 else kind["quota_kind"]
     return {
-        "name": f"{kind_name}, {limit} in {seconds} s",
-        "headers": headers != "none",
+        "kind": kind,
+        "size": f"{limit} in {seconds:g} s",
+        "told": told,
         "requests": total,
         "best": simulation.best,
         "wall": took,
-        "refused": refused,
+        "refused": len(refused),
+        "refused_late": sum(moment > started + seconds + 1 for moment in refused),
     }

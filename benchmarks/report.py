@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Shown
 
-from benchmarks import day, profiling
+from benchmarks import day, profiling, quotas
 from benchmarks.contenders import EMPTY_DAGSTER, FLOOR, OURS
 from benchmarks.results import Results
 
@@ -188,6 +188,8 @@ def render(kept: Results) -> None:
         parts += [_HISTORY, _markdown(history_table(history["rows"])), _circumstances(history)]
     if quota := kept.get("quota"):
         parts += [_QUOTA, _markdown(quota_table(quota["rows"])), _circumstances(quota)]
+    if kinds := kept.get("quotas"):
+        parts += [_KINDS, _markdown(quotas.table(kinds["rows"])), _circumstances(kinds)]
     if fleet := kept.get("fleet"):
         parts += [_FLEET, _markdown(fleet_table(fleet)), _circumstances(fleet), _NEXT_LIMIT]
     if found := kept.get("day"):
@@ -283,6 +285,14 @@ _QUOTA = """## Quota
 
 The sync is not told the quota. Used is what was admitted, by what the quota could have admitted
 from the first to the last request, the burst of one second at the beginning included."""
+
+_KINDS = """## Kinds of quota
+
+Our client alone, with 64 workers, in real time; the sample API is in the same process. Best is what
+the quota admits if each request is sent at the first moment. 10 requests in 0.25 s are 40/s with a
+burst of 10; strict spacing has no burst. `Retry-After` names whole seconds: one at least, of which
+a bucket of 10 saves up a quarter. Refused are all, and those more than a second after the first
+window."""
 
 _FLEET = """## Fleet
 

@@ -16,7 +16,8 @@ from requests.exceptions import TooManyRedirects
 
 from analytics_assets.api.announced import announced
 from analytics_assets.api.answers import keep_answer, request_line
-from analytics_assets.api.pace import Pace, Paces
+from analytics_assets.api.pace import Pace
+from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked, asked_by
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
@@ -40,7 +41,8 @@ class ApiAdapter(BoundedAdapter):
         super().__init__(settings, settings.workers)
         self._by_account = by_account
         self._in_flight = threading.BoundedSemaphore(settings.workers)
-        self._paces = Paces(settings.quota_scope == "account", settings.max_requests_per_second)
+        per_account, ceiling = settings.quota_scope == "account", settings.max_requests_per_second
+        self._paces = Paces(per_account, ceiling, settings.max_retry_delay)
         self._backoff_factor = settings.backoff_factor
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
@@ -73,18 +75,18 @@ class ApiAdapter(BoundedAdapter):
     @contextmanager
     def _place(self, pace: Pace, account: AccountRequests) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = pace.wait(account.stopped, account.rank)
-        self._in_flight.acquire()
-        while pace.closed:  # since it queued for the place, which others may use meanwhile
-            self._in_flight.release()
-            pace.done()
+        waited = 0.0
+        while True:
             waited += pace.wait(account.stopped, account.rank)
-            self._in_flight.acquire()
-        try:
-            yield waited
-        finally:
-            self._in_flight.release()
-            pace.done()
+            try:
+                with self._in_flight:
+                    if (
+                        not pace.closed
+                    ):  # since it queued for the place, which others used meanwhile
+                        yield waited
+                        return
+            finally:
+                pace.done()
 
     def _send(
         self, pace: Pace, asked: Asked, request: PreparedRequest, *args: Any, **kwargs: Any
@@ -100,8 +102,10 @@ class ApiAdapter(BoundedAdapter):
             pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
             pace.refused(sent_at, delay, quotas)
+            self._paces.refused(asked, time.monotonic())
         else:
             pace.accepted(sent_at, quotas)
+            self._paces.accepted(asked, sent_at)
         return response
 
 

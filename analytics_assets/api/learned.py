@@ -6,37 +6,32 @@ import math
 from collections import deque
 from typing import Final
 
+from analytics_assets.api.spacing import Spacing
+
 # Who has to wait for as many seconds has used up a window; what opens sooner is evened out.
 _LONG: Final = 2.0
+# Windows mostly have so many seconds.
+_USUAL: Final = (0.25, 0.5, 1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 300, 600, 900, 1800, 3600)
 # A window that may be shorter by this share is known well enough.
 _EXACT: Final = 0.03
-# A rate is a little lower than what was measured.
-_MARGIN: Final = 0.98
-# A rate is measured by so many answers, and tried for so many seconds at least.
-_EVIDENCE: Final = 10
-_TRIAL: Final = 1.2
-# A rate of which nothing was refused for so many seconds and requests grows by this share per
-# second, which doubles every few seconds: the quota may have been raised.
-_QUIET, _QUIET_REQUESTS = 50.0, 300
-_GROWTH, _DOUBLING = 0.005, 10.0
 # A window is tried with more requests once in so many.
-_SELDOM: Final = 200
-# So often may a window refuse before its end, and go on a moment later, before it is doubted.
-_SLIPS: Final = 5
-# A refusal that names no time is waited for so many seconds.
-_WAIT: Final = 1.0
+_SELDOM: Final = 300
+# A window that refuses before it is nearly over is doubted after so many times.
+_NEARLY, _SLIPS = 0.9, 5
+# A refusal that names no time is waited for so many seconds at first.
+_WAIT: Final = 0.25
 # How often it is looked whether an answer has come, in seconds.
 _LOOK: Final = 0.02
 
 
 class Learned:
-    """So many requests in so many seconds, found out by what is refused.
+    """At most so many requests in any so many seconds, found out by what is refused.
 
     From the first request after a refusal to the first one after the next, the API accepts what a
     window of that length has room for, whether it counts by a bucket, or by windows that are fixed
-    or slide. If it took long until it opened again, that many are sent at once, then none until the
-    window is over, and then one, whose answer the others wait for. If it did not, requests are
-    spaced evenly: the limit is then 1. A window that may be shorter is tried so, halfway each time.
+    or slide. If it took long until it opened again, that many are sent at once, and when the window
+    is over, one, whose answer the others wait for. If it did not, they are spaced (`Spacing`): the
+    limit is then 1.
 
     Attributes:
         limit: Requests that a window has room for; 0 until one is refused.
@@ -46,34 +41,28 @@ class Learned:
     def __init__(self) -> None:
         self.limit = 0
         self.window = 0.0
+        self._spacing: Spacing | None = None
         # windows that were too short, and long enough
         self._low, self._high = 0.0, math.inf
-        # since the window opened, or the API did after a refusal
+        # since the API opened
         self._opened_at: float | None = None
-        self._accepted = 0
-        self._slips = 0
-        # of the refusal after that
+        self._accepted = self._slips = 0
+        # since it closed
         self._is_closed = False
-        self._closed_at = 0.0
-        self._first_refused = 0.0
+        self._closed_at = self._refused_at = -math.inf
         self._too_early = 0.0
-        self._refused_at = -math.inf
-        # when requests were admitted at the latest, and what was accepted at once at the most
-        self._admitted: deque[float] = deque()
-        self._burst = 0
-        self._last_sent = self._last_accepted = -math.inf
+        # whether the window is over, which one request asks
         self._is_asking = False
+        self._last_sent = self._last_accepted = -math.inf
+        # when requests were admitted at the latest
+        self._admitted: deque[float] = deque()
         # what the window is tried with more than the limit, if all goes well next time, and since
         self._extra, self._next_extra, self._since_extra = 0, 1, 0
-        # the rate that is tried: since when, how often accepted, how many were before
-        self._tried_at, self._tried, self._trials, self._few = 0.0, 0, 0, 0
-        # the spacing from which the rate grew because nothing was refused for long
-        self._kept = 0.0
-        self._cycles = 0
 
     def take(self, now: float) -> None:
         """Notes that a request is sent."""
-        self._is_asking = self.limit > 1 and not self._is_closed and self._accepted >= self.limit
+        is_used_up = self._accepted >= self.limit + self._extra
+        self._is_asking = self.limit > 1 and not self._is_closed and is_used_up
         self._last_sent = now
         if self._opened_at is None:
             self._opened_at = now
@@ -81,44 +70,38 @@ class Learned:
     def accepted(self, now: float, sent_at: float, admitted_at: float) -> None:
         """Notes that a request was accepted, which the API did at `admitted_at` at the latest."""
         if self._is_closed and sent_at > self._refused_at:
-            self._reopen(now, sent_at)
+            self._reopen(sent_at)
         elif self._is_asking and sent_at >= self._last_sent:
             self._high = min(self._high, sent_at - (self._opened_at or sent_at))
-            self._open(sent_at)
             self.window = self._guess()
+            self._open(sent_at)
         self._accepted += 1
-        self._tried += 1
         self._admitted.append(admitted_at)
         while self.limit and len(self._admitted) > self.limit + self._extra + _SELDOM:
             self._admitted.popleft()
         self._last_accepted = max(self._last_accepted, sent_at)
-        if self.limit == 1 and not self._is_closed:
-            self._try_faster(now)
+        if self._spacing and not self._is_closed:
+            self._spacing.accepted(now)
+            self.window = 1 / self._spacing.rate
 
     def refused(self, now: float, sent_at: float, retry_after: float | None) -> float:
         """Notes that a request was refused; returns the seconds until one may be sent."""
         if sent_at <= self._refused_at:
             return retry_after or 0.0  # sent before the last refusal was known
         if not self._is_closed:
-            self._is_closed, self._closed_at, self._first_refused = True, now, sent_at
+            self._is_closed, self._closed_at = True, sent_at
+            self._extra, self._next_extra = 0, 1 if self._extra else self._next_extra
         self._is_asking, self._refused_at = False, now
         opened_at = sent_at if self._opened_at is None else self._opened_at
         # what is named is rounded to whole seconds at the most
         self._too_early = sent_at - opened_at + max(0.0, (retry_after or 0.0) - 1)
-        if retry_after is not None:
-            return retry_after
-        if self.limit > 1:
-            late = now - opened_at - self._high
-            return max(self._due(now, self.limit), self._high / 20, late)
-        if self.limit == 1 and self._cycles > 1:
-            return min(_WAIT, _EVIDENCE * self.window)
-        return max(_WAIT, (now - self._closed_at) / 4)
+        return self._ask_again_in(now, now - opened_at) if retry_after is None else retry_after
 
     def delay(self, now: float, in_flight: int) -> float:
         """Seconds until a request may be sent."""
         if self._is_closed or self._is_asking:
             return _LOOK if in_flight > 0 else 0.0
-        if self.limit == 1:
+        if self._spacing:
             return self._last_sent + self.window - now
         return self._due(now, self.limit + self._extra - in_flight) if self.limit else 0.0
 
@@ -128,127 +111,67 @@ class Learned:
             return _LOOK
         return self._admitted[-room] + self.window - now if len(self._admitted) >= room else 0.0
 
+    def _ask_again_in(self, now: float, open_for: float) -> float:
+        """Seconds to wait after a refusal that names no time: ever longer, or to a usual window."""
+        closed_for = now - self._closed_at
+        if self._spacing:
+            return max(self.window, closed_for / 2, _LOOK)
+        if self.limit and (due := self._due(now, self.limit)) > 0:
+            return due
+        least = max(_LOOK if self.limit else _WAIT, open_for / 30)
+        # a little later, because requests do not arrive as they are sent
+        usual = (wait for each in _USUAL if (wait := 1.01 * each - open_for) > least / 2)
+        return min(max(least, min(closed_for, open_for / 4)), next(usual, math.inf))
+
     def _open(self, at: float) -> None:
         """Begins to count anew."""
         if self._extra:
-            is_room = self._accepted >= self.limit + self._extra
-            self.limit += self._extra if is_room else 0
-            self._next_extra = 2 * self._extra if is_room else 1
+            self.limit, self._next_extra = self.limit + self._extra, 2 * self._extra
         self._since_extra += self._accepted
         self._extra = 0
         if self.limit > 1 and self._since_extra > _SELDOM:
             self._extra, self._since_extra = self._next_extra, 0
         self._opened_at, self._accepted, self._slips = at, 0, 0
         self._is_asking = self._is_closed = False
-        self._cycles += 1
 
-    def _reopen(self, now: float, at: float) -> None:
+    def _reopen(self, at: float) -> None:
+        """Learns from what was accepted until it closed, and from when it opens again."""
         opened_at = at if self._opened_at is None else self._opened_at
         number, span, wait = max(1, self._accepted), at - opened_at, at - self._last_accepted
-        has_slipped = wait < _LONG and self._slips < _SLIPS
-        if 1 < self.limit > number and (self._extra or has_slipped):
+        if number < self.limit and span < _NEARLY * self.window and self._slips < _SLIPS:
             self._slips += 1
-            self._extra, self._next_extra, self._is_closed = 0, 1, False
-        elif wait >= _LONG:
+            self._is_closed = False
+            return
+        if number > 1 and wait >= max(_LONG, 5 * self.window if self._spacing else 0):
             self._set_window(number, span)
-            self._open(at)
-        elif (
-            not self._cycles
-        ):  # one that began before us may have opened: it tells no more than that
-            self._burst = max(1, sum(moment > self._closed_at - 1 for moment in self._admitted))
-            high = (math.floor(span) if span > 1 else span) / number / _MARGIN
-            self._space(now, 0.0, high)
-            self.window = high
-            self._open(at)
-        elif self.limit == 1 and number < min(_EVIDENCE, self._burst + 2):
-            self._doubt(now, at)
         else:
-            self._measure(now, number, span, wait)
-            self._open(at)
+            self._set_spacing(at, number, span, wait)
+        self._open(at)
 
     def _set_window(self, number: int, span: float) -> None:
-        self._burst = number
-        if not 1 < self.limit <= number:
-            self.limit, self._low, self._high, self._extra = number, self._too_early, span, 0
-        elif not self._extra:
+        if self.limit > 1:
+            self.limit = min(self.limit, number)
             self._low, self._high = max(self._low, self._too_early), min(self._high, span)
-            if self._low >= self._high:
-                self._low, self._high = min(self._too_early, span), span
+        if self.limit <= 1 or self._low >= self._high:
+            self._low, self._high = min(self._too_early, span), span
+        if self.limit <= 1:
+            self.limit, self._spacing = number, None
         self.window = self._guess()
 
-    def _doubt(self, now: float, at: float) -> None:
-        """Goes back to what was kept up, or is slower for now: a few answers measure nothing."""
-        if self.window < self._high:
-            self._space(now, self.window, self._high)
-            self._open(at)
-            return
-        self._few += 1
-        high = self._high * (1 + 0.05 * 2**self._few)
-        self._space(now, self.window, high)
-        self.window = high
-        self._is_closed = False  # and goes on counting
-
-    def _measure(self, now: float, number: int, span: float, wait: float) -> None:
-        """Sets the rate by what was accepted since it opened, until it opened again."""
-        rate = max(number / span, self._highest_rate()) * _MARGIN
-        kept = 1 / (self._kept or self._high)
-        is_known = number < self._burst / 2 or rate * wait <= 1.5 or wait < _EXACT * span
-        if self._kept:
-            rate = max(rate, kept)
-        elif self.limit == 1 and self.window < self._high and not 0.8 * kept < rate < 0.9 * kept:
-            # what was kept up until the trial; a window of a second refused that at once
-            is_known |= rate < kept and self._trials <= 1 and self._tried < 1.3 * self._burst
-            rate = max(rate, kept)
-        elif self.limit == 1 and self.window < self._high:
-            is_known = True
-        high = 1 / rate
-        low = self.window if self.limit == 1 else 0.0
-        active = self._first_refused - max(self._first_refused - 1, self._tried_at)
-        if active > 5 * high:
-            recent = sum(moment > self._first_refused - active for moment in self._admitted)
-            low = max(low, active / (recent + 1))
-        self._few = 0
-        self._space(now, high if is_known else min(low, high), high)
-
-    def _highest_rate(self) -> float:
-        """The highest rate that was accepted beyond a burst, which is no more than a bucket has."""
-        moments = [moment for moment in self._admitted if moment >= (self._opened_at or 0.0)]
-        beyond = range(max(0, len(moments) - self._burst))
-        return max(
-            (
-                (len(moments) - i - self._burst) / max(moments[-1] - moments[i], 1e-3)
-                for i in beyond
-            ),
-            default=0.0,
-        )
-
-    def _space(self, now: float, low: float, high: float) -> None:
-        self.limit, self._low, self._high, self._extra = 1, low, high, 0
-        self.window = self._guess()
-        self._tried_at, self._tried, self._kept = now, 0, 0.0
-
-    def _try_faster(self, now: float) -> None:
-        """Takes the spacing for long enough that was not refused, and tries a shorter one."""
-        tried_for = now - self._tried_at
-        if tried_for < _TRIAL or self._tried < min(_EVIDENCE, self._burst + 2):
-            return
-        if self._high - self._low > _EXACT * self._high:
-            self._high, self._trials = self.window, self._trials + 1
-            self.window = self._guess()
-            self._tried_at, self._tried = now, 0
-            return
-        quiet = now - self._refused_at - max(_QUIET, _QUIET_REQUESTS * self._high)
-        if quiet > 0:
-            self._kept = self._kept or self._high
-            growth = _GROWTH * 2 ** min(quiet / _DOUBLING, 8)
-            self._low = self._high = self._high / (1 + growth * min(tried_for, 2.0))
-            self.window = self._high
-            self._tried_at, self._tried = now, _EVIDENCE
+    def _set_spacing(self, at: float, number: int, span: float, wait: float) -> None:
+        if self._spacing:
+            moments = [moment for moment in self._admitted if moment >= at - span]
+            self._spacing.refused(at, moments, span, wait)
+        else:
+            window = max((each for each in _USUAL if span / 2 < each <= span), default=span)
+            self.limit, self._spacing = 1, Spacing(at, number / window, number, wait)
+        self.window = 1 / self._spacing.rate
 
     def _guess(self) -> float:
-        """The window to try: halfway, in whole seconds where it is long, as most windows are."""
-        if self._high - self._low <= _EXACT * self._high:
+        """The window to try: a usual one, or halfway, in whole seconds where that helps."""
+        if self._high in _USUAL or self._high - self._low <= _EXACT * self._high:
             return self._high
         middle = (self._low + self._high) / 2
-        whole = float(round(middle))
-        return whole if self.limit > 1 and self._low < whole <= self._high else middle
+        usual = (float(each) for each in _USUAL if self._low < each <= 1.05 * self._high)
+        whole = round(middle)
+        return next(usual, whole if self._low < whole < self._high else middle)

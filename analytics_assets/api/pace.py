@@ -7,18 +7,19 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from threading import Event
 
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.budgets import Budgets
 from analytics_assets.api.learned import Learned
-from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 
 # Who waits looks that often, in seconds, whether there is news.
 _LOOK = 0.02
+# Who waits for a turn looks that often whether it was stopped.
+_STOP_LOOK = 0.5
 # Seconds to wait after a refusal that names no time.
 _DEFAULT_WAIT = 1.0
 
@@ -32,12 +33,14 @@ class Pace:
 
     Args:
         ceiling: The rate that is never exceeded, in requests per second; None for no ceiling.
+        longest_wait: Seconds after a refusal, at the most, until a request asks again.
     """
 
-    def __init__(self, ceiling: float | None = None) -> None:
+    def __init__(self, ceiling: float | None = None, longest_wait: float = math.inf) -> None:
         self._queue = _Queue()
         self._lock = threading.Lock()
         self._ceiling = ceiling
+        self._longest_wait = longest_wait
         self._budgets = Budgets()
         self._learned = Learned()
         self._in_flight = 0
@@ -67,7 +70,7 @@ class Pace:
             ReadError: The run was stopped meanwhile.
         """
         started = time.monotonic()
-        with self._queue.place(rank):  # one waits for the next slot, and the others for it
+        with self._queue.place(rank, stopped):  # one waits for the next slot, and the others for it
             while not (stopped and stopped.is_set()):
                 if (delay := self._next_slot_in()) <= 0:
                     break
@@ -112,7 +115,7 @@ class Pace:
                 wait = _DEFAULT_WAIT if retry_after is None else retry_after
             else:
                 wait = self._learned.refused(now, sent_at, retry_after)
-            self._closed_until = max(self._closed_until, now + wait)
+            self._closed_until = max(self._closed_until, now + min(wait, self._longest_wait))
 
     def _next_slot_in(self) -> float:
         """Seconds until the next slot; takes it if it has come."""
@@ -145,78 +148,25 @@ class _Queue:
         self._waiting: list[tuple[int, int, Event]] = []
 
     @contextmanager
-    def place(self, rank: int) -> Iterator[None]:
-        turn = None
+    def place(self, rank: int, stopped: Event | None) -> Iterator[None]:
+        """Waits for its turn, which whoever is stopped gives up."""
+        turn = Event()
         with self._lock:
             if self._is_taken:
-                turn = Event()
                 heappush(self._waiting, (rank, next(self._arrivals), turn))
-            self._is_taken = True
-        if turn is not None:
-            turn.wait()
+            else:
+                self._is_taken = True
+                turn.set()
         try:
+            while not turn.wait(_STOP_LOOK) and not (stopped and stopped.is_set()):
+                pass
             yield
         finally:
             with self._lock:
-                if self._waiting:
+                if not turn.is_set():
+                    self._waiting = [place for place in self._waiting if place[-1] is not turn]
+                    heapify(self._waiting)
+                elif self._waiting:
                     heappop(self._waiting)[-1].set()
                 else:
                     self._is_taken = False
-
-
-class Paces:
-    """A pace for each quota: one for all requests, or one per account.
-
-    Endpoints (a resource of an account) whose answers name other policies, or other partitions of
-    them, have paces of their own.
-
-    Args:
-        per_account: Whether the API counts each account on its own.
-        ceiling: The rate that no quota's requests exceed; None for no ceiling.
-    """
-
-    def __init__(self, per_account: bool, ceiling: float | None) -> None:
-        self._lock = threading.Lock()
-        self._per_account = per_account
-        self._ceiling = ceiling
-        # by scope, and what the answers name; nothing is named by those that tell of no quota
-        self._paces: dict[tuple[str | None, _Named], Pace] = {}
-        self._named: dict[tuple[str, str], _Named] = {}
-        # what an endpoint that was not asked yet is taken to name
-        self._usual: dict[str | None, _Named] = {}
-
-    def of(self, asked: Asked) -> Pace:
-        """The pace for a request."""
-        scope = self._scope(asked)
-        with self._lock:
-            usual = self._usual.get(scope, _NOTHING)
-            return self._pace(scope, self._named.get(_endpoint(asked), usual))
-
-    def told(self, asked: Asked, quotas: Sequence[Quota]) -> Pace:
-        """The pace for a request that succeeded, of which its answer tells these quotas."""
-        scope = self._scope(asked)
-        named = frozenset((quota.name, quota.partition) for quota in quotas)
-        with self._lock:
-            if (scope, named) not in self._paces and (nothing := (scope, _NOTHING)) in self._paces:
-                # requests in flight belong to what the first answer names
-                self._paces[scope, named] = self._paces.pop(nothing)
-            self._named[_endpoint(asked)] = named
-            if not any(partition for _, partition in named):
-                self._usual[scope] = named
-            return self._pace(scope, named)
-
-    def _pace(self, scope: str | None, named: _Named) -> Pace:
-        if (scope, named) not in self._paces:
-            self._paces[scope, named] = Pace(self._ceiling)
-        return self._paces[scope, named]
-
-    def _scope(self, asked: Asked) -> str | None:
-        return asked.account_id if self._per_account else None
-
-
-_Named = frozenset[tuple[str, str]]
-_NOTHING: _Named = frozenset()
-
-
-def _endpoint(asked: Asked) -> tuple[str, str]:
-    return asked.account_id, asked.resource_name

@@ -199,6 +199,37 @@ def test_who_gets_a_place_while_the_pace_is_closed_waits_again(
     assert acme.of("campaigns").throttled == 1.5
 
 
+def test_who_is_interrupted_before_there_is_a_place_is_not_in_flight(
+    pace: PaceStub, answers, counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    answers(answer)
+    adapter = ApiAdapter(UNREACHABLE, counted[0])
+    monkeypatch.setattr(type(adapter._in_flight), "__enter__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        adapter.send(request_of())
+    assert pace.dones == 1
+
+
+def test_a_resource_that_alone_is_refused_has_a_pace_of_its_own(answers, counted) -> None:
+    adapter, refused = ApiAdapter(UNREACHABLE, counted[0]), "/v1/acme/campaigns/1/items/"
+    answers(lambda each: (answer(each, 429), 0.0) if each.path_url == refused else answer(each))
+    for _ in range(100):
+        adapter.send(request_of())
+        adapter.send(request_of(refused))
+    campaigns, items = Asked("campaigns", "acme"), Asked("campaign_items", "acme", "1")
+    assert adapter._paces.of(items) is not adapter._paces.of(campaigns)
+
+
+def test_no_wait_after_a_refusal_is_longer_than_the_setting(answers, counted) -> None:
+    adapter = ApiAdapter(replace(UNREACHABLE, max_retry_delay=0.1), counted[0])
+    answers(lambda request: answer(request, 429))
+    adapter.send(request_of())
+    assert 0 < adapter._paces.of(Asked("campaigns", "acme"))._next_slot_in() <= 0.1
+
+
 def test_no_more_requests_are_in_flight_than_there_are_workers(
     pace: PaceStub, answers, counted
 ) -> None:

@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.api import pace
-from analytics_assets.api.announced import Quota
-from analytics_assets.api.pace import Pace, Paces
+from analytics_assets.api.pace import Pace
+from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import Behaviour
@@ -37,7 +37,7 @@ def simulated(clock: Clock, total: int, **options: Any) -> Simulation:
 
 
 # as many in so many seconds
-WINDOWS = [(84, 6), (84, 60), (1000, 60), (40, 1), (5, 1)]
+WINDOWS = [(84, 6), (84, 60), (1000, 60), (10, 10), (40, 1), (5, 1)]
 
 
 @pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
@@ -49,7 +49,7 @@ def test_a_full_sync_uses_the_quota_and_hardly_ever_exceeds_it(
     clock.now = 1003.1
     quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
     simulation = simulated(clock, 4082, retry_after=retry_after, jitter=0.02, **quota)
-    assert 0.94 * simulation.seconds <= simulation.best
+    assert 0.95 * simulation.seconds <= simulation.best
     assert simulation.refused(after=seconds) <= 0.01 * len(simulation.sent)
 
 
@@ -59,7 +59,9 @@ def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, re
     simulation = simulated(
         clock, 4082, retry_after=retry_after, jitter=0.002, quota=rate, quota_burst=burst
     )
-    assert 0.9 * simulation.seconds <= simulation.best
+    # a second is waited for after each refusal, which is 14 or 40 requests
+    least = 0.92 if rate > 5 and retry_after != "exact" else 0.95
+    assert least * simulation.seconds <= simulation.best
     assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
 
 
@@ -143,15 +145,6 @@ def test_a_ceiling_is_kept_from_the_first_request(clock: Clock):
     assert 49 <= len(sent) <= 51
 
 
-def test_a_quota_per_account_slows_no_other_account(clock: Clock):
-    paces = Paces(per_account=True, ceiling=None)
-    paces.of(Asked("campaigns", "a")).refused(sent_at=0.0, retry_after=60)
-    assert paces.of(Asked("campaigns", "b")).wait() == 0
-    assert paces.of(Asked("campaigns", "a"))._next_slot_in() == 60
-    shared = Paces(per_account=False, ceiling=None)
-    assert shared.of(Asked("campaigns", "a")) is shared.of(Asked("campaigns", "b"))
-
-
 def test_who_waits_is_served_by_rank():
     pace, served = Pace(), list[int]()
     pace.refused(time.monotonic(), 0.3)
@@ -172,6 +165,45 @@ def test_who_waits_is_served_by_rank():
     for thread in (first, *threads):
         thread.join(TIMEOUT)
     assert served == [9, 1, 2, 3]
+
+
+def test_who_gives_up_or_is_interrupted_in_the_queue_leaves_no_place_behind(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pace, stopped = Pace(), Event()
+    pace.refused(time.monotonic(), 60)
+    errors: list[BaseException] = []
+
+    def ask(stopped: Event, rank: int) -> None:
+        try:
+            pace.wait(stopped, rank)
+        except BaseException as error:
+            errors.append(error)
+
+    first = Event()
+    threads = [Thread(target=ask, args=[first, 0])]
+    threads[0].start()
+    wait_until(lambda: pace._queue._is_taken)
+    threads += [Thread(target=ask, args=[stopped, rank]) for rank in (1, 2)]
+    for thread in threads[1:]:
+        thread.start()
+    wait_until(lambda: len(pace._queue._waiting) == 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Event, "wait", interrupted)
+        ask(Event(), 3)
+    assert sorted(rank for rank, *_ in pace._queue._waiting) == [1, 2]
+    stopped.set()  # not the first, which waits for another run
+    for thread in threads[1:]:
+        thread.join(TIMEOUT)
+    assert [type(error) for error in errors] == [KeyboardInterrupt, ReadError, ReadError]
+    assert pace._queue._waiting == []
+    first.set()
+    threads[0].join(TIMEOUT)
+    assert not pace._queue._is_taken
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_nothing_is_sent_for_a_run_that_was_stopped():
@@ -199,16 +231,29 @@ def test_one_request_asks_after_a_refusal(clock: Clock):
 
 
 def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):
-    pace, waits = Pace(), []
-    for _ in range(12):
+    pace, asked_at = Pace(), list[float]()
+    while clock.now < 60:
         assert pace._next_slot_in() == 0
         pace.refused(clock.now, None)
         pace.done()
+        clock.now += pace._next_slot_in()
+        asked_at.append(clock.now)
+    assert asked_at[0] == 0.25
+    assert len(asked_at) < 30
+    # just when a window of the usual seconds opens again
+    assert {round(moment / 1.01, 2) for moment in asked_at} >= {5, 6, 10, 30, 60}
+
+
+def test_no_wait_after_a_refusal_is_longer_than_the_longest(clock: Clock):
+    paces = Paces(per_account=False, ceiling=None, longest_wait=0.3)
+    pace, waits = paces.of(Asked()), []
+    for retry_after in (None, 60.0, *[None] * 20):
+        assert pace._next_slot_in() == 0
+        pace.refused(clock.now, retry_after)
+        pace.done()
         waits.append(pace._next_slot_in())
         clock.now += waits[-1]
-    assert waits[0] == 1
-    assert waits == sorted(waits)
-    assert waits[-1] > 2
+    assert max(waits) == pytest.approx(0.3)
 
 
 def test_a_ceiling_is_never_exceeded(clock: Clock):
@@ -241,28 +286,3 @@ def test_a_stop_ends_the_wait(clock: Clock):
     assert clock.now < 1
     pace.done()
     assert pace.wait() == pytest.approx(120, abs=1)
-
-
-CAMPAIGNS, ITEMS = Asked("campaigns", "acme"), Asked("campaign_items", "acme", "1")
-OTHERS = Asked("campaigns", "globex")
-MINUTE, HOUR = Quota("minute", "", 84, 60), Quota("hour", "", 2000, 3600)
-
-
-def test_what_names_the_same_policies_shares_a_pace():
-    paces = Paces(per_account=False, ceiling=None)
-    first = paces.of(CAMPAIGNS)
-    assert paces.told(CAMPAIGNS, [MINUTE, HOUR]) is first  # with what is in flight
-    assert paces.of(ITEMS) is first  # until an answer tells otherwise
-    assert paces.told(ITEMS, [HOUR]) is not first
-    assert paces.of(ITEMS) is paces.told(OTHERS, [HOUR])
-    assert paces.of(CAMPAIGNS) is first
-    assert paces.told(ITEMS, []) is not paces.of(OTHERS)  # it tells no longer
-
-
-def test_partitions_of_a_policy_have_paces_of_their_own():
-    paces = Paces(per_account=False, ceiling=None)
-    acme = paces.told(CAMPAIGNS, [Quota("minute", ":YWNtZQ==:", 84, 60)])
-    assert paces.of(OTHERS) is not acme  # whose partition may be another
-    globex = paces.told(OTHERS, [Quota("minute", ":Z2xvYmV4:", 84, 60)])
-    assert globex is paces.of(OTHERS) is not acme
-    assert paces.of(CAMPAIGNS) is acme

@@ -1,0 +1,141 @@
+"""Which requests share a pace, because one quota counts them."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from analytics_assets.api.announced import Quota
+from analytics_assets.api.pace import Pace
+from analytics_assets.api.paths import Asked
+
+# How unlikely it must be that only one's requests are refused by chance: one in a million.
+_SURPRISE: Final = math.log(1e6)
+
+
+class Paces:
+    """A pace for each quota: one for all requests, or one per account.
+
+    Endpoints (a resource of an account) whose answers name other policies, or other partitions of
+    them, have paces of their own. So has a resource, and an account, that alone is refused again
+    and again while the others are not.
+
+    Args:
+        per_account: Whether the API counts each account on its own.
+        ceiling: The rate that no quota's requests exceed; None for no ceiling.
+        longest_wait: Seconds after a refusal, at the most, until a request asks again.
+    """
+
+    def __init__(
+        self, per_account: bool, ceiling: float | None, longest_wait: float = math.inf
+    ) -> None:
+        self._lock = threading.Lock()
+        self._per_account = per_account
+        self._ceiling = ceiling
+        self._longest_wait = longest_wait
+        # by scope, and what the answers name; nothing is named by those that tell of no quota
+        self._paces: dict[tuple[_Scope, _Named], Pace] = {}
+        self._named: dict[tuple[str, str], _Named] = {}
+        # what an endpoint that was not asked yet is taken to name
+        self._usual: dict[_Scope, _Named] = {}
+        # the resources and accounts that are refused by themselves, and of each pace, who may be
+        self._alone: set[tuple[str, str]] = set()
+        self._suspects: dict[Pace, tuple[_Suspect, _Suspect]] = {}
+
+    def of(self, asked: Asked) -> Pace:
+        """The pace for a request."""
+        with self._lock:
+            return self._pace(*self._key(asked))
+
+    def told(self, asked: Asked, quotas: Sequence[Quota]) -> Pace:
+        """The pace for a request that succeeded, of which its answer tells these quotas."""
+        named = frozenset((quota.name, quota.partition) for quota in quotas)
+        with self._lock:
+            scope = self._scope(asked)
+            if (scope, named) not in self._paces and (nothing := (scope, _NOTHING)) in self._paces:
+                # requests in flight belong to what the first answer names
+                self._paces[scope, named] = self._paces.pop(nothing)
+            self._named[_endpoint(asked)] = named
+            if not any(partition for _, partition in named):
+                self._usual[scope] = named
+            return self._pace(scope, named)
+
+    def accepted(self, asked: Asked, sent_at: float) -> None:
+        """Notes that a request was accepted, which was sent at `sent_at` (`time.monotonic`)."""
+        with self._lock:
+            for suspect, name in zip(self._suspected(asked), _names(asked), strict=True):
+                suspect.accepted(name, sent_at)
+
+    def refused(self, asked: Asked, now: float) -> None:
+        """Notes that a request was refused, and gives who is refused alone a pace of its own."""
+        with self._lock:
+            before = self._key(asked)
+            for suspect, name in zip(self._suspected(asked), _names(asked), strict=True):
+                if suspect.refused(name, now) and before[0] == self._scope(asked):
+                    self._alone.add(name)
+                    # what was found out is about the one that is alone
+                    self._paces[self._scope(asked), before[1]] = self._paces.pop(before)
+
+    def _suspected(self, asked: Asked) -> tuple[_Suspect, _Suspect]:
+        return self._suspects.setdefault(self._pace(*self._key(asked)), (_Suspect(), _Suspect()))
+
+    def _key(self, asked: Asked) -> tuple[_Scope, _Named]:
+        scope = self._scope(asked)
+        return scope, self._named.get(_endpoint(asked), self._usual.get(scope, _NOTHING))
+
+    def _pace(self, scope: _Scope, named: _Named) -> Pace:
+        if (scope, named) not in self._paces:
+            self._paces[scope, named] = Pace(self._ceiling, self._longest_wait)
+        return self._paces[scope, named]
+
+    def _scope(self, asked: Asked) -> _Scope:
+        alone = {name for name in _names(asked) if name in self._alone}
+        return frozenset(alone | {_names(asked)[1]} if self._per_account else alone)
+
+
+_Scope = frozenset[tuple[str, str]]
+_Named = frozenset[tuple[str, str]]
+_NOTHING: _Named = frozenset()
+
+
+def _endpoint(asked: Asked) -> tuple[str, str]:
+    return asked.account_id, asked.resource_name
+
+
+def _names(asked: Asked) -> tuple[tuple[str, str], tuple[str, str]]:
+    return ("resource", asked.resource_name), ("account", asked.account_id)
+
+
+class _Suspect:
+    """Who was refused the last times, and what was accepted since the first of them.
+
+    If all share a quota, a refusal meets one as often as it asks. Counted are refusals after which
+    another was accepted: what follows at once is about the same lack of room.
+    """
+
+    def __init__(self) -> None:
+        self._name: tuple[str, str] | None = None
+        self._refusals = self._own = self._others = 0
+        self._is_open = False
+        self._refused_at = -math.inf
+
+    def accepted(self, name: tuple[str, str], sent_at: float) -> None:
+        """Notes that a request was accepted."""
+        if sent_at <= self._refused_at:
+            return  # it says nothing of the time after
+        if name == self._name:
+            self._own += 1
+        else:
+            self._others += 1
+            self._is_open = True
+
+    def refused(self, name: tuple[str, str], now: float) -> bool:
+        """Notes that a request was refused; returns whether its sender is refused by itself."""
+        if name != self._name:
+            self._name, self._refusals, self._own, self._others = name, 0, 0, 0
+        self._refusals += self._is_open
+        self._is_open, self._refused_at = False, now
+        share = (self._own + 1) / (self._own + self._others + 1)
+        return -math.log(share) * self._refusals > _SURPRISE

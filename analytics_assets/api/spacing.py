@@ -1,0 +1,92 @@
+"""Finds out how fast requests may follow one another, where a quota opens again at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+# A rate is a little lower than what was measured, and than one that held and was refused later.
+_MARGIN: Final = 0.98
+# A single refusal lowers a rate that held by this share at the most.
+_DROP: Final = 0.05
+# A rate is tried for so many seconds at least, and for so many requests above the one that held.
+_TRIAL, _TRIAL_REQUESTS = 1.2, 3
+# Rates that differ by less are not worth a trial.
+_EXACT: Final = 0.02
+# A quota of which nothing was refused for so many seconds and requests may have been raised.
+_QUIET, _QUIET_REQUESTS = 60.0, 300
+
+
+class Spacing:
+    """The rate at which requests are spaced evenly, between one that held and one that was refused.
+
+    The rate halfway is tried when it would have gained, since the last refusal, as much time as one
+    more costs. If nothing is refused, it holds.
+
+    Args:
+        now: The time.
+        rate: The rate to begin with, in requests per second.
+        burst: Requests that were accepted before the first refusal: a bucket may save up as many.
+        cost: Seconds that a refusal costs.
+
+    Attributes:
+        rate: The rate in force, in requests per second.
+    """
+
+    def __init__(self, now: float, rate: float, burst: int, cost: float) -> None:
+        self._burst = burst
+        self._held, self._refused = 0.0, math.inf
+        self._begin(now, rate * _MARGIN, cost)
+
+    def accepted(self, now: float) -> None:
+        """Notes that a request was accepted, and tries a higher rate if it is time."""
+        self._number += 1
+        if self.rate > self._held:
+            gain = self.rate / self._held - 1 if self._held else 1.0
+            enough = max(_TRIAL_REQUESTS, self._burst / 2)
+            if now - self._tried_at < _TRIAL or self._number * gain < enough:
+                return
+            self._held, self._refused = self.rate, max(self._refused, self.rate)
+            self._try(now, self.rate)
+        gain = min(1.0, (self._refused / self._held - 1) / 2)
+        if gain > _EXACT:
+            if (now - self._refused_at) * gain >= self._cost:
+                self._try(now, self.rate * (1 + gain))
+        elif now - self._refused_at > max(_QUIET, _QUIET_REQUESTS / self.rate):
+            self._growth *= 2
+            self._try(now, self.rate * (1 + self._growth))
+
+    def refused(self, now: float, moments: Sequence[float], seconds: float, cost: float) -> None:
+        """Notes that the API has opened again after a refusal.
+
+        Args:
+            now: When it did.
+            moments: When it accepted requests since it had opened before.
+            seconds: How long ago that was.
+            cost: Seconds since the last of them.
+        """
+        rate = max(len(moments) / seconds * _MARGIN, self._beyond_burst(moments))
+        if self.rate > self._held:
+            self._held = max(self._held, min(rate, _MARGIN * self.rate))
+            # a bucket that fills faster would have accepted more, if it saves up half of the burst
+            saved = max(0.0, self._burst / 2 - 1) / max(1, self._number)
+            highest = max(self.rate * (1 - saved), (len(moments) + 1) / seconds)
+            self._refused = max(self._held, min(highest, self.rate))
+        else:
+            self._refused = self._held
+            self._held *= min(_MARGIN, max(rate / self._held, 1 - _DROP))
+        self._begin(now, self._held, cost)
+
+    def _begin(self, now: float, rate: float, cost: float) -> None:
+        self._refused_at, self._cost, self._growth = now, cost, _EXACT / 2
+        self._try(now, rate)
+
+    def _try(self, now: float, rate: float) -> None:
+        self.rate, self._tried_at, self._number = rate, now, 0
+
+    def _beyond_burst(self, moments: Sequence[float]) -> float:
+        """The highest rate that was accepted beyond a burst: no bucket accepts more for long."""
+        numbers = range(len(moments) - self._burst, 0, -1)
+        spans = (max(moments[-1] - moment, 1e-3) for moment in moments)
+        return max((number / span for number, span in zip(numbers, spans, strict=False)), default=0)

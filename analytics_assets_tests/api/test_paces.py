@@ -1,0 +1,100 @@
+"""Which requests share a pace."""
+
+from __future__ import annotations
+
+import time
+from itertools import cycle, islice
+
+import pytest
+
+from analytics_assets.api.announced import Quota
+from analytics_assets.api.paces import Paces
+from analytics_assets.api.paths import Asked
+
+CAMPAIGNS, ITEMS = Asked("campaigns", "acme"), Asked("campaign_items", "acme", "1")
+OTHERS = Asked("campaigns", "globex")
+MINUTE, HOUR = Quota("minute", "", 84, 60), Quota("hour", "", 2000, 3600)
+
+
+def test_a_quota_per_account_slows_no_other_account():
+    paces = Paces(per_account=True, ceiling=None)
+    paces.of(Asked("campaigns", "a")).refused(time.monotonic(), 60)
+    assert paces.of(Asked("campaigns", "b")).wait() == pytest.approx(0, abs=1)
+    assert paces.of(Asked("campaigns", "a"))._next_slot_in() == pytest.approx(60, abs=1)
+    shared = Paces(per_account=False, ceiling=None)
+    assert shared.of(Asked("campaigns", "a")) is shared.of(Asked("campaigns", "b"))
+
+
+def test_what_names_the_same_policies_shares_a_pace():
+    paces = Paces(per_account=False, ceiling=None)
+    first = paces.of(CAMPAIGNS)
+    assert paces.told(CAMPAIGNS, [MINUTE, HOUR]) is first  # with what is in flight
+    assert paces.of(ITEMS) is first  # until an answer tells otherwise
+    assert paces.told(ITEMS, [HOUR]) is not first
+    assert paces.of(ITEMS) is paces.told(OTHERS, [HOUR])
+    assert paces.of(CAMPAIGNS) is first
+    assert paces.told(ITEMS, []) is not paces.of(OTHERS)  # it tells no longer
+
+
+def test_partitions_of_a_policy_have_paces_of_their_own():
+    paces = Paces(per_account=False, ceiling=None)
+    acme = paces.told(CAMPAIGNS, [Quota("minute", ":YWNtZQ==:", 84, 60)])
+    assert paces.of(OTHERS) is not acme  # whose partition may be another
+    globex = paces.told(OTHERS, [Quota("minute", ":Z2xvYmV4:", 84, 60)])
+    assert globex is paces.of(OTHERS) is not acme
+    assert paces.of(CAMPAIGNS) is acme
+
+
+def outcomes(paces: Paces, asked: list[Asked], refused: set[Asked]) -> None:
+    """Requests one after another, of which each second one of those refused is."""
+    times: dict[Asked, int] = {}
+    for number, each in enumerate(asked):
+        times[each] = times.get(each, 0) + 1
+        if each in refused and times[each] % 2:
+            paces.of(each).refused(number, 0.0)
+            paces.refused(each, number)
+        else:
+            paces.of(each).accepted(number)
+            paces.accepted(each, number)
+
+
+@pytest.mark.parametrize(
+    ("alone", "with_it"),
+    [
+        ({ITEMS, Asked("campaign_items", "globex", "2")}, Asked("campaign_items", "initech", "3")),
+        ({CAMPAIGNS, ITEMS}, Asked("audiences", "acme")),
+    ],
+    ids=["resource", "account"],
+)
+def test_who_alone_is_refused_has_a_pace_of_its_own(alone: set[Asked], with_it: Asked):
+    paces = Paces(per_account=False, ceiling=None)
+    everyone = [CAMPAIGNS, ITEMS, OTHERS, Asked("campaign_items", "globex", "2")]
+    first = paces.of(CAMPAIGNS)
+    outcomes(paces, list(islice(cycle(everyone), 20)), alone)
+    assert {paces.of(each) for each in everyone} == {first}  # it may be by chance
+    outcomes(paces, list(islice(cycle(everyone), 300)), alone)
+    assert {paces.of(each) for each in (*alone, with_it)} == {first}  # with what it knows
+    [free] = {paces.of(each) for each in everyone if each not in alone}
+    assert free is not first
+    assert free.rate is None
+
+
+def test_who_asks_most_is_refused_most():
+    paces = Paces(per_account=False, ceiling=None)
+    for number in range(3000):
+        each = OTHERS if number % 20 == 0 else CAMPAIGNS
+        if number % 10 == 5:
+            paces.refused(each, number)
+        else:
+            paces.accepted(each, number)
+    assert paces.of(CAMPAIGNS) is paces.of(OTHERS)
+
+
+def test_what_is_asked_while_it_is_closed_tells_of_no_one():
+    paces = Paces(per_account=False, ceiling=None)
+    for number in range(100):
+        for _ in range(50):
+            paces.refused(CAMPAIGNS, number)  # one after another asks in vain
+        paces.accepted(ITEMS, number - 1)  # which was sent before
+        paces.accepted(CAMPAIGNS, number + 0.5)
+    assert paces.of(CAMPAIGNS) is paces.of(ITEMS) is paces.of(OTHERS)
