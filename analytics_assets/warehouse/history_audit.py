@@ -12,30 +12,30 @@ from analytics_assets.schema import Resource
 from analytics_assets.warehouse.history import History, names_of
 from analytics_assets.warehouse.history_differences import differences, in_chunks
 
-# The versions of a key are put in order only where there are several: that takes longest.
-_AUDIT: Final = """
-    WITH by_key AS (
-        SELECT {key}, COUNT(*) AS versions, COUNT({valid_to}) AS ended,
-            SUM(CASE WHEN {valid_to} <= {valid_from} THEN 1 ELSE 0 END) AS reversed
-        FROM {history} WHERE {scope} GROUP BY {key}
+_COUNTS: Final = """
+    SELECT account, SUM(versions), SUM(valid), SUM(held), SUM(turned) FROM (
+        SELECT {account_id} AS account, COUNT(*) AS versions,
+            COUNT(*) - COUNT({valid_to}) AS valid, 0 AS held,
+            SUM(CASE WHEN {valid_to} <= {valid_from} THEN 1 ELSE 0 END) AS turned
+        FROM {history} WHERE {scope} GROUP BY {account_id}
+        UNION ALL
+        SELECT {account_id}, 0, 0, COUNT(*), 0 FROM {table} WHERE {scope} GROUP BY {account_id}
+    ) counted GROUP BY account
+"""
+# To put versions in their order takes longest, and most keys have only one. By their number, not by
+# what has ended, PostgreSQL does not take the others for so few that it looks up each by itself.
+_OVERLAPPING: Final = """
+    WITH several AS (
+        SELECT {key} FROM {history} WHERE {scope} GROUP BY {key} HAVING COUNT(*) > 1
     ), placed AS (
         SELECT {account_id}, {valid_from}, {valid_to},
             LEAD({valid_from}) OVER (PARTITION BY {key} ORDER BY {valid_from}) AS next_from
-        FROM {history} JOIN by_key USING ({key}) WHERE versions > 1 AND {scope}
-    ), found AS (
-        SELECT {account_id} AS account, versions, 0 AS held,
-            CASE WHEN versions > ended THEN 1 ELSE 0 END AS valid,
-            CASE WHEN versions = 1 THEN reversed ELSE 0 END AS overlapping
-        FROM by_key
-        UNION ALL
-        SELECT {account_id}, 0, 0, 0, CASE WHEN {valid_to} <= {valid_from} OR next_from < {valid_to}
-            OR ({valid_to} IS NULL AND next_from IS NOT NULL) THEN 1 ELSE 0 END
-        FROM placed
-        UNION ALL
-        SELECT {account_id}, 0, COUNT(*), 0, 0 FROM {table} WHERE {scope} GROUP BY {account_id}
+        FROM {history} JOIN several USING ({key}) WHERE {scope}
     )
-    SELECT account, SUM(versions), SUM(held) - SUM(valid), SUM(overlapping)
-    FROM found GROUP BY account
+    SELECT {account_id}, COUNT(*) FROM placed
+    WHERE ({valid_from} < {valid_to} AND next_from < {valid_to})
+        OR ({valid_to} IS NULL AND next_from IS NOT NULL)
+    GROUP BY {account_id}
 """
 _UNEQUAL: Final = "SELECT account_id, COUNT(*) FROM {differences} GROUP BY account_id"
 
@@ -65,7 +65,7 @@ def audit_loaded(
 ) -> dict[str, VersionsAudit]:
     """Audits a history of accounts whose versions were just made equal to their rows.
 
-    Rows and keys with an open version are counted: they have just been compared.
+    Rows and open versions are counted: they have just been compared.
     """
     chunks = (_audit(client, resource, some) for some in in_chunks(account_ids))
     return {account: found for chunk in chunks for account, found in chunk.items()}
@@ -89,8 +89,15 @@ def _audit(
 ) -> dict[str, VersionsAudit]:
     names = names_of(client, resource, accounts)
     key = ", ".join(map(client.escape_column_name, resource.key))
-    rows = client.execute_sql(_AUDIT.format(**names, key=key), *accounts, *accounts, *accounts)
+    counts = client.execute_sql(_COUNTS.format(**names), *accounts, *accounts) or []
+    overlapping = _OVERLAPPING.format(**names, key=key)
+    rows = client.execute_sql(overlapping, *accounts, *accounts) or []
+    found = {str(account): int(number) for account, number in rows}
     return {
-        str(account): VersionsAudit(int(versions), abs(int(lacking)), int(overlapping))
-        for account, versions, lacking, overlapping in rows or []
+        str(account): VersionsAudit(
+            versions=int(versions),
+            unequal=max(int(held) - int(valid), 0),
+            overlapping=int(turned) + found.get(str(account), 0),
+        )
+        for account, versions, valid, held, turned in counts
     }
