@@ -14,6 +14,8 @@ _DROP: Final = 0.05
 _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 # Rates that differ by less are not worth a trial.
 _EXACT: Final = 0.02
+# So many requests may arrive closer together than they are sent.
+_CLOSE: Final = 4
 # A quota of which nothing was refused for so many seconds and requests may have been raised.
 _QUIET, _QUIET_REQUESTS = 60.0, 300
 
@@ -43,8 +45,8 @@ class Spacing:
         """Notes that a request was accepted, and tries a higher rate if it is time."""
         self._number += 1
         if self.rate > self._held:
-            gain = self.rate / self._held - 1 if self._held else 1.0
-            enough = max(_TRIAL_REQUESTS, self._burst / 2)
+            gain = 1 - self._held / self.rate
+            enough = max(_TRIAL_REQUESTS, self._burst)
             if now - self._tried_at < _TRIAL or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
@@ -69,8 +71,9 @@ class Spacing:
         rate = max(len(moments) / seconds * _MARGIN, self._beyond_burst(moments))
         if self.rate > self._held:
             self._held = max(self._held, min(rate, _MARGIN * self.rate))
-            # a bucket that fills faster would have accepted more, if it saves up half of the burst
-            saved = max(0.0, self._burst / 2 - 1) / max(1, self._number)
+            # a bucket that fills faster and saves up half of the burst would have accepted more;
+            # a few may have come close together
+            saved = max(0.0, self._burst / 2 - _CLOSE) / max(1, self._number)
             highest = max(self.rate * (1 - saved), (len(moments) + 1) / seconds)
             self._refused = max(self._held, min(highest, self.rate))
         else:

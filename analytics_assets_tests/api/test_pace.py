@@ -60,7 +60,7 @@ def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, re
         clock, 4082, retry_after=retry_after, jitter=0.002, quota=rate, quota_burst=burst
     )
     # a second is waited for after each refusal, which is 14 or 40 requests
-    least = 0.92 if rate > 5 and retry_after != "exact" else 0.95
+    least = 0.9 if rate > 5 and retry_after != "exact" else 0.95
     assert least * simulation.seconds <= simulation.best
     assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
 
@@ -82,15 +82,15 @@ def test_whatever_the_window_it_is_found_out(
         quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
         total = 15 * limit + 200
         simulation = simulated(clock, total, retry_after=retry_after, jitter=0.02, **quota)
-    assert 0.85 * simulation.seconds <= simulation.best + seconds
+    assert 0.95 * simulation.seconds <= simulation.best + seconds
     assert simulation.refused(after=seconds) <= 0.03 * len(simulation.sent)
 
 
 def test_what_others_use_is_left_to_them(clock: Clock):
     quota = {"quota": 14, "quota_burst": 84, "quota_kind": "fixed"}
     simulation = simulated(clock, 2000, others=4.0, jitter=0.02, **quota)
-    assert 0.85 * simulation.seconds <= 2000 / (14 - 4)
-    assert simulation.refused(after=6) <= 0.03 * len(simulation.sent)
+    assert 0.95 * simulation.seconds <= 2000 / (14 - 4)
+    assert simulation.refused(after=6) <= 0.02 * len(simulation.sent)
 
 
 @pytest.mark.parametrize("kind", ["bucket", "fixed", "sliding"])
