@@ -2,8 +2,8 @@
 
 After a table was loaded, and under the same lock, one transaction ends the open versions that the
 table no longer has, and begins those that it has anew. What is compared are the tables themselves,
-by the version that is each row's `_dlt_id` and by their contents: so a load that was killed between
-the two is made good by the next one, and so is a time in which no history was kept.
+by the version that is each row's `_dlt_id`: so a load that was killed between the two is made good
+by the next one, and so is a time in which no history was kept.
 
 dlt's own `scd2` would stage each row twice, and look for a version among the open ones of all
 accounts by `NOT IN`, for which PostgreSQL compares each with each once there are too many for its
@@ -12,7 +12,7 @@ accounts by `NOT IN`, for which PostgreSQL compares each with each once there ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -22,7 +22,6 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns, variant_name
-from analytics_assets.warehouse.history_differences import DIFFERENCES, differences, in_chunks
 
 VALID_FROM: Final = "valid_from"
 VALID_TO: Final = "valid_to"
@@ -33,24 +32,28 @@ VALIDITY: Final = {
 """The columns that a history has beside those of the table, with what they are."""
 _DLT_COLUMNS: Final = ("_dlt_id", "_dlt_load_id")
 
+_ACCOUNTS_PER_STATEMENT: Final = 500
+
 _END: Final = """
-    UPDATE {history} SET {valid_to} = %s WHERE {valid_to} IS NULL AND {scope} AND EXISTS (
-        SELECT 1 FROM {differences} d WHERE d.ends
-        AND d.account_id = {history}.{account_id} AND d.version = {history}.{version}
+    UPDATE {history} SET {valid_to} = %s
+    WHERE {history}.{valid_to} IS NULL AND {scope} AND NOT EXISTS (
+        SELECT 1 FROM (SELECT * FROM {table} WHERE {scope}) t
+        WHERE t.{account_id} = {history}.{account_id} AND t.{version} = {history}.{version}
     )
 """
 _BEGIN: Final = """
     INSERT INTO {history} ({places}, {valid_from})
-    SELECT {columns}, %s FROM {table} t WHERE {scope} AND EXISTS (
-        SELECT 1 FROM {differences} d WHERE d.begins
-        AND d.account_id = t.{account_id} AND d.version = t.{version}
+    SELECT {columns}, %s FROM (SELECT * FROM {table} WHERE {scope}) t
+    WHERE t.{version} IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM (SELECT * FROM {history} WHERE {scope} AND {valid_to} IS NULL) h
+        WHERE h.{account_id} = t.{account_id} AND h.{version} = t.{version}
     )
 """
 _NEWEST: Final = "SELECT MAX({valid_from}), MAX({valid_to}) FROM {history} WHERE {scope}"
 _CHANGED: Final = """
-    SELECT account_id, SUM(CASE WHEN begins THEN 1 ELSE 0 END),
-        SUM(CASE WHEN ends THEN 1 ELSE 0 END)
-    FROM {differences} WHERE version IS NOT NULL GROUP BY account_id
+    SELECT {account_id}, SUM(CASE WHEN {valid_from} = %s THEN 1 ELSE 0 END),
+        SUM(CASE WHEN {valid_to} = %s THEN 1 ELSE 0 END)
+    FROM {history} WHERE {scope} GROUP BY {account_id}
 """
 
 
@@ -132,11 +135,16 @@ def _write(
     names["columns"] = ", ".join(f"t.{client.escape_column_name(name)}" for name in places)
     names["places"] = ", ".join(map(client.escape_column_name, places.values()))
     moment = _moment(client.execute_sql(_NEWEST.format(**names), *accounts))
-    with differences(client, history, names, accounts):
-        client.execute_sql(_END.format(**names), moment, *accounts)
-        client.execute_sql(_BEGIN.format(**names), moment, *accounts)
-        rows = client.execute_sql(_CHANGED.format(**names))
+    client.execute_sql(_END.format(**names), moment, *accounts, *accounts)
+    client.execute_sql(_BEGIN.format(**names), moment, *accounts, *accounts)
+    rows = client.execute_sql(_CHANGED.format(**names), moment, moment, *accounts)
     return {str(account): Changes(*map(int, numbers)) for account, *numbers in rows or []}
+
+
+def in_chunks(account_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The accounts, as many at a time as a statement names."""
+    for start in range(0, len(account_ids), _ACCOUNTS_PER_STATEMENT):
+        yield account_ids[start : start + _ACCOUNTS_PER_STATEMENT]
 
 
 def names_of(
@@ -153,7 +161,7 @@ def names_of(
     names |= {role: client.make_qualified_table_name(name) for role, name in tables.items()}
     marks = ", ".join(["%s"] * len(accounts))
     scope = f"{names['account_id']} IN ({marks})" if accounts else "1 = 1"
-    return {**names, "differences": DIFFERENCES, "scope": scope}
+    return {**names, "scope": scope}
 
 
 def _moment(newest: Sequence[Sequence[Any]] | None) -> datetime:

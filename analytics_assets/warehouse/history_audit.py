@@ -9,8 +9,8 @@ from typing import Any, Final
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
-from analytics_assets.warehouse.history import History, names_of
-from analytics_assets.warehouse.history_differences import differences, in_chunks
+from analytics_assets.warehouse.history import History, in_chunks, names_of
+from analytics_assets.warehouse.history_differences import differences
 
 _COUNTS: Final = """
     SELECT account, SUM(versions), SUM(valid), SUM(held), SUM(turned) FROM (
@@ -37,7 +37,6 @@ _OVERLAPPING: Final = """
         OR ({valid_to} IS NULL AND next_from IS NOT NULL)
     GROUP BY {account_id}
 """
-_UNEQUAL: Final = "SELECT account_id, COUNT(*) FROM {differences} GROUP BY account_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +74,9 @@ def audit_history(
     client: SqlClientBase[Any], resource: Resource, history: History
 ) -> dict[str, VersionsAudit]:
     """Audits a history as a whole, and compares its open versions with the table."""
-    names, found = names_of(client, resource, ()), _audit(client, resource, ())
-    with client.begin_transaction(), differences(client, history, names, ()):
-        unequal = client.execute_sql(_UNEQUAL.format(**names)) or []
-    for account, number in unequal:
-        audit = found[str(account)]
-        found[str(account)] = replace(audit, unequal=max(audit.unequal, int(number)))
-    return found
+    found = _audit(client, resource, ())
+    unequal = differences(client, resource, history)
+    return {key: replace(audit, unequal=unequal[key]) for key, audit in found.items()}
 
 
 def _audit(

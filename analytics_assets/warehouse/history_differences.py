@@ -6,70 +6,50 @@ are the same as well, as long as nobody changes them in the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
 
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.rows.versions import same_json
+from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import SURPLUS
+from analytics_assets.warehouse.history import History, names_of
 
-if TYPE_CHECKING:
-    from analytics_assets.warehouse.history import History
-
-DIFFERENCES: Final = "_analytics_differences"
-"""The temporary table: account and version of each row that has no open version (`begins`), of each
-open version that has no row (`ends`), and of each pair whose contents differ (both)."""
-
-_VALUES_PER_STATEMENT: Final = 500
-
-_COMPARE: Final = """
-    CREATE TEMP TABLE {differences} AS
-    SELECT COALESCE(t.{account_id}, h.{account_id}) AS account_id,
-        COALESCE(t.{version}, h.{version}) AS version,
-        t.{account_id} IS NOT NULL AS begins, h.{account_id} IS NOT NULL AS ends,
-        t.{account_id} = h.{account_id} AND NOT COALESCE({values_differ}, 1 = 0) AS is_unsure
-    FROM (SELECT * FROM {table} WHERE {scope}) t
-    FULL JOIN (SELECT * FROM {history} WHERE {scope} AND {valid_to} IS NULL) h
-        ON t.{account_id} = h.{account_id} AND t.{version} = h.{version}
-    WHERE t.{account_id} IS NULL OR h.{account_id} IS NULL OR {values_differ} OR {texts_differ}
+_PAIRS: Final = """
+    {table} t FULL JOIN (SELECT * FROM {history} WHERE {valid_to} IS NULL) h
+    ON t.{account_id} = h.{account_id} AND t.{version} = h.{version}
 """
-_UNSURE: Final = """
-    SELECT d.version, {texts} FROM {differences} d
-    JOIN (SELECT * FROM {table} WHERE {scope}) t
-        ON t.{account_id} = d.account_id AND t.{version} = d.version
-    JOIN (SELECT * FROM {history} WHERE {scope} AND {valid_to} IS NULL) h
-        ON h.{account_id} = d.account_id AND h.{version} = d.version
-    WHERE d.is_unsure
+_DIFFERENT: Final = f"""
+    SELECT COALESCE(t.{{account_id}}, h.{{account_id}}), COUNT(*) FROM {_PAIRS}
+    WHERE t.{{account_id}} IS NULL OR h.{{account_id}} IS NULL OR {{values_differ}}
+    GROUP BY 1
 """
-_ANY_UNSURE: Final = f"SELECT 1 FROM {DIFFERENCES} WHERE is_unsure LIMIT 1"
+_UNSURE: Final = f"""
+    SELECT t.{{account_id}}, {{texts}} FROM {_PAIRS}
+    WHERE {{texts_differ}} AND NOT COALESCE({{values_differ}}, 1 = 0)
+"""
 
 
-@contextmanager
-def differences(
-    client: SqlClientBase[Any], history: History, names: Mapping[str, str], values: Sequence[str]
-) -> Iterator[None]:
-    """Makes the temporary table `DIFFERENCES`, and drops it in the end.
+def differences(client: SqlClientBase[Any], resource: Resource, history: History) -> Counter[str]:
+    """Rows without an open version, versions without a row, and pairs that differ, by account.
 
     Args:
-        client: In whose connection it is.
-        history: The history, whose columns are all there.
-        names: What stands for tables and columns, and for the rows that are compared (`scope`).
-        values: What the scope has as parameters.
+        client: Leads to the tables.
+        resource: Whose table it is.
+        history: Its history, with the columns that both have.
     """
+    names = names_of(client, resource, ())
     values_differ, texts_differ, texts = _conditions(client, history)
-    compare = _COMPARE.format(**names, values_differ=values_differ, texts_differ=texts_differ)
-    client.execute_sql(compare, *values, *values)
-    if client.execute_sql(_ANY_UNSURE):
-        look = _UNSURE.format(**names, texts=", ".join(texts))
-        unsure = client.execute_sql(look, *values, *values)
-        equal = [version for version, *found in unsure or [] if _are_equal(found)]
-        for some in in_chunks(equal):
-            marks = ", ".join(["%s"] * len(some))
-            client.execute_sql(f"DELETE FROM {DIFFERENCES} WHERE version IN ({marks})", *some)
-    yield
-    client.execute_sql(f"DROP TABLE {DIFFERENCES}")
+    different = _DIFFERENT.format(**names, values_differ=values_differ)
+    found = Counter({str(key): int(number) for key, number in client.execute_sql(different) or []})
+    if texts:
+        conditions = {"values_differ": values_differ, "texts_differ": texts_differ}
+        unsure = _UNSURE.format(**names, **conditions, texts=", ".join(texts))
+        rows = client.execute_sql(unsure) or []
+        found.update(str(account) for account, *pairs in rows if not _are_equal(pairs))
+    return found
 
 
 def _conditions(client: SqlClientBase[Any], history: History) -> tuple[str, str, list[str]]:
@@ -101,9 +81,3 @@ def _are_equal(texts: Sequence[str | None]) -> bool:
     """Whether each text is the same JSON as that after it, where both are there."""
     pairs = zip(texts[::2], texts[1::2], strict=True)
     return all(row is None or version is None or same_json(row, version) for row, version in pairs)
-
-
-def in_chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The values, as many at a time as a statement names."""
-    for start in range(0, len(values), _VALUES_PER_STATEMENT):
-        yield values[start : start + _VALUES_PER_STATEMENT]

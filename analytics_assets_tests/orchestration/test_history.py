@@ -34,7 +34,6 @@ HISTORIES = tuple(f"{name}_history" for name in KEPT)
 _WRITE = """\
 (.*\\n)*UPDATE "analytics"."campaigns_history".*
 INSERT INTO "analytics"."campaigns_history".*
-DROP TABLE .*
 COMMIT
 """
 BEFORE = ["\n".join(_WRITE.splitlines()[:number]) + "\n" for number in (1, 2, 4)]
@@ -219,9 +218,10 @@ def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
     assert unequal.metadata["findings"].value == {accounts[0]: 1, accounts[2]: 1}
     overlapping = judged(instance, "versions_do_not_overlap")
     assert overlapping.metadata["findings"].value == {accounts[1]: 4}
-    assert sync("--account", accounts[0], "--account", accounts[2]).exit_code == 0
-    assert judged(instance, "open_versions_equal_the_table").passed
-    assert figures(instance, accounts[2])["versions_ended"] == 1
+    assert sync("--account", accounts[0]).exit_code == 0
+    assert judged(instance, "open_versions_equal_the_table").metadata["findings"].value == {
+        accounts[2]: 1
+    }
     # of an account that was not loaded, what was found still holds
     assert judged(instance, "versions_do_not_overlap").metadata["findings"].value == {
         accounts[1]: 4

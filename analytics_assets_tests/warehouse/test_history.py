@@ -12,7 +12,10 @@ import pytest
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.rows.account_rows import Part
+from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse import history
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.load import audit_tables
 from analytics_assets_tests.testing.loading import RULES, load
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import change_warehouse, query, warehouse_table
@@ -193,33 +196,30 @@ def test_a_column_of_another_type_is_left_as_it_is(home: Path):
 
 
 @both_warehouses
-def test_a_version_that_somebody_changed_is_ended_and_begun_anew(home: Path):
+def test_versions_that_somebody_changed_are_found(home: Path, tmp_path: Path):
     rows = [
         {"id": n, "display_name": "a", "condition": {"a": 1, "b": [2.0]}, "fresh": n}
-        for n in range(6)
+        for n in range(8)
     ]
     load(home, {"acme": rows, "other": rows})
-    before = versions(home)
     table = f"analytics.{RULES.name}_history"
+    of_acme = f"account_id = 'acme' AND {table}.id"
     change_warehouse(
         home,
-        f"UPDATE {table} SET display_name = 'b' WHERE id = 0",
-        f"UPDATE {table} SET display_name = NULL WHERE id = 1",
-        f"""UPDATE {table} SET condition = '{{"a":1,"b":[3]}}' WHERE id = 2""",
-        f"UPDATE {table} SET condition = NULL WHERE id = 3",
+        f"UPDATE {table} SET display_name = 'b' WHERE {of_acme} = 0",
+        f"UPDATE {table} SET display_name = NULL WHERE {of_acme} = 1",
+        f"""UPDATE {table} SET condition = '{{"a":1,"b":[3]}}' WHERE {of_acme} = 2""",
+        f"UPDATE {table} SET condition = NULL WHERE {of_acme} = 3",
         # the same for a version
-        f"""UPDATE {table} SET condition = '{{"b": [2], "a": 1.0}}' WHERE id = 4""",
-        f"UPDATE {table} SET {IGNORED} = 'off' WHERE id = 5",
+        f"""UPDATE {table} SET condition = '{{"b": [2], "a": 1.0}}' WHERE {of_acme} = 4""",
+        f"UPDATE {table} SET {IGNORED} = 'off' WHERE {of_acme} = 5",
+        f"DELETE FROM {table} WHERE {of_acme} = 6",
+        f"DELETE FROM analytics.{RULES.name} WHERE account_id = 'acme' AND id = 7",
     )
-    load(home, {"acme": rows})
-    after = versions(home)
-    assert {key for key in after if len(after[key]) == 2} == {("acme", n) for n in range(4)}
-    for n in range(4):
-        ended, begun = after["acme", n]
-        assert ended["valid_to"] == begun["valid_from"]
-        assert values(begun) == values(*before["acme", n])
-    load(home, {"acme": rows})
-    assert versions(home) == after
+    request = LockRequest("a test", 60, print)
+    outcome = audit_tables(platform_settings(), tmp_path, [RULES.name], request)
+    found = {key: audit.unequal for key, audit in outcome.histories[RULES.name].items()}
+    assert found == {"acme": 6, "other": 0}
 
 
 def test_a_clock_that_went_back_makes_no_two_versions_overlap(home: Path, monkeypatch):
