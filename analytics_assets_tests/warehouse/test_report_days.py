@@ -20,7 +20,8 @@ from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.report_days import held_days, newest_days
-from analytics_assets_tests.testing.commands import invoke
+from analytics_assets_tests.test_docs import FENCE
+from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.reading import client_of
 from analytics_assets_tests.testing.tables import opened_warehouse, query
@@ -184,6 +185,10 @@ def test_a_window_that_is_suddenly_empty(home: Path, api: SampleApi):
     account, other = api.data.account_ids
     week = {key: [Window(FIRST_DAY - 7 * DAY, FIRST_DAY - DAY)] for key in (account, other)}
     update(api, home, CAMPAIGNS, week)
+    page = (CHECKOUT / "docs" / "reports.md").read_text(encoding="utf-8")
+    [sql] = [text for kind, text in FENCE.findall(page) if kind == "sql"]
+    assert {row[0] for row in query(home, sql)} == {account, other}
+
     before = table(home, CAMPAIGNS)
     held = len([row for row in before if row["account_id"] == account])
     api.data.reports.pause(account, FIRST_DAY - 7 * DAY, FIRST_DAY - DAY)
