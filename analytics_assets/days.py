@@ -120,6 +120,24 @@ def stretches(held: Collection[date], before: date, lookback_days: int) -> list[
     ]
 
 
+def due_windows(
+    newest: date | None, held: Collection[date], today: date, lookback_days: int, history_days: int
+) -> list[Window]:
+    """What is asked for at a load of an account, the oldest first.
+
+    Args:
+        newest: The newest day that has rows; None where none has.
+        held: The days that have rows, where those without any are asked for again, too.
+        today: The day that it is for the account.
+        lookback_days: For how many days a day's figures change.
+        history_days: What is asked for at first.
+    """
+    if newest is None:
+        return first_windows(today, history_days)
+    update = update_window(newest, today, lookback_days)
+    return [*stretches(held, update.first, lookback_days), update]
+
+
 def asked_window(first: str, last: str | None, now: datetime) -> Window:
     """The window that somebody asks for, by days such as 2026-01-31; up to today without a last.
 

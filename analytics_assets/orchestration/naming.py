@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import dagster as dg
 
-from analytics_assets.choice import chosen_resources
+from analytics_assets.choice import chosen_reports, chosen_resources
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
@@ -19,11 +19,13 @@ class AssetNames:
 
     Attributes:
         key_prefix: What the asset keys begin with; empty where an asset is called as its resource.
-        resource_names: The resources that are assets, each parent before its children.
+        resource_names: The lists that are assets, each parent before its children.
+        report_names: The reports that are assets.
     """
 
     key_prefix: tuple[str, ...] = ()
     resource_names: tuple[str, ...] = tuple(RESOURCES)
+    report_names: tuple[str, ...] = ()
 
     @classmethod
     def of_settings(cls, settings: PlatformSettings) -> AssetNames:
@@ -33,7 +35,7 @@ class AssetNames:
             SettingsError: They skip what cannot be skipped.
         """
         prefix = tuple(settings.key_prefix.split("/")) if settings.key_prefix else ()
-        return cls(prefix, chosen_resources(settings))
+        return cls(prefix, chosen_resources(settings), chosen_reports(settings))
 
     @classmethod
     def of_run(cls, context: dg.AssetExecutionContext, settings: PlatformSettings) -> AssetNames:
@@ -44,12 +46,22 @@ class AssetNames:
         """
         checked = (check.asset_key for check in context.selected_asset_check_keys)
         key = next(iter(context.selected_asset_keys), None) or next(checked)
-        return cls(tuple(key.path[:-1]), chosen_resources(settings))
+        return cls(tuple(key.path[:-1]), chosen_resources(settings), chosen_reports(settings))
 
     @property
     def account_resources(self) -> list[str]:
-        """The resources that are assets and read account by account."""
+        """The lists that are assets and read account by account."""
         return [name for name in self.resource_names if name != ACCOUNTS.name]
+
+    @property
+    def partitioned(self) -> list[str]:
+        """All that is partitioned by account: lists, then reports."""
+        return [*self.account_resources, *self.report_names]
+
+    @property
+    def all_names(self) -> list[str]:
+        """All that is an asset."""
+        return [*self.resource_names, *self.report_names]
 
     def parent(self, resource: Resource) -> str | None:
         """The resource whose asset this one's comes after: the next above it that is an asset."""
@@ -73,10 +85,10 @@ class AssetNames:
 
     def is_ours(self, run: dg.DagsterRun) -> bool:
         """Whether a run is for the platform's assets or checks, and not only for others'."""
-        if run.job_name in (self.refresh_job, self.sync_job, self.check_job):
+        if run.job_name in (self.refresh_job, self.sync_job, self.performance_job, self.check_job):
             return True
         checked = {check.asset_key for check in run.asset_check_selection or ()}
-        ours = self.keys(self.resource_names)
+        ours = self.keys(self.all_names)
         return not checked.union(run.asset_selection or ()).isdisjoint(ours)
 
     def of_definition(self, name: str) -> str:
@@ -98,6 +110,23 @@ class AssetNames:
         return self.of_definition("account_resources")
 
     @property
+    def reports_op(self) -> str:
+        """The op that reads reports of accounts; its configuration is `ReportsConfig`."""
+        return self.of_definition("account_reports")
+
+    def op_of(self, resource_names: Collection[str]) -> str:
+        """The op that reads these resources of accounts, lists or reports."""
+        return self.accounts_op if self.are_lists(resource_names) else self.reports_op
+
+    def job_of(self, resource_names: Collection[str]) -> str:
+        """The job that reads these resources of accounts, lists or reports."""
+        return self.sync_job if self.are_lists(resource_names) else self.performance_job
+
+    def are_lists(self, resource_names: Collection[str]) -> bool:
+        """Whether these resources are lists; otherwise all are reports."""
+        return set(resource_names).isdisjoint(self.report_names)
+
+    @property
     def refresh_job(self) -> str:
         """The job that lists the accounts anew."""
         return self.of_definition("refresh_accounts")
@@ -106,6 +135,11 @@ class AssetNames:
     def sync_job(self) -> str:
         """The job that reads accounts."""
         return self.of_definition("sync")
+
+    @property
+    def performance_job(self) -> str:
+        """The job that reads reports of accounts."""
+        return self.of_definition("performance")
 
     @property
     def check_job(self) -> str:
