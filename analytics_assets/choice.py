@@ -14,7 +14,7 @@ from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, settin
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
 HISTORY: Final = setting_name(PLATFORM_SECTION, "history")
 _HISTORY_IGNORE: Final = setting_name(PLATFORM_SECTION, "history_ignore")
-_EXTRA_RESOURCES: Final = setting_name(PLATFORM_SECTION, "extra_resources")
+EXTRA_RESOURCES_SETTING: Final = setting_name(PLATFORM_SECTION, "extra_resources")
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
 _SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
 _SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
@@ -47,7 +47,7 @@ def chosen_reports(settings: PlatformSettings) -> tuple[str, ...]:
     Raises:
         SettingsError: There is no such report.
     """
-    _refuse_unknown(_EXTRA_RESOURCES, settings.extra_resources, EXTRA_RESOURCES, "report")
+    _refuse_unknown(EXTRA_RESOURCES_SETTING, settings.extra_resources, EXTRA_RESOURCES, "report")
     return tuple(name for name in EXTRA_RESOURCES if name in settings.extra_resources)
 
 

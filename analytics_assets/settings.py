@@ -185,7 +185,7 @@ class PlatformSettings:
     refresh_cron: Annotated[
         str, CRON, "when the accounts are listed, so that a new one gets its first data soon"
     ] = "30 * * * *"
-    time_zone: Annotated[str, TIME_ZONE, "the time zone of both"] = "UTC"
+    time_zone: Annotated[str, TIME_ZONE, "the time zone of all schedules"] = "UTC"
     sensor_interval: Annotated[
         int, between(1, _DAY), "seconds between two looks at what is due"
     ] = 30
@@ -214,6 +214,12 @@ class PlatformSettings:
     performance_history_days: Annotated[
         int, between(1, 10_000), "days up to today that a report is asked for at first"
     ] = 365
+    performance_cron: Annotated[str, CRON, "when reports are read, of all accounts"] = "0 * * * *"
+    reconcile: Annotated[
+        bool,
+        "whether each load of `campaign_performance` is compared with the API's own totals by day,"
+        " by one request for an account",
+    ] = True
     alert_webhook_url: Annotated[
         TSecretStrValue | None, URL, "where failures are posted, as JSON that Slack understands"
     ] = None

@@ -64,7 +64,9 @@ class SyncReport:
 
     def want(self, groups: Collection[Group]) -> None:
         """Notes what is to be read."""
-        self.wanted = {key: names for account_ids, names in groups if names for key in account_ids}
+        for account_ids, names in groups:
+            for key in account_ids if names else ():
+                self.wanted[key] = [*self.wanted.get(key, ()), *names]
 
     def add(self, instance: dg.DagsterInstance, run: CommandRun) -> None:
         """Adds a run that has ended."""

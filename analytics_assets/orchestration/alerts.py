@@ -95,7 +95,7 @@ def _evaluated_since(
     instance: dg.DagsterInstance, names: AssetNames, since: float
 ) -> tuple[float, list[dg.AssetCheckEvaluation]]:
     """The time of the latest evaluation, and those evaluated later than `since` that failed."""
-    keys = [spec.key for spec in check_specs(names, names.resource_names)]
+    keys = [spec.key for spec in check_specs(names, names.all_names)]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
     newest, failed = 0.0, []
     for record in records:

@@ -20,7 +20,7 @@ from analytics_assets.dagster_backend.internals import (
 from analytics_assets.errors import RefusedError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
@@ -38,8 +38,14 @@ SKIPPED_ACCOUNTS = "skipped_accounts"
 REQUESTS = "requests"
 """Metadata of a materialisation: the requests that it took to read it."""
 
+LAST_DAY = "last_day"
+"""Metadata of a report: the last day that was asked for."""
+
+DATA_UPDATED = "data_updated"
+"""Metadata of a report: when the data that it was made of was last updated, as the API says."""
+
 ACCOUNTS_VERSION = "1"
-"""The data version of `accounts`, always the same: see `_provenance`."""
+"""The data version of `accounts`, always the same: see `provenance`."""
 
 
 def materializations(
@@ -63,7 +69,7 @@ def materializations(
             yield dg.AssetMaterialization(
                 names.key(name),
                 partition=account_id,
-                tags=_provenance(load.resource, names),
+                tags=provenance(load.resource, names),
                 metadata={
                     "dagster/partition_row_count": held.rows if held else 0,
                     **read_metadata(read, name),
@@ -123,7 +129,7 @@ def load_metadata(
         "dagster/row_count": sum(account.rows for account in audit.values()),
         "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
+        "dagster/column_lineage": column_lineage(ALL_RESOURCES[resource_name], names),
         **_destination_metadata(outcome, settings),
     }
 
@@ -153,7 +159,7 @@ def drift_metadata(audit: TableAudit, account_ids: Iterable[str]) -> dict[str, A
 def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> dg.Failure:
     """The end of a run over so many accounts and resources: names what failed, with its cause."""
     failures = sorted(failures, key=lambda failed: failed.account_id)
-    lost = sum(len(failed.lost) for failed in failures)
+    lost = len({(failed.account_id, name) for failed in failures for name in failed.lost})
     hit = len({failed.account_id for failed in failures})
     summary = (
         f"{lost} of {accounts * resources} partitions failed, in {hit} of {accounts} accounts, and"
@@ -183,7 +189,8 @@ def _failed(failures: Iterable[ReadFailure]) -> dict[str, Any]:
     return {FAILED_PARTITIONS: by_account}
 
 
-def _provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
+def provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
+    """Tags by which Dagster knows what a partition was made of."""
     # Without it Dagster goes by time, and calls every partition out of date whenever the accounts
     # are listed anew. An account's rows do not depend on what else is in that list.
     if names.parent(resource) != ACCOUNTS.name:

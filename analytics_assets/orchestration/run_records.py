@@ -5,7 +5,7 @@ A query or two per asset, however many accounts there are: sensors ask every 30 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeVar, cast
@@ -14,13 +14,15 @@ import dagster as dg
 
 from analytics_assets.errors import is_permanent
 from analytics_assets.orchestration.metadata import (
+    DATA_UPDATED,
     FAILED_PARTITIONS,
+    LAST_DAY,
     REQUESTS,
     SKIPPED_ACCOUNTS,
 )
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES
 from analytics_assets.text import one_line
 
 # Dagster's names for the rows of a partition and of a table
@@ -57,6 +59,9 @@ class Load:
         run_id: The run that loaded them.
         load_id: dlt's name for the load, if the event tells.
         requests: What it took to read them, if the event tells.
+        last_day: Of a report, the last day that was asked for.
+        data_at: Of a report, when the data that it was made of was updated, in unix seconds, if
+            the event tells.
     """
 
     resource: str
@@ -66,6 +71,8 @@ class Load:
     run_id: str
     load_id: str | None
     requests: int | None = None
+    last_day: str | None = None
+    data_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ def latest_loads(
     """
     accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
     loads = [_load(ACCOUNTS.name, record) for record in accounts]
-    loads += loads_of(instance, names, names.account_resources)
+    loads += loads_of(instance, names, names.partitioned)
     return {(load.resource, load.account_id): load for load in loads}
 
 
@@ -199,12 +206,17 @@ def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
     )
 
 
-def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
-    """The accounts that any run was to read since they were last forgotten, whatever came of it."""
+def attempted_accounts(
+    instance: dg.DagsterInstance, names: AssetNames, resource_names: Iterable[str]
+) -> set[str]:
+    """The accounts of which any run was to read one of these resources, whatever came of it.
+
+    What was before an account was last forgotten does not count.
+    """
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
         account_id
-        for key in names.keys(names.account_resources)
+        for key in names.keys(resource_names)
         for account_id in _newest(instance, key, planned)
     }
 
@@ -214,7 +226,9 @@ def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id
 
     Dagster's storages cannot take a partition out of their records.
     """
-    for key in names.keys(ACCOUNT_RESOURCES):
+    reports = instance.get_asset_records(names.keys(EXTRA_RESOURCES))
+    known = [record.asset_entry.asset_key for record in reports]
+    for key in [*names.keys(ACCOUNT_RESOURCES), *known]:
         instance.report_runless_asset_event(
             dg.AssetObservation(
                 key,
@@ -228,7 +242,18 @@ def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id
 def unfinished_runs(instance: dg.DagsterInstance, names: AssetNames) -> list[dg.DagsterRun]:
     """The runs over accounts that have not ended, those in the queue included, newest first."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run for run in runs if _materializes_accounts(run, names)]
+    return [run for run in runs if materializes(run, names, names.partitioned)]
+
+
+def materializes(run: dg.DagsterRun, names: AssetNames, resource_names: Collection[str]) -> bool:
+    """Whether a run is to make partitions of one of these resources."""
+    if run.asset_selection is None:
+        of_jobs = {
+            names.sync_job: names.account_resources,
+            names.performance_job: names.report_names,
+        }
+        return not set(resource_names).isdisjoint(of_jobs.get(run.job_name, ()))
+    return not run.asset_selection.isdisjoint(names.keys(resource_names))
 
 
 def failure_text(event: dg.DagsterEvent) -> str:
@@ -246,7 +271,7 @@ def attempts_without_loads(
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
-    for name in names.account_resources:
+    for name in names.partitioned:
         attempts = (
             events.get_latest_asset_partition_materialization_attempts_without_materializations(
                 names.key(name)
@@ -347,6 +372,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     figures = {key: entry.value for key, entry in event.metadata.items()}
     rows = next((figures[key] for key in ROW_COUNTS if key in figures), None)
     load_id, requests = figures.get(LOAD_ID), figures.get(REQUESTS)
+    last_day, data_at = figures.get(LAST_DAY), figures.get(DATA_UPDATED)
     return Load(
         resource=name,
         account_id=event.partition,
@@ -355,13 +381,9 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
         run_id=record.run_id,
         load_id=str(load_id) if load_id else None,
         requests=requests if isinstance(requests, int) else None,
+        last_day=last_day if isinstance(last_day, str) else None,
+        data_at=data_at if isinstance(data_at, float) else None,
     )
-
-
-def _materializes_accounts(run: dg.DagsterRun, names: AssetNames) -> bool:
-    if run.asset_selection is None:
-        return run.job_name == names.sync_job
-    return any(key in run.asset_selection for key in names.keys(names.account_resources))
 
 
 def _ended_at(run: dg.RunRecord) -> float:
