@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,11 +24,11 @@ from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ALL_RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import dagster as dg
 
-    from analytics_assets.cli.sync_report import Group, SyncReport
+    from analytics_assets.cli.sync_report import SyncReport
     from analytics_assets.dagster_backend.command_runs import CommandRun
     from analytics_assets.orchestration.naming import AssetNames
 
@@ -115,7 +115,7 @@ def sync(
     error: click.ClickException | None = None
     try:
         days = _asked_days(first_day, last_day, resources)
-        chosen = _Chosen(accounts, resources, failed, {"full": full}, days, allow_empty)
+        chosen = _Chosen(accounts, resources, failed, full, days, allow_empty)
         _sync(report, chosen)
     except AnalyticsError as unusable:
         error = click.ClickException(str(unusable))
@@ -141,21 +141,23 @@ class _Chosen:
         accounts: The accounts; none for all.
         resources: The resources; none for all.
         failed: Whether only what failed last is meant.
-        of_lists: What the configuration of a run over lists says beyond `allow_empty`.
-        of_reports: The same of one over reports; empty unless days are asked for.
+        full: Whether lists are read also where nothing can have changed.
+        days: The first and the last day of the reports to read; None for those due, and lists.
         allow_empty: Whether what is suddenly empty is accepted.
     """
 
     accounts: Sequence[str]
     resources: Collection[str]
     failed: bool
-    of_lists: Mapping[str, bool]
-    of_reports: Mapping[str, str]
+    full: bool
+    days: tuple[str, str] | None
     allow_empty: bool
 
 
-def _asked_days(first: str | None, last: str | None, resources: Iterable[str]) -> dict[str, str]:
-    """The configuration of a run over reports for the days that are asked for; empty without.
+def _asked_days(
+    first: str | None, last: str | None, resources: Iterable[str]
+) -> tuple[str, str] | None:
+    """The days that are asked for; the last may be empty, for today.
 
     Raises:
         click.ClickException: There is no first day, or they are asked of a list.
@@ -164,12 +166,12 @@ def _asked_days(first: str | None, last: str | None, resources: Iterable[str]) -
     if first is None:
         if last is not None:
             raise click.ClickException("--to needs --from: give the first day, too")
-        return {}
+        return None
     for name in resources:
         if ALL_RESOURCES[name].report is None:
             raise click.ClickException(f"{name} has no days: give --from for reports only")
     asked_window(first, last, datetime.now(timezone.utc))
-    return {"start_date": first, "end_date": last or ""}
+    return first, last or ""
 
 
 def _sync(report: SyncReport, chosen: _Chosen) -> None:
@@ -182,11 +184,8 @@ def _sync(report: SyncReport, chosen: _Chosen) -> None:
     import_platform()
     from analytics_assets.cli.sync_report import cause_of
     from analytics_assets.cli.terminal import TerminalProgress
-    from analytics_assets.dagster_backend.command_runs import run_job
     from analytics_assets.factory import compose
     from analytics_assets.orchestration.naming import AssetNames
-    from analytics_assets.orchestration.partitions import run_target
-    from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     api_settings()  # what is missing or unusable is said before anything is recorded
@@ -200,23 +199,47 @@ def _sync(report: SyncReport, chosen: _Chosen) -> None:
         if not chosen.failed or (not is_narrowed and _list_failed_last(instance, names)):
             _list_accounts(report, instance, definitions, names, chosen.allow_empty)
         asked_for = chosen_accounts(instance, names, chosen.accounts)
-        groups: list[Group] = [(asked_for, of) for of in of_kinds]
+        groups = [_Group(asked_for, of, ("", "")) for of in of_kinds]
         if chosen.failed:
             groups = [g for of in of_kinds for g in _failed_last(instance, names, asked_for, of)]
-        report.want(groups)
-        progress.expect(sum(len(account_ids) for account_ids, of in groups if of))
-        for account_ids, of in groups:
-            more: Mapping[str, bool | str] = (
-                chosen.of_lists if names.are_lists(of) else chosen.of_reports
-            )
-            parts = shards(instance, names, account_ids if of else [], settings.accounts_per_run)
-            for part in parts:
-                op, allow_empty = names.op_of(of), chosen.allow_empty
-                target = run_target(instance, op, part, allow_empty=allow_empty, **more)
-                job, keys = definitions.resolve_job_def(names.job_of(of)), names.keys(of)
-                _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
+        report.want([(group.accounts, group.resources) for group in groups])
+        progress.expect(sum(len(group.accounts) for group in groups if group.resources))
+        for group in groups:
+            _read(report, instance, definitions, names, chosen, group, settings.accounts_per_run)
     if report.failed_runs:
         raise click.ClickException("\n".join(map(cause_of, report.failed_runs)))
+
+
+class _Group(NamedTuple):
+    """Accounts of which the same is read: lists, or days of reports; empty days for those due."""
+
+    accounts: Collection[str]
+    resources: Collection[str]
+    days: tuple[str, str]
+
+
+def _read(
+    report: SyncReport,
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    names: AssetNames,
+    chosen: _Chosen,
+    group: _Group,
+    accounts_per_run: int | None,
+) -> None:
+    from analytics_assets.dagster_backend.command_runs import run_job
+    from analytics_assets.orchestration.partitions import run_target
+    from analytics_assets.orchestration.sharding import shards
+
+    of, (first, last) = group.resources, chosen.days or group.days
+    more: dict[str, bool | str] = {"start_date": first, "end_date": last}
+    if names.are_lists(of):
+        more = {"full": chosen.full}
+    for part in shards(instance, names, group.accounts if of else [], accounts_per_run):
+        op, allow_empty = names.op_of(of), chosen.allow_empty
+        target = run_target(instance, op, part, allow_empty=allow_empty, **more)
+        job, keys = definitions.resolve_job_def(names.job_of(of)), names.keys(of)
+        _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
 
 
 def _resources_by_kind(names: AssetNames, chosen: _Chosen) -> list[list[str]]:
@@ -236,9 +259,9 @@ def _resources_by_kind(names: AssetNames, chosen: _Chosen) -> list[list[str]]:
                 else f"is not read: name it in {EXTRA_RESOURCES_SETTING}"
             )
             raise click.ClickException(f"{name} {hint}")
-    if chosen.of_reports and not names.report_names:
+    if chosen.days and not names.report_names:
         raise click.ClickException(f"no report is read: name some in {EXTRA_RESOURCES_SETTING}")
-    kinds = (() if chosen.of_reports else names.account_resources, names.report_names)
+    kinds = (() if chosen.days else names.account_resources, names.report_names)
     return [[n for n in of if n in chosen.resources or not chosen.resources] for of in kinds]
 
 
@@ -281,13 +304,16 @@ def _failed_last(
     names: AssetNames,
     account_ids: Collection[str],
     resource_names: Collection[str],
-) -> list[Group]:
+) -> list[_Group]:
     """What failed last of these accounts and resources; accounts that lack the same, together."""
-    from analytics_assets.orchestration.run_records import failed_attempts
+    from analytics_assets.orchestration.run_records import failed_partitions
 
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for account_id, attempt in failed_attempts(instance, names).items():
-        of = tuple(name for name in resource_names if name in attempt.resources)
-        if account_id in account_ids and of:
-            groups.setdefault(of, []).append(account_id)
-    return [(account_ids, of) for of, account_ids in groups.items()]
+    lacking: dict[tuple[str, tuple[str, str]], list[str]] = {}
+    for failed in failed_partitions(instance, names):
+        if failed.account_id in account_ids and failed.resource in resource_names:
+            lacking.setdefault((failed.account_id, failed.days), []).append(failed.resource)
+    groups: dict[tuple[tuple[str, ...], tuple[str, str]], list[str]] = {}
+    for (account_id, days), failed_names in lacking.items():
+        of = tuple(name for name in resource_names if name in failed_names)
+        groups.setdefault((of, days), []).append(account_id)
+    return [_Group(accounts, of, days) for (of, days), accounts in groups.items()]

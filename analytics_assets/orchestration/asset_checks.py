@@ -42,6 +42,8 @@ class Evidence:
         columns: The table's columns.
         before: The rows that it held before, by account, of those that were audited.
         left_out: The rows that the API sent now and that were not loaded, by account and reason.
+        data_at: When the data was updated that a report was made of, by account, in unix seconds;
+            without those of which the API does not say it.
         differences: What of an account does not add up to what the API says of it, by account.
         unread: Why an account could not be read now, by account.
         earlier: What each check found earlier and nothing now has judged anew.
@@ -55,6 +57,7 @@ class Evidence:
     columns: TableColumns
     before: Mapping[str, int]
     left_out: Findings
+    data_at: Mapping[str, float]
     differences: Findings
     unread: Findings
     earlier: Mapping[str, Findings]
@@ -104,7 +107,13 @@ def _old(evidence: Evidence) -> Findings:
         for account, audit in evidence.audit.items()
         if account in evidence.read and audit.rows
     }
-    ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
+    # a load of figures that the API has not made anew for long is no fresher than these
+    data_at = evidence.data_at
+    ages = {
+        account: (now - min(at, data_at.get(account, at))) / 3600
+        for account, at in loaded.items()
+        if at is not None
+    }
     found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
     return found | dict.fromkeys(loaded.keys() - ages.keys(), "_dlt_load_id is no time")
 

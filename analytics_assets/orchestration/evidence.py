@@ -25,7 +25,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import recorded_audits
-from analytics_assets.orchestration.run_records import recorded_as_skipped
+from analytics_assets.orchestration.run_records import loads_of, recorded_as_skipped
 from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings, platform_settings
@@ -90,6 +90,7 @@ def check_tables(
             columns=outcome.columns.get(name) or TableColumns.of(ALL_RESOURCES[name], {}),
             before=before.get(name, {}),
             left_out=_left_out(loaded.get(name, ()), name),
+            data_at=_data_at(instance, names, name),
             differences=differences or {},
             unread={f.account_id: str(f.error) for f in failures if name in f.lost},
             earlier={
@@ -171,6 +172,14 @@ def _left_out(accounts: Iterable[AccountRows], name: str) -> dict[str, dict[str,
         counts = found.setdefault(account.account_id or ALL_ACCOUNTS, Counter())
         counts.update(account.resources[name].left_out)
     return {account_id: dict(counts) for account_id, counts in found.items()}
+
+
+def _data_at(instance: dg.DagsterInstance, names: AssetNames, name: str) -> dict[str, float]:
+    """When the data of a report was updated, by account, as its latest loads were told."""
+    if ALL_RESOURCES[name].report is None:
+        return {}
+    loads = loads_of(instance, names, [name])
+    return {str(load.account_id): load.data_at for load in loads if load.data_at is not None}
 
 
 def _ids(load: TableLoad) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
-from analytics_assets.choice import SKIP_RESOURCES
+from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
 from analytics_assets.dagster_backend.internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -20,7 +20,7 @@ from analytics_assets.dagster_backend.internals import (
 from analytics_assets.errors import RefusedError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES, EXTRA_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
@@ -168,10 +168,13 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
     lines = [summary, *map(str, failures)]
     refused = sorted({n for f in failures if isinstance(f.error, RefusedError) for n in f.lost})
     if refused:
+        left_out = f"set {SKIP_RESOURCES}"
+        if set(refused) <= EXTRA_RESOURCES.keys():
+            left_out = f"take it out of {EXTRA_RESOURCES_SETTING}"
         lines.append(
             "What the API refuses for good (403, 404) is not tried again before the next sync of"
             f" all. To leave it out of a run, select the assets without {', '.join(refused)} (sync:"
-            f" name the others by --resource); to leave it out of all runs, set {SKIP_RESOURCES}"
+            f" name the others by --resource); to leave it out of all runs, {left_out}"
         )
     return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
 

@@ -51,6 +51,7 @@ class ReportReading:
         self._progress = progress
         self._found: dict[tuple[str, str], list[ReportRead]] = {}
         self._ended: list[tuple[str, str]] = []
+        self._changed: Counter[tuple[str, str]] = Counter()
 
     def read(
         self, run: Ingestion, wanted: Mapping[str, Sequence[str]]
@@ -76,6 +77,8 @@ class ReportReading:
     ) -> Iterator[dg.AssetMaterialization]:
         """The reports of accounts whose last window was loaded, unless one was not."""
         failed = {(name, failure.account_id) for failure in failures for name in failure.lost}
+        for name, of_accounts in outcome.changed_days.items():
+            self._changed.update({(name, key): days for key, days in of_accounts.items()})
         names = AssetNames.of_run(self._context, run.settings)
         listed = listed_accounts(self._context.instance, names)
         for name, account_id in sorted(set(self._ended).difference(failed)):
@@ -87,6 +90,7 @@ class ReportReading:
                 metadata={
                     "dagster/partition_row_count": audit[account_id].rows,
                     **_figures(self._found.pop((name, account_id)), name),
+                    "days_changed": self._changed.pop((name, account_id), 0),
                     **drift_metadata(audit, [account_id]),
                     **load_metadata(outcome, run.settings, names, name, listed),
                 },

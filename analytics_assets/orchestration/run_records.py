@@ -87,6 +87,7 @@ class FailedPartition:
         cause: What went wrong, in one line.
         permanent: Whether trying again soon is pointless.
         tags: The tags of that run.
+        days: The first and the last day of a report that it was to read; empty for those due.
     """
 
     account_id: str
@@ -96,6 +97,7 @@ class FailedPartition:
     cause: str
     permanent: bool
     tags: Mapping[str, str]
+    days: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +184,16 @@ def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[F
             if (run := runs.get(run_id)) is not None:
                 cause, permanent = failures[run_id].of(account_id, name)
                 at, tags = _ended_at(run), run.dagster_run.tags
-                partition = (account_id, name, run_id, at, cause, permanent, tags)
+                days = _asked_days(run.dagster_run, names)
+                partition = (account_id, name, run_id, at, cause, permanent, tags, days)
                 found.append(FailedPartition(*partition))
     return found
+
+
+def _asked_days(run: dg.DagsterRun, names: AssetNames) -> tuple[str, str]:
+    run_config = cast(Mapping[str, Any], run.run_config)
+    config = run_config.get("ops", {}).get(names.reports_op, {}).get("config", {})
+    return str(config.get("start_date", "")), str(config.get("end_date", ""))
 
 
 def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:

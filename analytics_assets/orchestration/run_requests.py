@@ -19,11 +19,16 @@ def account_requests(
     accounts_per_run: int | None,
     tags: Mapping[str, str],
     resource_names: Collection[str],
+    days: tuple[str, str] = ("", ""),
 ) -> list[dg.RunRequest]:
-    """Runs over the accounts for these resources, lists or reports."""
-    op_name = names.op_of(resource_names)
+    """Runs over the accounts for these resources, lists or reports.
+
+    Of reports they ask for the days from the first to the last, or, where these are empty, for
+    those that are due.
+    """
+    op_name, (first, last) = names.op_of(resource_names), days
     targets = [
-        run_target(instance, op_name, shard)
+        run_target(instance, op_name, shard, start_date=first, end_date=last)
         for shard in shards(instance, names, account_ids, accounts_per_run)
     ]
     return [

@@ -275,18 +275,18 @@ def _failed_accounts(
     now: float,
 ) -> Requests:
     """What failed of these resources some time ago: accounts of which the same failed as often."""
-    kinds: dict[tuple[str, int], list[str]] = {}
+    kinds: dict[tuple[int, tuple[str, str], str], list[str]] = {}
     for each in failed_partitions(instance, names):
         retries = _retries(each.tags)
         is_meant = each.resource in resource_names and not each.permanent
         if is_meant and _is_due(settings, retries, each.at, now):
-            kinds.setdefault((each.account_id, retries), []).append(each.resource)
-    due = [(retries, tuple(failed), account) for (account, retries), failed in kinds.items()]
-    for (retries, resources), alike in groupby(sorted(due), key=lambda kind: kind[:2]):
-        accounts = [account for _, _, account in alike]
+            kinds.setdefault((retries, each.days, each.account_id), []).append(each.resource)
+    due = [(retries, days, tuple(of), account) for (retries, days, account), of in kinds.items()]
+    for (retries, days, resources), alike in groupby(sorted(due), key=lambda kind: kind[:3]):
+        accounts = [account for *_, account in alike]
         tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
         return account_requests(
-            instance, names, accounts, settings.accounts_per_run, tags, resources
+            instance, names, accounts, settings.accounts_per_run, tags, resources, days
         )
     return []
 

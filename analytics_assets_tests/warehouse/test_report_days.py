@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +13,6 @@ import pytest
 from analytics_assets.api.reader import Reader
 from analytics_assets.api.report_reading import ReportRead
 from analytics_assets.days import Window, due_windows
-from analytics_assets.resources import EXTRA_RESOURCES
-from analytics_assets.rows.arrow import as_day
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
@@ -24,14 +22,21 @@ from analytics_assets_tests.test_docs import FENCE
 from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.reading import client_of
+from analytics_assets_tests.testing.reports import (
+    CAMPAIGNS,
+    DAY,
+    FIRST_DAY,
+    ITEMS,
+    Row,
+    served,
+    set_day,
+    spelled,
+    table,
+)
 from analytics_assets_tests.testing.tables import opened_warehouse, query
 
-CAMPAIGNS, SITES, ITEMS = EXTRA_RESOURCES
 LOOKBACK, HISTORY = 31, 70
-FIRST_DAY = date(2026, 9, 1)
-DAY = timedelta(days=1)
 REQUEST = LockRequest("a test", 60, print)
-Row = dict[str, Any]
 
 
 @pytest.fixture
@@ -42,11 +47,6 @@ def api() -> Iterator[SampleApi]:
     with SampleApi(data) as running:
         set_day(running, FIRST_DAY)
         yield running
-
-
-def set_day(api: SampleApi, day: date) -> None:
-    """Makes it such a day: in Tokyo, and the one before in New York."""
-    api.data.reports.now = datetime(day.year, day.month, day.day, 2, tzinfo=timezone.utc)
 
 
 def due(api: SampleApi, home: Path, name: str) -> dict[str, list[Window]]:
@@ -83,34 +83,6 @@ def update(
         found = [*Reader(client_of(api), Path(folder)).read_reports(wanted)]
         rows = [each.read.rows for each in found]
         return found, load(settings, Path(folder), [name], rows, REQUEST, **options)
-
-
-def served(api: SampleApi, name: str, account: str, days: Iterable[date]) -> list[Row]:
-    """The rows of some days as the table has to have them."""
-    rows = []
-    for day in days:
-        for row in api.data.reports.rows(name, account, day, day):
-            made = {"account_id": account, "date": as_day(row.get("date", str(day)))}
-            if name == ITEMS:
-                made["item_key"] = f"{row['campaign']}/{row['item'] or row['old_item_version_id']}"
-            rows.append({**row, **made})
-    return rows
-
-
-def table(home: Path, name: str) -> list[Row]:
-    with opened_warehouse(home) as read:
-        columns, _, rows = read(f"SELECT * FROM analytics.{name}")
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def spelled(rows: Iterable[Row]) -> list[str]:
-    """Rows without dlt's own columns; a double is one, however the API writes it."""
-    kept = ({k: v for k, v in row.items() if not k.startswith("_dlt")} for row in rows)
-    doubles = {c.name for of in EXTRA_RESOURCES.values() for c in of.columns if c.type == "double"}
-    return sorted(
-        str(sorted((k, float(v) if k in doubles and v is not None else v) for k, v in row.items()))
-        for row in kept
-    )
 
 
 @both_warehouses

@@ -1,0 +1,98 @@
+"""How many days of a report a load changes: those whose figures add up to something else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
+from math import isclose
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from dlt import Pipeline
+
+from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.replacement import TableLoad
+
+# two databases add up the same amounts in another order
+_ROUNDING: Final = 1e-9
+
+
+def changed_days(
+    pipeline: Pipeline, loads: Iterable[TableLoad], there: Collection[str]
+) -> dict[str, dict[str, int]]:
+    """By report and account, the days of the load that get other figures than the table holds.
+
+    A day that comes or goes has changed. That rows of a day swap their figures is not seen.
+
+    Args:
+        pipeline: Leads to the tables.
+        loads: What is about to be loaded.
+        there: The tables that there were before.
+    """
+    return {
+        load.resource.name: _of_table(pipeline, load, load.resource.name in there)
+        for load in loads
+        if load.resource.report is not None
+    }
+
+
+def _of_table(pipeline: Pipeline, load: TableLoad, is_there: bool) -> dict[str, int]:
+    figures = _figures(load.columns)
+    changed: dict[str, int] = {}
+    for account in load.accounts:
+        account_id, rows = str(account.account_id), account.resources[load.resource.name]
+        if rows.part is None or not rows.part.values:
+            continue
+        now = _read(rows.path, rows.part.column, figures)
+        before = _held(pipeline, load, account, figures) if is_there else {}
+        differing = [day for day in rows.part.values if _differs(before.get(day), now.get(day))]
+        changed[account_id] = changed.get(account_id, 0) + len(differing)
+    return changed
+
+
+def _figures(columns: TableColumns) -> list[str]:
+    """The columns that can be added up, in the table and in what was read."""
+    numbers = [c for c in columns.resource.columns if c.type in ("bigint", "double")]
+    return [c.name for c in numbers if columns.types[c.name] == c.type]
+
+
+def _held(
+    pipeline: Pipeline, load: TableLoad, account: AccountRows, figures: Sequence[str]
+) -> dict[date, Sequence[float]]:
+    part = account.resources[load.resource.name].part
+    assert part is not None
+    with pipeline.sql_client() as client:
+        day, account_id = map(client.escape_column_name, (part.column, "account_id"))
+        sums = "".join(f", SUM({client.escape_column_name(name)})" for name in figures)
+        sql = (
+            f"SELECT {day}, COUNT(*){sums} FROM"
+            f" {client.make_qualified_table_name(load.resource.name)}"
+            f" WHERE {account_id} = %s AND {day} BETWEEN %s AND %s GROUP BY {day}"
+        )
+        values = account.account_id, min(part.values), max(part.values)
+        return {
+            of_day: _numbers(found) for of_day, *found in client.execute_sql(sql, *values) or ()
+        }
+
+
+def _read(path: Path, day: str, figures: Sequence[str]) -> dict[date, Sequence[float]]:
+    with pa.memory_map(str(path)) as file:
+        table = pa.ipc.open_stream(file).read_all()
+    asked = [("account_id", "count"), *((name, "sum") for name in figures)]
+    names = [f"{name}_{how}" for name, how in asked]
+    return {
+        row[day]: _numbers(row[name] for name in names)
+        for row in table.group_by(day).aggregate(asked).to_pylist()
+    }
+
+
+def _numbers(values: Iterable[Any]) -> Sequence[float]:
+    return [float(value or 0) for value in values]
+
+
+def _differs(before: Sequence[float] | None, now: Sequence[float] | None) -> bool:
+    if before is None or now is None:
+        return before is not now
+    return not all(isclose(a, b, rel_tol=_ROUNDING) for a, b in zip(before, now, strict=True))
