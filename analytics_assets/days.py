@@ -101,7 +101,8 @@ def due_windows(
     since = today - (history_days - 1) * _DAY
     update = update_window(newest or since, today, lookback_days)
     if not was_read and newest is not None:
-        update = Window(min(newest, today) - lookback_days * _DAY, today)
+        changing = min(newest, today) - lookback_days * _DAY
+        update = Window(max(changing, min([since, *(held or ())])), today)
     again = [] if held is None else stretches(held, update.first, lookback_days, since)
     return [*again, *([update] if was_read else pieces(update))]
 

@@ -159,6 +159,8 @@ def test_a_first_load_that_was_killed_goes_on_in_pieces():
     windows = due(now, held, was_read=False)
     assert windows == [*pieces(Window(date(2026, 1, 31) - 31 * DAY, now))]
     assert max(len(window.days) for window in windows) == 30
+    # nothing from before the history, unless it is there
+    assert due(now, {date(2025, 10, 5)}, was_read=False)[0].first == date(2025, 9, 30)
 
 
 @unhurried

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +17,7 @@ CAMPAIGNS, SITES, ITEMS = EXTRA_RESOURCES
 FIRST_DAY = date(2026, 9, 1)
 DAY = timedelta(days=1)
 Row = dict[str, Any]
+_DAY = r"\d{4}-\d\d-\d\d"
 
 
 def set_day(api: SampleApi, day: date) -> None:
@@ -49,3 +51,24 @@ def spelled(rows: Iterable[Row]) -> list[str]:
         str(sorted((k, float(v) if k in doubles and v is not None else v) for k, v in row.items()))
         for row in kept
     )
+
+
+def expected(api: SampleApi, name: str, history: int) -> list[Row]:
+    """All rows of the days that a first load of so many days asks for now."""
+    rows = []
+    for account in api.data.account_ids:
+        today = api.data.reports.today(account)
+        days = (today - number * DAY for number in range(history))
+        rows += served(api, name, account, days)
+    return rows
+
+
+def asked(api: SampleApi) -> list[str]:
+    """What reports were asked for since the last time: account, dimension and days."""
+    found = [
+        f"{path.split('/')[2]} {path.rpartition('/')[2]} {' '.join(re.findall(_DAY, query))}"
+        for path, query in ((entry.path, entry.query) for entry in api.log.entries)
+        if "/reports/" in path
+    ]
+    api.log.clear()
+    return sorted(found)
