@@ -1,6 +1,6 @@
-"""Thirty days of an API whose figures change, runs that fail and backfills: a model tells the table.
+"""Thirty days of an API whose figures change, with runs that fail and backfills, against a model.
 
-The model knows what was served of each day when it was last asked for, and what a load may not miss.
+The model knows what was served of each day when it was last asked for, and what has to be asked.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from analytics_assets_tests.testing.reports import (
 )
 
 LOOKBACK, HISTORY = 31, 45
+_ENDS = ("start", "end")
 Days = dict[tuple[str, date], list[str]]
 """Rows by account and day, spelled out."""
 
@@ -122,10 +123,9 @@ class World:
         """The windows that the API has served."""
         for entry in self.api.log.entries:
             if entry.path.endswith("/campaign_day_breakdown") and entry.status == 200:
-                asked = {
-                    name: date.fromisoformat(v[0]) for name, v in parse_qs(entry.query).items()
-                }
-                yield entry.path.split("/")[2], Window(asked["start_date"], asked["end_date"])
+                query = parse_qs(entry.query)
+                first, last = (date.fromisoformat(query[f"{end}_date"][0]) for end in _ENDS)
+                yield entry.path.split("/")[2], Window(first, last)
 
     def served(self, account: str, day: date) -> list[str]:
         return spelled(served(self.api, CAMPAIGNS, account, [day]))
