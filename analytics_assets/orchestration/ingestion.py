@@ -20,6 +20,7 @@ from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import MOST_WAITING, Reader, size_on_disk
 from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
+from analytics_assets.orchestration.metadata import ERROR
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import completed
@@ -197,7 +198,8 @@ def users_errors_as_failures() -> Iterator[None]:
     try:
         yield
     except AnalyticsError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        metadata = {ERROR: type(error).__name__}
+        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
 
 
 def lock_request(

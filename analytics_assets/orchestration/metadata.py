@@ -32,6 +32,9 @@ from analytics_assets.warehouse.replacement import TableLoad
 FAILED_PARTITIONS = "failed_partitions"
 """Metadata of a failed step: by account and resource, the cause and its type."""
 
+ERROR = "error"
+"""Metadata of a step that failed as a whole: the type of the cause."""
+
 SKIPPED_ACCOUNTS = "skipped_accounts"
 """Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
 

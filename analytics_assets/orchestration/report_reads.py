@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.api.reconciliation import differences
@@ -37,6 +39,7 @@ from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.warehouse.load import LoadOutcome
 
 _COMPARED_AT_ONCE: Final = 8
+_SPENT: Final = "spent"
 
 
 class ReportReading:
@@ -52,6 +55,7 @@ class ReportReading:
         self._found: dict[tuple[str, str], list[ReportRead]] = {}
         self._ended: list[tuple[str, str]] = []
         self._changed: Counter[tuple[str, str]] = Counter()
+        self._spent: dict[tuple[str, str], float] = {}
 
     def read(
         self, run: Ingestion, wanted: Mapping[str, Sequence[str]]
@@ -91,6 +95,7 @@ class ReportReading:
                     "dagster/partition_row_count": audit[account_id].rows,
                     **_figures(self._found.pop((name, account_id)), name),
                     "days_changed": self._changed.pop((name, account_id), 0),
+                    _SPENT: round(self._spent.pop((name, account_id)), 2),
                     **drift_metadata(audit, [account_id]),
                     **load_metadata(outcome, run.settings, names, name, listed),
                 },
@@ -105,6 +110,8 @@ class ReportReading:
             account_id, name = str(found.read.rows.account_id), found.report_name
             self._found.setdefault((name, account_id), []).append(found)
             read, mine = found.read, left[account_id]
+            # the file is gone when it is loaded
+            self._spent[name, account_id] = self._spent.get((name, account_id), 0) + _spent(found)
             if read.failures or found.window == asked[account_id][name][-1]:
                 mine.remove(name)
             if any(isinstance(each.error, CredentialsError) for each in read.failures):
@@ -147,6 +154,16 @@ def _not_begun(account_id: str, report_names: Mapping[str, object]) -> AccountRe
     lost, error = tuple(report_names), WindowError("none of these days has begun there")
     failures = [ReadFailure(account_id, None, lost, error)]
     return AccountRead(AccountRows(account_id, {}), failures, AccountRequests(), 0.0)
+
+
+def _spent(found: ReportRead) -> float:
+    """What the rows of a window spent, in the account's currency."""
+    rows = found.read.rows.resources.get(found.report_name)
+    if rows is None:
+        return 0.0
+    with pa.memory_map(str(rows.path)) as file:
+        table = pa.ipc.open_stream(file).read_all()
+        return float(pc.sum(table[_SPENT]).as_py() or 0)
 
 
 def _figures(found: Sequence[ReportRead], name: str) -> dict[str, Any]:

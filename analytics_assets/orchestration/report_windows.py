@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 import dagster as dg
@@ -57,7 +57,8 @@ def windows(
     """
     moment = now()
     asked = _asked_window(config, moment)
-    known = report_days(run.settings, run.folder, _by_report(wanted), run.request)
+    since = moment.date() - timedelta(days=run.settings.performance_lookback_days)
+    known = report_days(run.settings, run.folder, _by_report(wanted), since, run.request)
     _tell_of_unknown_zones(context, wanted, known)
     days = {account_id: today(known.zones.get(account_id), moment) for account_id in wanted}
     if asked is None:

@@ -15,6 +15,7 @@ import dagster as dg
 from analytics_assets.errors import is_permanent
 from analytics_assets.orchestration.metadata import (
     DATA_UPDATED,
+    ERROR,
     FAILED_PARTITIONS,
     LAST_DAY,
     REQUESTS,
@@ -337,16 +338,18 @@ class RunFailure:
     Attributes:
         cause: What went wrong, in one line.
         partitions: By account and resource, what the run says of those that failed.
+        error: The type of what failed it as a whole; empty where that is not on record.
     """
 
     cause: str
     partitions: Mapping[str, Mapping[str, Mapping[str, str]]]
+    error: str = ""
 
     def of(self, account_id: str, resource_name: str) -> tuple[str, bool]:
         """The cause, and whether it is permanent."""
         failed = self.partitions.get(account_id, {}).get(resource_name)
         if failed is None:
-            return self.cause, False
+            return self.cause, is_permanent(self.error)
         return failed["cause"], is_permanent(failed["error"])
 
     def lines(self) -> list[str]:
@@ -367,9 +370,9 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
             data = event.step_failure_data.user_failure_data
-            failed = data.metadata.get(FAILED_PARTITIONS) if data else None
-            by_account = failed.value if isinstance(failed, dg.JsonMetadataValue) else {}
-            return RunFailure(one_line(failure_text(event)), cast(dict[str, Any], by_account))
+            told = {key: entry.value for key, entry in data.metadata.items()} if data else {}
+            failed = cast(dict[str, Any], told.get(FAILED_PARTITIONS, {}))
+            return RunFailure(one_line(failure_text(event)), failed, str(told.get(ERROR, "")))
         if event is not None:
             return RunFailure(one_line(f"the run ended without a cause: {event.message}"), {})
     return RunFailure("the run's records do not say why it failed", {})

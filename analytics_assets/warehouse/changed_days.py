@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 from dlt import Pipeline
 
-from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.replacement import TableLoad
 
@@ -39,15 +39,17 @@ def changed_days(
 
 
 def _of_table(pipeline: Pipeline, load: TableLoad, is_there: bool) -> dict[str, int]:
-    figures = _figures(load.columns)
+    name, figures = load.resource.name, _figures(load.columns)
+    before = _held(pipeline, load, figures) if is_there else {}
     changed: dict[str, int] = {}
     for account in load.accounts:
-        account_id, rows = str(account.account_id), account.resources[load.resource.name]
-        if rows.part is None or not rows.part.values:
+        account_id, rows = str(account.account_id), account.resources[name]
+        if rows.part is None:
             continue
         now = _read(rows.path, rows.part.column, figures)
-        before = _held(pipeline, load, account, figures) if is_there else {}
-        differing = [day for day in rows.part.values if _differs(before.get(day), now.get(day))]
+        differing = [
+            day for day in rows.part.values if _differs(before.get((account_id, day)), now.get(day))
+        ]
         changed[account_id] = changed.get(account_id, 0) + len(differing)
     return changed
 
@@ -59,22 +61,26 @@ def _figures(columns: TableColumns) -> list[str]:
 
 
 def _held(
-    pipeline: Pipeline, load: TableLoad, account: AccountRows, figures: Sequence[str]
-) -> dict[date, Sequence[float]]:
-    part = account.resources[load.resource.name].part
-    assert part is not None
+    pipeline: Pipeline, load: TableLoad, figures: Sequence[str]
+) -> dict[tuple[str, date], Sequence[float]]:
+    """What the rows of each account and day add up to now, of all days from the first on."""
+    parts = [account.resources[load.resource.name].part for account in load.accounts]
+    days = [day for part in parts if part is not None for day in part.values]
+    ids = sorted({str(account.account_id) for account in load.accounts})
+    report = load.resource.report or Report()
+    if not days:
+        return {}
     with pipeline.sql_client() as client:
-        day, account_id = map(client.escape_column_name, (part.column, "account_id"))
+        account_id, day = map(client.escape_column_name, ("account_id", report.day_column))
         sums = "".join(f", SUM({client.escape_column_name(name)})" for name in figures)
+        table = client.make_qualified_table_name(load.resource.name)
         sql = (
-            f"SELECT {day}, COUNT(*){sums} FROM"
-            f" {client.make_qualified_table_name(load.resource.name)}"
-            f" WHERE {account_id} = %s AND {day} BETWEEN %s AND %s GROUP BY {day}"
+            f"SELECT {account_id}, {day}, COUNT(*){sums} FROM {table}"
+            f" WHERE {day} BETWEEN %s AND %s AND {account_id} IN ({', '.join(['%s'] * len(ids))})"
+            f" GROUP BY {account_id}, {day}"
         )
-        values = account.account_id, min(part.values), max(part.values)
-        return {
-            of_day: _numbers(found) for of_day, *found in client.execute_sql(sql, *values) or ()
-        }
+        found = client.execute_sql(sql, min(days), max(days), *ids) or ()
+    return {(str(account), of_day): _numbers(numbers) for account, of_day, *numbers in found}
 
 
 def _read(path: Path, day: str, figures: Sequence[str]) -> dict[date, Sequence[float]]:

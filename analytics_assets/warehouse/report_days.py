@@ -25,6 +25,7 @@ from analytics_assets.warehouse.pipeline import make_pipeline
 _ACCOUNTS_PER_STATEMENT: Final = 500
 _OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
 _NEWEST: Final = f"SELECT account_id, MAX({{day}}) {_OF_ACCOUNTS} GROUP BY account_id"
+_NEWEST_SINCE: Final = _NEWEST.replace(" GROUP", " AND {day} >= %s GROUP")
 _HELD: Final = f"SELECT DISTINCT account_id, {{day}} {_OF_ACCOUNTS}"
 
 Found = TypeVar("Found")
@@ -48,7 +49,11 @@ Accounts = Mapping[str, Collection[str]]
 
 
 def report_days(
-    settings: PlatformSettings, folder: Path, accounts: Accounts, request: LockRequest
+    settings: PlatformSettings,
+    folder: Path,
+    accounts: Accounts,
+    since: date,
+    request: LockRequest,
 ) -> ReportDays:
     """The newest day of accounts in the tables of reports, and all accounts' time zones.
 
@@ -56,6 +61,7 @@ def report_days(
         settings: Where the warehouse is.
         folder: Where dlt may work.
         accounts: The accounts, by report.
+        since: A day that most of them have a later one than; all days of the others are looked at.
         request: Who asks for the lock.
 
     Raises:
@@ -64,7 +70,11 @@ def report_days(
 
     def look(pipeline: Pipeline) -> ReportDays:
         zones = _ask(pipeline, ACCOUNTS.name, "SELECT account_id, time_zone_name FROM {}")
-        return ReportDays(dict(zones), dict(_days(pipeline, accounts, _NEWEST)))
+        newest = dict(_days(pipeline, accounts, _NEWEST_SINCE, since))
+        others = {
+            name: [a for a in ids if (name, a) not in newest] for name, ids in accounts.items()
+        }
+        return ReportDays(dict(zones), newest | dict(_days(pipeline, others, _NEWEST)))
 
     return _look(settings, folder, request, look) or ReportDays()
 
@@ -97,7 +107,7 @@ def held_days(
 
 
 def _days(
-    pipeline: Pipeline, accounts: Accounts, sql: str
+    pipeline: Pipeline, accounts: Accounts, sql: str, *values: date
 ) -> Iterator[tuple[tuple[str, str], date]]:
     """What a statement finds: each a report and an account, and a day of it."""
     for name, account_ids in accounts.items():
@@ -105,7 +115,7 @@ def _days(
         for start in range(0, len(ids), _ACCOUNTS_PER_STATEMENT):
             some = ids[start : start + _ACCOUNTS_PER_STATEMENT]
             statement = sql.format(table="{}", day=day, places=", ".join(["%s"] * len(some)))
-            for account_id, found in _ask(pipeline, name, statement, *some):
+            for account_id, found in _ask(pipeline, name, statement, *some, *values):
                 yield (name, account_id), found
 
 
@@ -161,7 +171,7 @@ def _look(
     return run_locked(settings, pipeline, lambda: look(pipeline), request)
 
 
-def _ask(pipeline: Pipeline, table_name: str, sql: str, *values: str) -> list[Any]:
+def _ask(pipeline: Pipeline, table_name: str, sql: str, *values: str | date) -> list[Any]:
     """What a statement finds in a table; nothing where there is none."""
     try:
         with pipeline.sql_client() as client:

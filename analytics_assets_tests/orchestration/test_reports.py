@@ -15,7 +15,9 @@ from click.testing import Result
 from analytics_assets.factory import compose
 from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.ingestion import Ingestion
+from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.run_records import run_failure
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation
@@ -174,6 +176,7 @@ def test_three_days(
     assert (told["rows_loaded"], told["days_loaded"]) == (len(window), 33)
     assert (told["first_day"], told["last_day"]) == (str(day - 33 * DAY), str(day - DAY))
     assert told["requests"] == 1
+    assert told["spent"] == round(sum(row["spent"] for row in window), 2)
     # conversions come in for 30 days
     assert told["days_changed"] == 31
     updated = datetime.fromtimestamp(told["data_updated"], timezone.utc)
@@ -365,8 +368,13 @@ def test_sums_that_are_not_the_api_s(
 
 
 def test_the_schedule_and_the_sensor(
-    home: Path, api: SampleApi, instance: dg.DagsterInstance, automation: Automation
+    home: Path,
+    api: SampleApi,
+    instance: dg.DagsterInstance,
+    automation: Automation,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
     assert automation.schedule("read_reports_of_all") is None
     assert automation.skipped == "no account is listed yet"
     automation.run(automation.tick())  # lists the accounts
@@ -383,6 +391,21 @@ def test_the_schedule_and_the_sensor(
     assert automation.run(request)
     assert asked(api) == updates()
     assert automation.tick() is None
+
+    # what somebody writes into the run's configuration
+    for days, said in (
+        ({"end_date": "2026-08-01"}, "end_date needs a start_date: give the first day, too"),
+        ({"start_date": "2026-08-02", "end_date": "2026-08-01"}, "the window ends on 2026-08-01"),
+    ):
+        target = run_target(instance, "account_reports", [EASTERN], **days)
+        assert not automation.run(
+            dg.RunRequest(job_name="performance", run_config={"ops": target.ops}, tags=target.tags)
+        )
+        [newest] = instance.get_runs(limit=1)
+        [line] = run_failure(instance, newest.run_id).lines()
+        assert line.startswith(said)
+    assert automation.tick() is None  # to try that again is pointless
+    assert asked(api) == []
 
 
 def test_a_failed_backfill_is_tried_again_with_its_days(

@@ -53,7 +53,7 @@ def due(api: SampleApi, home: Path, name: str) -> dict[str, list[Window]]:
     """The windows that are to be asked for on the first load of a day."""
     accounts = api.data.account_ids
     held = held_days_of(home, name, *accounts)
-    known = report_days(platform_settings(), home, {name: accounts}, REQUEST)
+    known = report_days(platform_settings(), home, {name: accounts}, FIRST_DAY, REQUEST)
     assert known.newest == {(name, a): max(days) for a, days in held.items() if days}
     return {
         account: due_windows(
@@ -196,6 +196,9 @@ def test_a_forgotten_account(home: Path, api: SampleApi):
 
 
 def test_no_table_holds_no_day(home: Path):
-    assert report_days(platform_settings(), home, {CAMPAIGNS: ["acme"]}, REQUEST) == ReportDays()
+    assert (
+        report_days(platform_settings(), home, {CAMPAIGNS: ["acme"]}, FIRST_DAY, REQUEST)
+        == ReportDays()
+    )
     assert held_days_of(home, CAMPAIGNS, "acme") == {"acme": set()}
     assert held_days_of(home, CAMPAIGNS) == {}
