@@ -148,7 +148,6 @@ def test_thirty_days(
         "ANALYTICS__EXTRA_RESOURCES": CAMPAIGNS,
         "ANALYTICS__PERFORMANCE_LOOKBACK_DAYS": str(LOOKBACK),
         "ANALYTICS__PERFORMANCE_HISTORY_DAYS": str(HISTORY),
-        "ANALYTICS__LOAD_INTERVAL": "0",
         "ANALYTICS__RECONCILE": "false",
         "SOURCES__ANALYTICS__MAX_RETRIES": "0",
     }.items():
@@ -170,6 +169,7 @@ def test_thirty_days(
                 api.behaviour.faults.clear()
             case 2:
                 with monkeypatch.context() as patch:
+                    patch.setenv("ANALYTICS__LOAD_INTERVAL", "0")
                     patch.setattr(Ingestion, "load", _once(Ingestion.load))
                     outcomes.append(world.run())
             case 3:
