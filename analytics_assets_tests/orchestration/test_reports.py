@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,14 +14,13 @@ from click.testing import Result
 
 from analytics_assets.factory import compose
 from analytics_assets.orchestration import report_windows
-from analytics_assets.orchestration.ingestion import Ingestion
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import run_failure
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation
-from analytics_assets_tests.testing.commands import invoke
+from analytics_assets_tests.testing.commands import invoke, start_sync
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized, metadata
 from analytics_assets_tests.testing.reports import (
@@ -214,36 +213,38 @@ def test_one_account_fails(
     assert "nothing that was asked for failed last" in read("--failed")
 
 
+@pytest.mark.process
 @both_warehouses
 def test_a_first_load_that_is_killed_goes_on(
     home: Path, api: SampleApi, read: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ):
-    read("--account", TOKYO, "--from", "2026-08-31")
-    load, loads = Ingestion.load, []
-
-    def killed(self: Ingestion, *args: Any, **options: Any) -> Any:
-        loads.append(args)
-        if len(loads) > 3:  # one of the list of accounts, and two of pieces
-            os._exit(9)
-        return load(self, *args, **options)
-
+    # what another process knows of the time
+    api.data.reports.now = None
+    monkeypatch.setattr(report_windows, "now", lambda: datetime.now(timezone.utc))
     monkeypatch.setenv("ANALYTICS__LOAD_INTERVAL", "0")
-    if not (child := os.fork()):
-        monkeypatch.setattr(Ingestion, "load", killed)
-        read("--account", EASTERN)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    held = {row["date"] for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN}
+    rows, pieces = api.data.reports._rows[CAMPAIGNS], []
+
+    def killing(account: str, window: Any) -> Iterator[dict[str, Any]]:
+        pieces.append(window)
+        if len(pieces) == 3:
+            process.kill()
+        return rows(account, window)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(api.data.reports._rows, CAMPAIGNS, killing)
+        process = start_sync("--resource", CAMPAIGNS, "--account", EASTERN)
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    held = {row["date"] for row in table(home, CAMPAIGNS)}
     assert len(held) == 60
     asked(api)
 
     read("--account", EASTERN)
     first, second = (line.split()[2:] for line in asked(api) if "campaign_day" in line)
     assert first[0] == str(max(held) - 31 * DAY)
-    assert second[-1] == str(FIRST_DAY - DAY)
-    mine = [row for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN]
+    assert second[-1] == str(api.data.reports.today(EASTERN))
     served = [r for r in expected(api, CAMPAIGNS, HISTORY) if r["account_id"] == EASTERN]
-    assert spelled(mine) == spelled(served)
+    assert spelled(table(home, CAMPAIGNS)) == spelled(served)
 
 
 @both_warehouses
