@@ -17,10 +17,12 @@ from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import run_failure
+from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation
 from analytics_assets_tests.testing.commands import invoke, start_sync
+from analytics_assets_tests.testing.doctor import Checks
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized, metadata
 from analytics_assets_tests.testing.reports import (
@@ -35,6 +37,7 @@ from analytics_assets_tests.testing.reports import (
     spelled,
     table,
 )
+from analytics_assets_tests.testing.tables import change_warehouse
 
 HISTORY = 70
 Sync = Callable[..., Result]
@@ -137,6 +140,14 @@ def test_nothing_is_asked_for_where_no_report_is_named(
         assert refused.exit_code == 1
         assert "name" in refused.output
         assert "EXTRA_RESOURCES" in refused.output.splitlines()[-1]
+
+
+def test_the_doctor_asks_for_a_day(api: SampleApi, doctor: Callable[..., Checks]):
+    found = doctor()
+    assert found[f"endpoint {CAMPAIGNS}"]["ok"]
+    assert "start_date=" in found[f"endpoint {CAMPAIGNS}"]["detail"]
+    assert f"endpoint {SITES}" not in found
+    assert {line.split()[1] for line in asked(api)} == {"campaign_day_breakdown"}
 
 
 @both_warehouses
@@ -438,6 +449,13 @@ def test_a_failed_backfill_is_tried_again_with_its_days(
     asked(api)
     read("--failed")
     assert lines(window)[0] in asked(api)
+
+    change_warehouse(home, f"DROP TABLE analytics.{CAMPAIGNS}")
+    lost = automation.tick()
+    assert lost is not None
+    assert (lost.job_name, lost.tags["analytics/reason"]) == ("performance", LOST)
+    assert automation.run(lost)
+    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
 
 
 def test_a_run_over_reports_and_one_over_lists_do_not_wait_for_each_other(
