@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -22,6 +23,7 @@ from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from filelock import FileLock
 
+from analytics_assets.api import client
 from analytics_assets.lookup import configure_dlt
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
@@ -44,6 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker("sync")
 
 
+def pytest_configure() -> None:
+    """Lets what the tests start be interrupted, also where the tests themselves ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Gives each test to the next free worker, but those of the web UI to one: they share a scene.
@@ -64,6 +71,12 @@ def _migrations() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the next test, whose API may have the same port, no pace, token or connection."""
+    monkeypatch.setattr(client, "_clients", {})
 
 
 @pytest.fixture

@@ -86,9 +86,7 @@ class SampleApi:
             OSError: The port cannot be had.
         """
         started: Future[int] = Future()
-        self._thread = Thread(
-            target=lambda: asyncio.run(self._run(started)), name="sample-api", daemon=True
-        )
+        self._thread = Thread(target=self._serve, args=[started], name="sample-api", daemon=True)
         self._thread.start()
         self.port = started.result()
 
@@ -111,14 +109,17 @@ class SampleApi:
     ) -> None:
         self.stop()
 
-    async def _run(self, started: Future[int]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
+    def _serve(self, started: Future[int]) -> None:
         try:
-            async with listening(self._server, self._host, self.port) as port:
-                started.set_result(port)
-                await self._stopping.wait()
+            asyncio.run(self._run(started))
         except Exception as error:
             if started.done():
                 raise
             started.set_exception(error)
+
+    async def _run(self, started: Future[int]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        async with listening(self._server, self._host, self.port) as port:
+            started.set_result(port)
+            await self._stopping.wait()

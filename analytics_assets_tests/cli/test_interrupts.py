@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import dlt
@@ -25,6 +23,14 @@ from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("synced")]
 
+# Standard input is the terminal that ends the process when it is closed; what started the tests may
+# have the signal for it ignored.
+IN_A_TERMINAL = """
+import fcntl, runpy, signal, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+runpy.run_module("analytics_assets.cli", run_name="__main__")
+"""
 SAID = "Error: interrupted: what was not loaded by now keeps the rows that it had\n"
 
 
@@ -75,22 +81,15 @@ def test_dlt_leaves_signals_to_dagster(home: Path, tmp_path: Path):
 def test_by_closing_the_terminal(hanging: SampleApi, instance: DagsterInstance):
     terminal, its_side = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "analytics_assets.cli", "sync"],
+        [sys.executable, "-c", IN_A_TERMINAL, "sync"],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
         stdin=its_side,
         stdout=its_side,
         stderr=its_side,
         start_new_session=True,
-        preexec_fn=own_terminal,
     )
     os.close(its_side)
     wait_until(lambda: reads(hanging))
     os.close(terminal)
     assert process.wait(timeout=120) == 130
     assert instance.get_runs(limit=1)[0].status == DagsterRunStatus.CANCELED
-
-
-def own_terminal() -> None:
-    """Makes standard input the terminal that ends the process when it is closed."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # what started the tests may have it ignored
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

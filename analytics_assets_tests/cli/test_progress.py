@@ -47,7 +47,6 @@ def test_a_bar_moves_while_accounts_are_read(api: SampleApi, monkeypatch: pytest
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(slave)
     sent, shown = b"", ""

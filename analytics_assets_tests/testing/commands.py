@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -57,6 +56,4 @@ def start_sync(
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        # what started the tests may have it ignored
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
