@@ -146,7 +146,7 @@ class SyncReport:
 
 def cause_of(run: CommandRun) -> str:
     """What the failed run says to people; an unexpected error says where its trace is."""
-    from analytics_assets.orchestration.run_records import failure_text
+    from analytics_assets.orchestration.run_failures import failure_text
 
     for event in run.events:
         if event.is_step_failure:
@@ -157,7 +157,7 @@ def cause_of(run: CommandRun) -> str:
 
 
 def _failures(instance: dg.DagsterInstance, run: CommandRun) -> Iterator[Failure]:
-    from analytics_assets.orchestration.run_records import run_failure
+    from analytics_assets.orchestration.run_failures import run_failure
 
     found = run_failure(instance, run.run_id)
     if not found.partitions:

@@ -16,7 +16,7 @@ from analytics_assets.factory import compose
 from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import run_failure
+from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
