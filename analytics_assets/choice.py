@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from analytics_assets.errors import SettingsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES, RESOURCES
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
 HISTORY: Final = setting_name(PLATFORM_SECTION, "history")
 _HISTORY_IGNORE: Final = setting_name(PLATFORM_SECTION, "history_ignore")
+EXTRA_RESOURCES_SETTING: Final = setting_name(PLATFORM_SECTION, "extra_resources")
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
 _SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
 _SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
@@ -23,8 +24,9 @@ def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
     """The lists that are loaded, each parent before its children: all but those skipped.
 
     Raises:
-        SettingsError: One cannot be skipped, or nothing is left.
+        SettingsError: One cannot be skipped, or nothing is left; or there is no such report.
     """
+    chosen_reports(settings)  # so that a wrong name is noticed wherever resources are chosen
     if ACCOUNTS.name in settings.skip_resources:
         raise SettingsError(
             f"{SKIP_RESOURCES} cannot have {ACCOUNTS.name}, by which all others are read: set it to"
@@ -37,6 +39,16 @@ def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
             f"{SKIP_RESOURCES} leaves nothing of an account to read: set it to fewer resources"
         )
     return chosen
+
+
+def chosen_reports(settings: PlatformSettings) -> tuple[str, ...]:
+    """The reports that are loaded: those that are named.
+
+    Raises:
+        SettingsError: There is no such report.
+    """
+    _refuse_unknown(EXTRA_RESOURCES_SETTING, settings.extra_resources, EXTRA_RESOURCES, "report")
+    return tuple(name for name in EXTRA_RESOURCES if name in settings.extra_resources)
 
 
 def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:

@@ -60,11 +60,6 @@ def today(zone_name: str | None, now: datetime) -> date:
     return now.astimezone(time_zone(zone_name) or timezone.utc).date()
 
 
-def is_first_of_day(zone_name: str | None, now: datetime, loaded: datetime | None) -> bool:
-    """Whether nothing was loaded of an account yet on the day that it is for it."""
-    return loaded is None or today(zone_name, loaded) != today(zone_name, now)
-
-
 def first_windows(today: date, history_days: int) -> list[Window]:
     """What is asked for of an account without any row, in pieces.
 
@@ -82,8 +77,38 @@ def pieces(window: Window) -> Iterator[Window]:
         first = last + _DAY
 
 
+def due_windows(
+    newest: date | None,
+    held: Collection[date] | None,
+    today: date,
+    *,
+    lookback_days: int,
+    history_days: int,
+    was_read: bool,
+) -> list[Window]:
+    """What is asked for at a load of an account, the oldest first.
+
+    Args:
+        newest: The newest day that has rows; None where none has.
+        held: The days that have rows; None where those without any are not to be asked for again.
+        today: The day that it is for the account.
+        lookback_days: For how many days a day's figures change.
+        history_days: How many days up to today are loaded at first.
+        was_read: Whether a load of the account has ended before; one that was killed goes on.
+    """
+    if newest is None and not was_read:
+        return first_windows(today, history_days)
+    since = today - (history_days - 1) * _DAY
+    update = update_window(newest or since, today, lookback_days)
+    if not was_read and newest is not None:
+        changing = min(newest, today) - lookback_days * _DAY
+        update = Window(max(changing, min([since, *(held or ())])), today)
+    again = [] if held is None else stretches(held, update.first, lookback_days, since)
+    return [*again, *([update] if was_read else pieces(update))]
+
+
 def update_window(newest: date, today: date, lookback_days: int) -> Window:
-    """What is asked for at each load of an account that has rows.
+    """What is asked for at each load of an account that was read before.
 
     It begins as many days before the newest as these change for, and ends today. Of an account that
     has had no rows for as long, it is twice that; what lies before is a stretch without rows.
@@ -98,8 +123,10 @@ def update_window(newest: date, today: date, lookback_days: int) -> Window:
     return Window(max(min(newest, today), today - lookback) - lookback, today)
 
 
-def stretches(held: Collection[date], before: date, lookback_days: int) -> list[Window]:
-    """What is asked for again once a day: the days without rows, from the first that has some on.
+def stretches(
+    held: Collection[date], before: date, lookback_days: int, since: date
+) -> list[Window]:
+    """What is asked for again once a day: the days without rows.
 
     Where the newest day is old, it may be that nothing was loaded for a long time: the last stretch
     then begins as many days before it as these change for.
@@ -108,14 +135,16 @@ def stretches(held: Collection[date], before: date, lookback_days: int) -> list[
         held: The days that have rows.
         before: The first day that is asked for anyway.
         lookback_days: For how many days a day's figures change.
+        since: The first day that is to be there, if an earlier one is not.
     """
-    if not held:
-        return []
-    changing = min(max(held) - timedelta(days=lookback_days), before)
-    known = sorted(day for day in held if day < changing) or [min(held) - _DAY]
+    known = []
+    if held:
+        since = min(since, *held)
+        changing = min(max(held) - timedelta(days=lookback_days), before)
+        known = sorted(day for day in held if day < changing)
     return [
         Window(one + _DAY, other - _DAY)
-        for one, other in pairwise([*known, before])
+        for one, other in pairwise([since - _DAY, *known, before])
         if other - one > _DAY
     ]
 

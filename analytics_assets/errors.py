@@ -16,10 +16,6 @@ class SettingsError(AnalyticsError):
     """A setting is missing or cannot be used."""
 
 
-class WindowError(AnalyticsError):
-    """The days that are asked for cannot be."""
-
-
 class DeclarationError(AnalyticsError):
     """The resource table declares what cannot be."""
 
@@ -30,6 +26,10 @@ class CredentialsError(AnalyticsError):
 
 class PermanentError(AnalyticsError):
     """To try again soon is pointless: somebody has to do something about it first."""
+
+
+class WindowError(PermanentError):
+    """The days that are asked for cannot be."""
 
 
 class ReadError(AnalyticsError):

@@ -65,7 +65,7 @@ def compose(settings: PlatformSettings, progress: Progress | None = None) -> dg.
     jobs = asset_jobs(AssetNames.of_settings(settings))
     return dg.Definitions(
         assets=assets(settings, api_version()),
-        jobs=[*jobs],
+        jobs=[job for job in jobs if job is not None],
         schedules=schedules(settings),
         sensors=[sync_sensor(settings, jobs), *alert_sensors(settings)],
         # names of our own: who embeds it may have a resource `dlt`

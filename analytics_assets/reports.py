@@ -1,6 +1,6 @@
 """The reports of the resource table: figures by day, asked for by a window of days.
 
-They are read and loaded by what is beside the lists; no asset asks for them yet.
+They are loaded where the setting `extra_resources` names them.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ EXTRA_RESOURCES: dict[str, Resource] = {
     for name, resource in resource_table((*_DECLARED, *REPORTS)).items()
     if name not in RESOURCES
 }
-"""The resources that no asset asks for yet: reports."""
+"""The resources that are asked for only where the setting `extra_resources` names them."""
 
 # Python's own order of such a chain: the last map comes first
 ALL_RESOURCES: Mapping[str, Resource] = ChainMap(EXTRA_RESOURCES, RESOURCES)

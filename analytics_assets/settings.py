@@ -32,6 +32,7 @@ from analytics_assets.validation import (
     COLUMN_NAMES,
     CRON,
     DESTINATION,
+    EXTRA_RESOURCES,
     KEY_PREFIX,
     NAME,
     OWNERS,
@@ -134,6 +135,11 @@ class PlatformSettings:
     ] = None
     group_name: Annotated[str, WORD, "the group of the assets in Dagster"] = "analytics"
     owners: Annotated[tuple[str, ...], OWNERS, "who owns the assets"] = ("team:data-engineering",)
+    extra_resources: Annotated[
+        tuple[str, ...],
+        EXTRA_RESOURCES,
+        "reports by day that are read as well; without it, none is",
+    ] = ()
     skip_resources: Annotated[
         tuple[str, ...],
         RESOURCE_NAMES,
@@ -179,7 +185,7 @@ class PlatformSettings:
     refresh_cron: Annotated[
         str, CRON, "when the accounts are listed, so that a new one gets its first data soon"
     ] = "30 * * * *"
-    time_zone: Annotated[str, TIME_ZONE, "the time zone of both"] = "UTC"
+    time_zone: Annotated[str, TIME_ZONE, "the time zone of all schedules"] = "UTC"
     sensor_interval: Annotated[
         int, between(1, _DAY), "seconds between two looks at what is due"
     ] = 30
@@ -202,6 +208,18 @@ class PlatformSettings:
         "share of an account's rows in a table that a load may remove without a warning, and of"
         " the accounts that may leave the list at once",
     ] = 0.5
+    performance_lookback_days: Annotated[
+        int, between(0, 1_000), "days before the newest that a report is asked for again"
+    ] = 31
+    performance_history_days: Annotated[
+        int, between(1, 10_000), "days up to today that a report is asked for at first"
+    ] = 365
+    performance_cron: Annotated[str, CRON, "when reports are read, of all accounts"] = "0 * * * *"
+    reconcile: Annotated[
+        bool,
+        "whether each load of `campaign_performance` is compared with the API's own totals by day,"
+        " by one request for an account",
+    ] = True
     alert_webhook_url: Annotated[
         TSecretStrValue | None, URL, "where failures are posted, as JSON that Slack understands"
     ] = None

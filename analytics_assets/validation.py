@@ -110,6 +110,9 @@ COLUMN_NAMES: Final = Allowed(
     lambda value: all(re.fullmatch(r"\w+\.\w+", one) for one in value),
     "campaigns.spent",
 )
+EXTRA_RESOURCES: Final = Allowed(
+    "a list of reports", lambda value: all(map(_is_word, value)), "campaign_performance"
+)
 PATTERNS: Final = Allowed(
     "a list of account ids, or of patterns with *, ? and [a-z]",
     lambda value: all(map(str.isprintable, value)),

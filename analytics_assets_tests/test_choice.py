@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from analytics_assets.choice import kept_histories
+from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
 from analytics_assets.errors import SettingsError
-from analytics_assets.resources import EXTRA_RESOURCES
+from analytics_assets.resources import EXTRA_RESOURCES, RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.settings import PlatformSettings
 from analytics_assets_tests.testing.commands import invoke
 
+EXTRA = "ANALYTICS__EXTRA_RESOURCES"
 
-def test_no_report_is_asked_for_or_shown(home, sync, api: SampleApi):
+
+def test_none_is_there_unless_it_is_named():
+    settings = PlatformSettings()
+    assert chosen_reports(settings) == ()
+    assert chosen_resources(settings) == tuple(RESOURCES)
+    named = replace(settings, extra_resources=("site_performance", "campaign_performance"))
+    assert chosen_reports(named) == ("campaign_performance", "site_performance")
+
+
+def test_none_is_asked_for_or_shown_unless_it_is_named(home, sync, api: SampleApi):
     result = sync()
     assert result.exit_code == 0, result.output
     assert not [entry for entry in api.log.entries if "/reports/" in entry.path]
     shown = [result.output, *(invoke(*of).output for of in (("status", "--json"), ("doctor",)))]
     assert json.loads(shown[1])["skipped_resources"] == []
     assert not [name for name in EXTRA_RESOURCES for text in shown if name in text]
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("campaign_perfomance", "'campaign_perfomance' (did you mean campaign_performance?)"),
+        ("hunter2", "a name"),
+        ("campaign_performance,zyzzy", "a name"),
+    ],
+)
+def test_a_wrong_name_is_one_line(home, monkeypatch, value: str, named: str):
+    line = (
+        f"{EXTRA} has {named}, which is no report: set it to some of campaign_performance,"
+        " site_performance, item_performance"
+    )
+    monkeypatch.setenv(EXTRA, value)
+    result = invoke("sync")
+    assert (result.exit_code, result.stderr) == (1, f"Error: {line}\n")
+    with pytest.raises(SettingsError, match="which is no report"):
+        chosen_reports(replace(PlatformSettings(), extra_resources=tuple(value.split(","))))
 
 
 def test_histories_with_what_they_ignore():

@@ -13,10 +13,9 @@ from analytics_assets.days import (
     EARLIEST,
     Window,
     asked_window,
+    due_windows,
     first_windows,
-    is_first_of_day,
     pieces,
-    stretches,
     time_zone,
     today,
     until,
@@ -76,14 +75,6 @@ def test_a_day_follows_another(zone: str, moment: datetime):
     assert abs(today(zone, moment) - moment.date()) <= DAY
 
 
-@unhurried
-@given(st.sampled_from(ZONES), MOMENTS, st.integers(0, 60))
-def test_the_first_load_of_a_day(zone: str, moment: datetime, hours: int):
-    assert is_first_of_day(zone, moment, None)
-    loaded = moment - timedelta(hours=hours)
-    assert is_first_of_day(zone, moment, loaded) == (today(zone, loaded) < today(zone, moment))
-
-
 @given(DAYS, st.integers(1, 1000))
 def test_the_history_in_pieces_that_lack_no_day(now: date, days: int):
     windows = first_windows(now, days)
@@ -102,29 +93,74 @@ def test_an_update(now: date, age: int, lookback: int):
         assert window.first == min(newest, now) - lookback * DAY
 
 
-@given(DAYS, st.sets(st.integers(-200, 2), min_size=1), st.integers(0, 60))
-def test_all_that_may_have_changed_is_asked_for_once(now: date, ages: set[int], lookback: int):
+@given(
+    DAYS,
+    st.sets(st.integers(-200, 2)),
+    st.integers(0, 60),
+    st.integers(1, 300),
+    st.booleans(),
+)
+def test_all_that_may_have_changed_is_asked_for_once(
+    now: date, ages: set[int], lookback: int, history: int, was_read: bool
+):
     held = {now + age * DAY for age in ages}
-    window = update_window(max(held), now, lookback)
-    windows = [*stretches(held, window.first, lookback), window]
+    windows = due(now, held, lookback, history, was_read=was_read)
     asked = days_of(windows)
     assert asked == sorted(set(asked))  # each once, the oldest first
-    changing = min(max(held), now) - lookback * DAY
-    never = Window(min(min(held), now), now).days
-    assert {day for day in never if day not in held or day >= changing} <= set(asked)
+    since = min([now - (history - 1) * DAY, *held])
+    changing = min(max(held), now) - lookback * DAY if held else since
+    due_days = Window(since, now).days if since <= now else [now]
+    assert {day for day in due_days if day not in held or day >= changing} <= set(asked)
     # of what is settled, nothing
     kept = {day for day in held if day < changing}
     assert not kept & set(asked)
-    assert len(windows) <= len(kept) + 2
+    if was_read:
+        assert len(windows) <= len(kept) + 2
+    # later on the same day, one request
+    again = due(now, None, lookback, history, newest=max(held, default=None))
+    assert [window.last for window in again] == [now]
+    assert len(again[0].days) <= 2 * lookback + 1
+
+
+def due(
+    now: date,
+    held: set[date] | None,
+    lookback: int = 31,
+    history: int = 365,
+    *,
+    was_read: bool = True,
+    newest: date | None = None,
+) -> list[Window]:
+    newest = max(held, default=None) if held is not None else newest
+    return due_windows(
+        newest, held, now, lookback_days=lookback, history_days=history, was_read=was_read
+    )
 
 
 def test_an_account_that_paused_costs_one_request_more_a_day():
     now = date(2026, 9, 29)
-    held = set(Window(date(2026, 1, 1), date(2026, 1, 31)).days)
-    window = update_window(max(held), now, 31)
-    assert window == Window(now - 62 * DAY, now)
-    assert stretches(held, window.first, 31) == [Window(date(2026, 1, 1), window.first - DAY)]
-    assert stretches([], window.first, 31) == []
+    held = set(Window(date(2025, 9, 30), date(2026, 1, 31)).days)
+    update = Window(now - 62 * DAY, now)
+    assert due(now, held) == [Window(date(2025, 12, 31), update.first - DAY), update]
+    assert due(now, None, newest=max(held)) == [update]
+
+
+def test_an_account_that_never_had_a_row_costs_as_much():
+    now = date(2026, 9, 29)
+    update = Window(now - 62 * DAY, now)
+    assert due(now, set(), was_read=False) == first_windows(now, 365)
+    assert due(now, set()) == [Window(date(2025, 9, 30), update.first - DAY), update]
+    assert due(now, None) == [update]
+
+
+def test_a_first_load_that_was_killed_goes_on_in_pieces():
+    now = date(2026, 9, 29)
+    held = set(Window(date(2025, 9, 30), date(2026, 1, 31)).days)
+    windows = due(now, held, was_read=False)
+    assert windows == [*pieces(Window(date(2026, 1, 31) - 31 * DAY, now))]
+    assert max(len(window.days) for window in windows) == 30
+    # nothing from before the history, unless it is there
+    assert due(now, {date(2025, 10, 5)}, was_read=False)[0].first == date(2025, 9, 30)
 
 
 @unhurried

@@ -137,7 +137,18 @@ def test_the_queries_of_the_history_find_what_changed(
     api.data.update_row("campaigns", changed["id"], changes, account_id=account)
     api.data.delete_row("campaigns", gone["id"], account_id=account)
     sync_on("2026-03-04")
-    at_a_day, in_a_week, bids, lost = (query(home, sql) for sql in examples("docs/history.md"))
+    days = ", ".join(
+        f"('{account}', DATE '2026-03-0{day}', '{changed['id']}', {day}, 0.5, 1)" for day in (3, 4)
+    )
+    change_warehouse(
+        home,
+        "CREATE TABLE analytics.campaign_performance (account_id varchar, date date,"
+        " campaign varchar, clicks bigint, spent double precision, cpa_actions_num bigint)",
+        f"INSERT INTO analytics.campaign_performance VALUES {days}",
+    )
+    at_a_day, in_a_week, bids, performance, lost = (
+        query(home, sql) for sql in examples("docs/history.md")
+    )
     assert (account, changed["id"], changed["name"], changed["cpc"]) in [r[:4] for r in at_a_day]
     assert (
         len(at_a_day) == sum(len(api.data.rows("campaigns", a)) for a in api.data.account_ids) + 1
@@ -147,6 +158,7 @@ def test_the_queries_of_the_history_find_what_changed(
         name: (changed.get(name), value) for name, value in changes.items()
     }
     assert [row[1] for row in bids if row[0] == changed["id"]] == [changed["cpc"], 0.875]
+    assert [(row[2], row[4]) for row in performance] == [(changed["cpc"], 3), (0.875, 4)]
     assert [row[:2] for row in lost] == [(account, gone["id"])]
 
 

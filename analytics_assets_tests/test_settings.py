@@ -131,6 +131,11 @@ def test_ranges(monkeypatch, name: str, values: tuple[str, ...], expected: str):
             "a list of resources; set it to one such as motion_ads",
         ),
         (
+            f"{PLATFORM}EXTRA_RESOURCES",
+            ("campaign performance", "größe"),
+            "a list of reports; set it to one such as campaign_performance",
+        ),
+        (
             f"{PLATFORM}OWNERS",
             ("somebody", "team:", "team:ads, somebody", "a@b", "a b@c.org"),
             "a list of e-mail addresses and teams (team:NAME); set it to one such as",

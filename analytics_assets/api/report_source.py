@@ -6,17 +6,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timezone
 from typing import Any, Final, NamedTuple
 
-import dlt
 from dlt.common.jsonpath import compile_path
-from dlt.extract import DltResource, DltSource
-from dlt.sources.rest_api import rest_api_source
-from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
+from dlt.extract import DltSource
+from dlt.sources.rest_api.typing import EndpointResource
 from requests import Response
 
 from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
-from analytics_assets.api.source import MissingList, Row, answers
+from analytics_assets.api.source import MissingList, Row, answers, parents, rest_source
 from analytics_assets.days import Window
 from analytics_assets.rows.keys import list_key, parents_of, row_name
 from analytics_assets.schema import Report, Resource
@@ -43,16 +41,9 @@ class ReportAnswer(NamedTuple):
 
 def report_source(client: ApiClient, reports: Collection[Resource]) -> DltSource:
     """The source of reports: one for all accounts and windows."""
-    config: RESTAPIConfig = {
-        "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
-        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": _ENVELOPE}},
-        "resources": [
-            each
-            for report in reports
-            for each in (_windows(report), _endpoint(report, client.version))
-        ],
-    }
-    return rest_api_source(config, name="analytics")
+    windows = [parents(report) for report in reports]
+    endpoints = [_endpoint(report, client.version) for report in reports]
+    return rest_source(client, _ENVELOPE, [*windows, *endpoints])
 
 
 def report_answers(
@@ -64,17 +55,17 @@ def report_answers(
         ResourceExtractionError: One cannot be had.
     """
     mine, account_path = source.with_resources(report.name), path_part(account_id)
-    parents = parents_of(report)
+    windows_of = parents_of(report)
     rows = [
         {"account_path": account_path, "first": str(window.first), "last": str(window.last)}
         for window in windows
     ]
-    mine.resources[parents].bind(rows)
+    mine.resources[windows_of].bind(rows)
     for found in answers(mine):
         if isinstance(found, MissingList):
             raise found.error
         for answer in found.rows:
-            first, last = (date.fromisoformat(answer[f"_{parents}_{name}"]) for name in _DAYS)
+            first, last = (date.fromisoformat(answer[f"_{windows_of}_{name}"]) for name in _DAYS)
             yield ReportAnswer(Window(first, last), answer["results"], _updated(answer))
 
 
@@ -135,13 +126,6 @@ def _updated(envelope: Row) -> datetime | None:
         return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _windows(report: Resource) -> DltResource:
-    def windows(rows: Iterable[Row]) -> Iterator[Iterable[Row]]:
-        yield rows
-
-    return dlt.resource(windows, name=parents_of(report), selected=False)
 
 
 def _endpoint(resource: Resource, api_version: str) -> EndpointResource:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import dlt
 from dlt.common.configuration import inject_section
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
-from dlt.common.jsonpath import compile_path
+from dlt.common.jsonpath import TJsonPath, compile_path
 from dlt.extract import DltResource, DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 from dlt.extract.pipe_iterator import PipeIterator
@@ -148,16 +148,31 @@ def _depth(resource: Resource) -> int:
     return 1 + _depth(RESOURCES[str(resource.parent)]) if resource.has_parent_rows else 0
 
 
-def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
+def rest_source(
+    client: ApiClient, selector: TJsonPath, resources: list[EndpointResource | DltResource]
+) -> DltSource:
+    """dlt's REST source over the client; the selector finds in an answer what is handed on."""
     config: RESTAPIConfig = {
         "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
-        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": _RESULTS}},
-        "resources": [
-            *(_parents(resource) for resource in resources if _asked_for(resource)),
-            *(_endpoint(resource, client.version) for resource in resources),
-        ],
+        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": selector}},
+        "resources": [*resources],
     }
     return rest_api_source(config, name="analytics")
+
+
+def parents(resource: Resource) -> DltResource:
+    """What a resource is asked for, row by row: to be bound to rows that fill its requests."""
+
+    def bound(rows: Iterable[Row]) -> Iterator[Iterable[Row]]:
+        yield rows
+
+    return dlt.resource(bound, name=parents_of(resource), selected=False)
+
+
+def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
+    asked_for = [parents(resource) for resource in resources if _asked_for(resource)]
+    endpoints = [_endpoint(resource, client.version) for resource in resources]
+    return rest_source(client, _RESULTS, [*asked_for, *endpoints])
 
 
 def _asked_for(resource: Resource) -> str | None:
@@ -165,13 +180,6 @@ def _asked_for(resource: Resource) -> str | None:
     if resource is ACCOUNTS:
         return None
     return resource.parent if resource.has_parent_rows else ACCOUNTS.name
-
-
-def _parents(resource: Resource) -> DltResource:
-    def parents(rows: Iterable[Row]) -> Iterator[Iterable[Row]]:
-        yield rows
-
-    return dlt.resource(parents, name=parents_of(resource), selected=False)
 
 
 def _endpoint(resource: Resource, api_version: str) -> EndpointResource:

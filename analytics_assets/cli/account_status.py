@@ -153,8 +153,8 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     statuses = [
         AccountStatus(
             account_id,
-            {name: loads.get((name, account_id)) for name in names.account_resources},
-            [name for name in names.account_resources if (name, account_id) in lost],
+            {name: loads.get((name, account_id)) for name in names.partitioned},
+            [name for name in names.partitioned if (name, account_id) in lost],
             failures.get(account_id),
         )
         for account_id in account_ids

@@ -10,12 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 import click
 import duckdb
-from rich.console import Console
+from rich.bar import Bar
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from analytics_assets.cli.home import ensure_dagster_home
@@ -43,6 +45,16 @@ _QUERIES: Final = {
         ORDER BY account_id DESC, name LIMIT 5
     """,
 }
+_SPEND: Final = """
+    SELECT account_id, currency, date, round(sum(spent), 2) AS spent
+    FROM analytics.campaign_performance
+    WHERE date BETWEEN current_date - 14 AND current_date - 1 AND account_id IN (
+        SELECT min(account_id) FROM analytics.accounts GROUP BY currency ORDER BY 1 LIMIT 2
+    )
+    GROUP BY ALL ORDER BY ALL
+"""
+# columns of the terminal that the longest bar takes
+_BAR: Final = 16
 
 
 @click.command()
@@ -107,6 +119,8 @@ def demo_environment(home: Path, api: SampleApi) -> dict[str, str]:
         "SOURCES__ANALYTICS__CLIENT_ID": api.behaviour.client_id,
         "SOURCES__ANALYTICS__CLIENT_SECRET": api.behaviour.client_secret,
         "DESTINATION__DUCKDB__CREDENTIALS": str(demo_warehouse(home)),
+        "ANALYTICS__EXTRA_RESOURCES": "campaign_performance",
+        "ANALYTICS__PERFORMANCE_HISTORY_DAYS": "30",
     }
 
 
@@ -131,6 +145,25 @@ def _show_queries(console: Console, warehouse: Path) -> None:
             for row in result.fetchall():
                 table.add_row(*(str(value) for value in row))
             console.print(table)
+        console.print(_spend(connection.sql(_SPEND).fetchall()))
+
+
+def _spend(rows: list[tuple[str, str, date, float]]) -> Table:
+    """A bar for each account and day; accounts differ in currency, and are not compared."""
+    titles = {account: f"{account}, {currency}" for account, currency, _, _ in rows}
+    spent = {(day, account): amount for account, _, day, amount in rows}
+    most = {a: max(amount for (_, b), amount in spent.items() if a == b) for a in titles}
+    table = Table("day", title="What did two of them spend by day?", title_justify="left")
+    for title in titles.values():
+        table.add_column(title, justify="right")
+        table.add_column("")
+    for day in sorted({day for day, _ in spent}):
+        cells: list[RenderableType] = []
+        for account in titles:
+            amount = spent.get((day, account), 0.0)
+            cells += [f"{amount:,.2f}", Bar(most[account], 0, amount, width=_BAR)]
+        table.add_row(str(day), *cells)
+    return table
 
 
 if __name__ == "__main__":

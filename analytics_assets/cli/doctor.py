@@ -19,7 +19,7 @@ from analytics_assets.cli.accounts import complete_account, left_out_by, no_such
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
 from analytics_assets.cli.sync_time import full_sync_time
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES
 
 if TYPE_CHECKING:
     from analytics_assets.api.doctor import Answer
@@ -243,7 +243,8 @@ def _endpoints(
 ) -> Iterator[Check]:
     from analytics_assets.choice import SKIP_RESOURCES
 
-    for name, resource in ACCOUNT_RESOURCES.items():
+    reports = {name: EXTRA_RESOURCES[name] for name in EXTRA_RESOURCES if name in asked_for}
+    for name, resource in {**ACCOUNT_RESOURCES, **reports}.items():
         check, parent_id = f"endpoint {name}", ""
         if name not in asked_for:
             yield Check(check, None, f"left out by {SKIP_RESOURCES}")
@@ -281,9 +282,10 @@ def _platform_settings() -> PlatformSettings:
 def _asked_for(settings: PlatformSettings) -> set[str]:
     """The resources that a sync asks for."""
     from analytics_assets.api.source import with_parents
-    from analytics_assets.choice import chosen_resources
+    from analytics_assets.choice import chosen_reports, chosen_resources
 
-    return {resource.name for resource in with_parents(chosen_resources(settings))}
+    lists = {resource.name for resource in with_parents(chosen_resources(settings))}
+    return {*lists, *chosen_reports(settings)}
 
 
 def _answered(name: str, answer: Answer) -> Check:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,15 +19,16 @@ from analytics_assets.cli.home import (
 )
 from analytics_assets.cli.imports import import_platform
 from analytics_assets.cli.interrupts import Interrupted
+from analytics_assets.days import asked_window
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import dagster as dg
 
-    from analytics_assets.cli.sync_report import Group, SyncReport
+    from analytics_assets.cli.sync_report import SyncReport
     from analytics_assets.dagster_backend.command_runs import CommandRun
     from analytics_assets.orchestration.naming import AssetNames
 
@@ -56,8 +59,20 @@ class _ResourceName(_Choice):
     "resources",
     multiple=True,
     metavar="NAME",
-    type=_ResourceName(list(RESOURCES)),
-    help=f"Only this resource; may be given more than once. One of {', '.join(RESOURCES)}.",
+    type=_ResourceName(list(ALL_RESOURCES)),
+    help=f"Only this resource; may be given more than once. One of {', '.join(ALL_RESOURCES)}.",
+)
+@click.option(
+    "--from",
+    "first_day",
+    metavar="DATE",
+    help="Read days of reports from this one on, such as 2026-01-31, instead of those due.",
+)
+@click.option(
+    "--to",
+    "last_day",
+    metavar="DATE",
+    help="The last of these days. Default: today, in the account's time zone.",
 )
 @click.option(
     "--failed",
@@ -78,12 +93,17 @@ class _ResourceName(_Choice):
 def sync(
     accounts: tuple[str, ...],
     resources: tuple[str, ...],
+    first_day: str | None,
+    last_day: str | None,
     failed: bool,
     allow_empty: bool,
     full: bool,
     as_json: bool,
 ) -> None:
     """Materialise `accounts`, then all accounts, or those named, in one run.
+
+    Reports, where the setting `extra_resources` names any, are read by a run of their own after it.
+    With --from, nothing but reports is read.
 
     The setting `accounts_per_run` bounds a run; more accounts are read by several, one by one.
 
@@ -94,7 +114,9 @@ def sync(
     report = SyncReport()
     error: click.ClickException | None = None
     try:
-        _sync(report, accounts, resources, failed=failed, allow_empty=allow_empty, full=full)
+        days = _asked_days(first_day, last_day, resources)
+        chosen = _Chosen(accounts, resources, failed, full, days, allow_empty)
+        _sync(report, chosen)
     except AnalyticsError as unusable:
         error = click.ClickException(str(unusable))
     except click.ClickException as known:
@@ -111,15 +133,48 @@ def sync(
         raise error
 
 
-def _sync(
-    report: SyncReport,
-    accounts: Sequence[str],
-    resources: Collection[str],
-    *,
-    failed: bool,
-    allow_empty: bool,
-    full: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What the command is asked for.
+
+    Attributes:
+        accounts: The accounts; none for all.
+        resources: The resources; none for all.
+        failed: Whether only what failed last is meant.
+        full: Whether lists are read also where nothing can have changed.
+        days: The first and the last day of the reports to read; None for those due, and lists.
+        allow_empty: Whether what is suddenly empty is accepted.
+    """
+
+    accounts: Sequence[str]
+    resources: Collection[str]
+    failed: bool
+    full: bool
+    days: tuple[str, str] | None
+    allow_empty: bool
+
+
+def _asked_days(
+    first: str | None, last: str | None, resources: Iterable[str]
+) -> tuple[str, str] | None:
+    """The days that are asked for; the last may be empty, for today.
+
+    Raises:
+        click.ClickException: There is no first day, or they are asked of a list.
+        WindowError: There is no such window.
+    """
+    if first is None:
+        if last is not None:
+            raise click.ClickException("--to needs --from: give the first day, too")
+        return None
+    for name in resources:
+        if ALL_RESOURCES[name].report is None:
+            raise click.ClickException(f"{name} has no days: give --from for reports only")
+    asked_window(first, last, datetime.now(timezone.utc))
+    return first, last or ""
+
+
+def _sync(report: SyncReport, chosen: _Chosen) -> None:
     """Syncs, and notes what came of it.
 
     Raises:
@@ -127,42 +182,87 @@ def _sync(
     """
     ensure_dagster_home()
     import_platform()
-    from analytics_assets.choice import SKIP_RESOURCES
     from analytics_assets.cli.sync_report import cause_of
     from analytics_assets.cli.terminal import TerminalProgress
-    from analytics_assets.dagster_backend.command_runs import run_job
     from analytics_assets.factory import compose
     from analytics_assets.orchestration.naming import AssetNames
-    from analytics_assets.orchestration.partitions import run_target
-    from analytics_assets.orchestration.sharding import shards
     from analytics_assets.settings import api_settings, platform_settings
 
     api_settings()  # what is missing or unusable is said before anything is recorded
     settings = platform_settings()
     names = AssetNames.of_settings(settings)
-    for name in resources:
-        if name not in names.resource_names:
-            raise click.ClickException(f"{name} is left out by {SKIP_RESOURCES}: remove it there")
+    of_kinds = _resources_by_kind(names, chosen)
     with dagster_instance(without_compute_logs()) as instance, TerminalProgress() as progress:
         end_killed_runs(instance)
         definitions = compose(settings, progress)
-        if not failed or (not (accounts or resources) and _list_failed_last(instance, names)):
-            _list_accounts(report, instance, definitions, names, allow_empty)
-        asked_for = chosen_accounts(instance, names, accounts)
-        chosen = [n for n in names.account_resources if n in resources or not resources]
-        groups: list[Group] = [(asked_for, chosen)]
-        if failed:
-            groups = _failed_last(instance, names, asked_for, chosen)
-        report.want(groups)
-        progress.expect(len(report.accounts))
-        for account_ids, of in groups:
-            parts = shards(instance, names, account_ids if of else [], settings.accounts_per_run)
-            for part in parts:
-                target = run_target(instance, names, part, allow_empty=allow_empty, full=full)
-                job, keys = definitions.resolve_job_def(names.sync_job), names.keys(of)
-                _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
+        is_narrowed = chosen.accounts or chosen.resources
+        if not chosen.failed or (not is_narrowed and _list_failed_last(instance, names)):
+            _list_accounts(report, instance, definitions, names, chosen.allow_empty)
+        asked_for = chosen_accounts(instance, names, chosen.accounts)
+        groups = [_Group(asked_for, of, ("", "")) for of in of_kinds]
+        if chosen.failed:
+            groups = [g for of in of_kinds for g in _failed_last(instance, names, asked_for, of)]
+        report.want([(group.accounts, group.resources) for group in groups])
+        progress.expect(sum(len(group.accounts) for group in groups if group.resources))
+        for group in groups:
+            _read(report, instance, definitions, names, chosen, group, settings.accounts_per_run)
     if report.failed_runs:
         raise click.ClickException("\n".join(map(cause_of, report.failed_runs)))
+
+
+class _Group(NamedTuple):
+    """Accounts of which the same is read: lists, or days of reports; empty days for those due."""
+
+    accounts: Collection[str]
+    resources: Collection[str]
+    days: tuple[str, str]
+
+
+def _read(
+    report: SyncReport,
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    names: AssetNames,
+    chosen: _Chosen,
+    group: _Group,
+    accounts_per_run: int | None,
+) -> None:
+    from analytics_assets.dagster_backend.command_runs import run_job
+    from analytics_assets.orchestration.partitions import run_target
+    from analytics_assets.orchestration.sharding import shards
+
+    of, (first, last) = group.resources, chosen.days or group.days
+    more: dict[str, bool | str] = {"start_date": first, "end_date": last}
+    if names.are_lists(of):
+        more = {"full": chosen.full}
+    for part in shards(instance, names, group.accounts if of else [], accounts_per_run):
+        op, allow_empty = names.op_of(of), chosen.allow_empty
+        target = run_target(instance, op, part, allow_empty=allow_empty, **more)
+        job, keys = definitions.resolve_job_def(names.job_of(of)), names.keys(of)
+        _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
+
+
+def _resources_by_kind(names: AssetNames, chosen: _Chosen) -> list[list[str]]:
+    """The lists that are read of accounts, and the reports.
+
+    Raises:
+        click.ClickException: One that is asked for is none of those that are read.
+    """
+    from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
+
+    for name in chosen.resources:
+        if name not in names.all_names:
+            is_list = ALL_RESOURCES[name].report is None
+            hint = (
+                f"is left out by {SKIP_RESOURCES}: remove it there"
+                if is_list
+                else f"is not read: name it in {EXTRA_RESOURCES_SETTING}"
+            )
+            raise click.ClickException(f"{name} {hint}")
+    if chosen.days and not names.report_names:
+        raise click.ClickException(f"no report is read: name some in {EXTRA_RESOURCES_SETTING}")
+    kinds = (() if chosen.days else names.account_resources, names.report_names)
+    return [[n for n in of if n in chosen.resources or not chosen.resources] for of in kinds]
 
 
 def _list_accounts(
@@ -204,13 +304,16 @@ def _failed_last(
     names: AssetNames,
     account_ids: Collection[str],
     resource_names: Collection[str],
-) -> list[Group]:
+) -> list[_Group]:
     """What failed last of these accounts and resources; accounts that lack the same, together."""
-    from analytics_assets.orchestration.run_records import failed_attempts
+    from analytics_assets.orchestration.run_records import failed_partitions
 
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for account_id, attempt in failed_attempts(instance, names).items():
-        of = tuple(name for name in resource_names if name in attempt.resources)
-        if account_id in account_ids and of:
-            groups.setdefault(of, []).append(account_id)
-    return [(account_ids, of) for of, account_ids in groups.items()]
+    lacking: dict[tuple[str, tuple[str, str]], list[str]] = {}
+    for failed in failed_partitions(instance, names):
+        if failed.account_id in account_ids and failed.resource in resource_names:
+            lacking.setdefault((failed.account_id, failed.days), []).append(failed.resource)
+    groups: dict[tuple[tuple[str, ...], tuple[str, str]], list[str]] = {}
+    for (account_id, days), failed_names in lacking.items():
+        of = tuple(name for name in resource_names if name in failed_names)
+        groups.setdefault((of, days), []).append(account_id)
+    return [_Group(accounts, of, days) for (of, days), accounts in groups.items()]

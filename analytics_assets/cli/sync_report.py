@@ -64,7 +64,9 @@ class SyncReport:
 
     def want(self, groups: Collection[Group]) -> None:
         """Notes what is to be read."""
-        self.wanted = {key: names for account_ids, names in groups if names for key in account_ids}
+        for account_ids, names in groups:
+            for key in account_ids if names else ():
+                self.wanted[key] = [*self.wanted.get(key, ()), *names]
 
     def add(self, instance: dg.DagsterInstance, run: CommandRun) -> None:
         """Adds a run that has ended."""
@@ -144,7 +146,7 @@ class SyncReport:
 
 def cause_of(run: CommandRun) -> str:
     """What the failed run says to people; an unexpected error says where its trace is."""
-    from analytics_assets.orchestration.run_records import failure_text
+    from analytics_assets.orchestration.run_failures import failure_text
 
     for event in run.events:
         if event.is_step_failure:
@@ -155,7 +157,7 @@ def cause_of(run: CommandRun) -> str:
 
 
 def _failures(instance: dg.DagsterInstance, run: CommandRun) -> Iterator[Failure]:
-    from analytics_assets.orchestration.run_records import run_failure
+    from analytics_assets.orchestration.run_failures import run_failure
 
     found = run_failure(instance, run.run_id)
     if not found.partitions:

@@ -63,14 +63,16 @@ class TerminalProgress(Progress):
         self._begun += accounts
         self._bar.update(self._task, description="reading")
 
-    def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
-        """Moves on by an account."""
-        super().read(context, read)
-        self._read += 1
+    def read(
+        self, context: dg.AssetExecutionContext, read: AccountRead, *, ended: bool = True
+    ) -> None:
+        """Moves on by an account that has ended."""
+        super().read(context, read, ended=ended)
+        self._read += ended
         self._failed += bool(read.failures)
         self._rows += read.rows.count
         self._requests += read.requests.total
-        self._bar.update(self._task, advance=1)
+        self._bar.update(self._task, advance=int(ended))
 
     def going_on(self, context: dg.AssetExecutionContext, remaining: Remaining) -> None:
         """Shows how long the rest may take."""

@@ -10,7 +10,7 @@ import dagster as dg
 from analytics_assets import webhook
 from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import run_failure
+from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.settings import (
     PLATFORM_SECTION,
     PlatformSettings,
@@ -95,7 +95,7 @@ def _evaluated_since(
     instance: dg.DagsterInstance, names: AssetNames, since: float
 ) -> tuple[float, list[dg.AssetCheckEvaluation]]:
     """The time of the latest evaluation, and those evaluated later than `since` that failed."""
-    keys = [spec.key for spec in check_specs(names, names.resource_names)]
+    keys = [spec.key for spec in check_specs(names, names.all_names)]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
     newest, failed = 0.0, []
     for record in records:

@@ -15,7 +15,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.history_checks import history_check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit, TableAudit, rows_of_departed
@@ -42,6 +42,9 @@ class Evidence:
         columns: The table's columns.
         before: The rows that it held before, by account, of those that were audited.
         left_out: The rows that the API sent now and that were not loaded, by account and reason.
+        data_at: When the data was updated that a report was made of, by account, in unix seconds;
+            without those of which the API does not say it.
+        differences: What of an account does not add up to what the API says of it, by account.
         unread: Why an account could not be read now, by account.
         earlier: What each check found earlier and nothing now has judged anew.
         listed: The accounts that the API lists.
@@ -54,6 +57,8 @@ class Evidence:
     columns: TableColumns
     before: Mapping[str, int]
     left_out: Findings
+    data_at: Mapping[str, float]
+    differences: Findings
     unread: Findings
     earlier: Mapping[str, Findings]
     listed: Collection[str]
@@ -71,6 +76,7 @@ class Check:
         severity: What a finding is.
         applies: Whether the question makes sense for a resource, by what is an asset beside it.
         by_reading: Whether only a run that reads an account can find what it asks for.
+        of_reports: What a finding in a report is, where that is something else.
         of_departed: Whether it is also about accounts that are not read any more.
     """
 
@@ -79,6 +85,7 @@ class Check:
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
     applies: Callable[[Resource, AssetNames], bool] = lambda resource, names: True
     by_reading: bool = False
+    of_reports: dg.AssetCheckSeverity | None = None
     of_departed: bool = True
 
 
@@ -100,7 +107,13 @@ def _old(evidence: Evidence) -> Findings:
         for account, audit in evidence.audit.items()
         if account in evidence.read and audit.rows
     }
-    ages = {account: (now - at) / 3600 for account, at in loaded.items() if at is not None}
+    # a load of figures that the API has not made anew for long is no fresher than these
+    data_at = evidence.data_at
+    ages = {
+        account: (now - min(at, data_at.get(account, at))) / 3600
+        for account, at in loaded.items()
+        if at is not None
+    }
     found = {account: f"{age:.0f} hours" for account, age in ages.items() if age > limit}
     return found | dict.fromkeys(loaded.keys() - ages.keys(), "_dlt_load_id is no time")
 
@@ -126,6 +139,9 @@ def _lost(evidence: Evidence) -> Findings:
         if now.get(account, 0) < held * least
     }
 
+
+RECONCILED: Final = "campaign_performance"
+"""The report whose sums are compared with what the API says of an account."""
 
 LEFT_OUT: Final = "every_row_is_loaded"
 UNREAD: Final = "every_account_is_read"
@@ -153,6 +169,7 @@ CHECKS: Final[dict[str, Check]] = {
         applies=lambda resource, names: (
             resource.parent_column is not None and names.parent(resource) == resource.parent
         ),
+        of_reports=dg.AssetCheckSeverity.WARN,  # campaigns that were deleted keep their figures
     ),
     "types_are_as_declared": Check(
         "Every value fits its column's declared type. A value that does not is kept in a column"
@@ -180,6 +197,22 @@ CHECKS: Final[dict[str, Check]] = {
         by_reading=True,
         of_departed=False,
     ),
+    "every_day_is_there": Check(
+        "An account has rows of each day from its first to its last. Days without any are asked for"
+        " again once a day: an account that paused has none.",
+        _of_accounts(lambda audit: audit.missing_days),
+        dg.AssetCheckSeverity.WARN,
+        applies=lambda resource, names: resource.report is not None,
+    ),
+    "sums_are_the_api_s": Check(
+        "What the last load read of an account adds up, day by day, to what the API itself says of"
+        " the account, within rounding (setting reconcile).",
+        lambda evidence: evidence.differences,
+        dg.AssetCheckSeverity.WARN,
+        applies=lambda resource, names: resource.name == RECONCILED,
+        by_reading=True,
+        of_departed=False,
+    ),
     "row_count_holds": Check(
         "No account has lost more than the tolerated share of its rows since the load before"
         " (setting max_row_loss).",
@@ -203,7 +236,7 @@ def check_specs(names: AssetNames, resource_names: Collection[str]) -> list[dg.A
             dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
             for resource_name in resource_names
             for name, check in CHECKS.items()
-            if check.applies(RESOURCES[resource_name], names)
+            if check.applies(ALL_RESOURCES[resource_name], names)
         ),
     ]
 
@@ -225,7 +258,7 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
         asset_key=key.asset_key,
         check_name=key.name,
         passed=not findings,
-        severity=check.severity,
+        severity=(evidence.resource.report and check.of_reports) or check.severity,
         # Dagster knows failures by partition, and by asset only where a blocking check fails:
         # without that it could not re-execute a run from its failed assets
         blocking=key.name == UNREAD and bool(evidence.unread),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
@@ -24,8 +25,9 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import as_recorded, recorded_audits
-from analytics_assets.orchestration.run_records import recorded_as_skipped
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.orchestration.run_records import loads_of, recorded_as_skipped
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import NO_ROWS
 from analytics_assets.warehouse.columns import TableColumns
@@ -50,6 +52,7 @@ def check_tables(
     settings: PlatformSettings,
     outcome: LoadOutcome,
     failures: Sequence[ReadFailure] = (),
+    differences: Findings | None = None,
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Judges tables by what they hold now, and held before they were loaded.
 
@@ -62,6 +65,7 @@ def check_tables(
         settings: What is called old, and what a loss.
         outcome: What came of the load, or of an audit without one; the audits are of all accounts.
         failures: What could not be read.
+        differences: What of an account does not add up, as far as that was looked at.
     """
     names, instance = AssetNames.of_run(context, settings), context.instance
     tables = {
@@ -81,14 +85,13 @@ def check_tables(
     def evidence(name: str) -> Evidence:
         of_table = {key.name: earlier[key] for key in earlier if tables[key] == name}
         return Evidence(
-            resource=RESOURCES[name],
+            resource=ALL_RESOURCES[name],
             audit=outcome.audits.get(name, {}),
-            columns=outcome.columns.get(name) or TableColumns.of(RESOURCES[name], {}),
+            columns=outcome.columns.get(name) or TableColumns.of(ALL_RESOURCES[name], {}),
             before=before.get(name, {}),
-            left_out={
-                account.account_id or ALL_ACCOUNTS: account.resources[name].left_out
-                for account in loaded.get(name, [])
-            },
+            left_out=_left_out(loaded.get(name, ()), name),
+            data_at=_data_at(instance, names, name),
+            differences=differences or {},
             unread={f.account_id: str(f.error) for f in failures if name in f.lost},
             earlier={
                 check: _still_found(CHECKS[check], name, found, outcome, read)
@@ -160,6 +163,23 @@ def _still_found(
         # a run that was killed may have loaded it since, and judged nothing
         if account in there - judged and (audit.get(account, NO_ROWS).loaded_at or 0) <= earlier.at
     }
+
+
+def _left_out(accounts: Iterable[AccountRows], name: str) -> dict[str, dict[str, int]]:
+    """The rows that were left out, by account and reason; of a report, of all its windows."""
+    found: dict[str, Counter[str]] = {}
+    for account in accounts:
+        counts = found.setdefault(account.account_id or ALL_ACCOUNTS, Counter())
+        counts.update(account.resources[name].left_out)
+    return {account_id: dict(counts) for account_id, counts in found.items()}
+
+
+def _data_at(instance: dg.DagsterInstance, names: AssetNames, name: str) -> dict[str, float]:
+    """When the data of a report was updated, by account, as its latest loads were told."""
+    if ALL_RESOURCES[name].report is None:
+        return {}
+    loads = loads_of(instance, names, [name])
+    return {str(load.account_id): load.data_at for load in loads if load.data_at is not None}
 
 
 def _ids(load: TableLoad) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,14 @@ from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import MOST_WAITING, Reader, size_on_disk
 from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
+from analytics_assets.orchestration.metadata import ERROR
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import completed
 from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets.orchestration.run_records import requests_taken
 from analytics_assets.orchestration.translator import AnalyticsTranslator
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.speedups import rarely_collecting
@@ -56,7 +57,7 @@ class Ingestion:
         wanted: Mapping[str, Sequence[str]],
         known: KnownLists | None,
     ) -> Generator[list[AccountRead], None, None]:
-        """Reads resources of accounts, and yields those together that are to be loaded together.
+        """Reads lists of accounts, and yields those together that are to be loaded together.
 
         Those are what has ended within the setting `load_interval`, or as much as may wait. Of the
         lists in `known`, those are left out below which nothing can have changed.
@@ -66,13 +67,24 @@ class Ingestion:
         remaining = Remaining(
             wanted, self.reader.client.requests, lambda: requests_taken(context.instance, names)
         )
+
+        def told() -> Iterator[list[AccountRead]]:
+            for ended in self.reader.read_accounts(wanted, known):
+                for read in ended:
+                    progress.read(context, read)
+                    remaining.without(read)
+                progress.going_on(context, remaining)
+                yield ended
+
+        return self.batches(told())
+
+    def batches(
+        self, reads: Iterable[list[AccountRead]]
+    ) -> Generator[list[AccountRead], None, None]:
+        """What is to be loaded together: see `read`."""
         waiting: list[AccountRead] = []
         size, began = 0, time.monotonic()
-        for ended in self.reader.read_accounts(wanted, known):
-            for read in ended:
-                progress.read(context, read)
-                remaining.without(read)
-            progress.going_on(context, remaining)
+        for ended in reads:
             waiting += ended
             size += sum(map(size_on_disk, ended))
             is_time = time.monotonic() - began >= self.settings.load_interval
@@ -186,7 +198,8 @@ def users_errors_as_failures() -> Iterator[None]:
     try:
         yield
     except AnalyticsError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        metadata = {ERROR: type(error).__name__}
+        raise dg.Failure(str(error), metadata=metadata, allow_retries=False) from None
 
 
 def lock_request(
@@ -203,4 +216,4 @@ def lock_request(
 def selected_resources(context: dg.AssetExecutionContext) -> list[str]:
     """The resources that the step materialises, parents first."""
     selected = {AssetNames.resource_name(key) for key in context.selected_asset_keys}
-    return [name for name in RESOURCES if name in selected]
+    return [name for name in ALL_RESOURCES if name in selected]

@@ -21,11 +21,13 @@ class Jobs(NamedTuple):
         refresh: Lists the accounts.
         sync: Reads accounts.
         check: Judges the tables.
+        performance: Reads reports of accounts; None where none is an asset.
     """
 
     refresh: UnresolvedAssetJobDefinition
     sync: UnresolvedAssetJobDefinition
     check: UnresolvedAssetJobDefinition
+    performance: UnresolvedAssetJobDefinition | None = None
 
 
 def asset_jobs(names: AssetNames) -> Jobs:
@@ -48,9 +50,21 @@ def asset_jobs(names: AssetNames) -> Jobs:
     )
     check = dg.define_asset_job(
         names.check_job,
-        selection=dg.AssetSelection.checks_for_assets(*names.keys(names.resource_names)),
+        selection=dg.AssetSelection.checks_for_assets(*names.keys(names.all_names)),
         description="Judges the tables as they are, without a request to the API and without a"
         " load.",
         executor_def=dg.in_process_executor,
     )
-    return Jobs(refresh, sync, check)
+    return Jobs(refresh, sync, check, _performance(names) if names.report_names else None)
+
+
+def _performance(names: AssetNames) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        names.performance_job,
+        selection=dg.AssetSelection.assets(*names.keys(names.report_names)),
+        description="Reads the reports of an account, a range of accounts or any set of them, as"
+        " the job over lists does. Other days than those that are due are `start_date` and"
+        f" `end_date` in the configuration of `{names.reports_op}`.",
+        executor_def=dg.in_process_executor,
+        tags=_HOWEVER_LONG,
+    )

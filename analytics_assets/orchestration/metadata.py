@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
-from analytics_assets.choice import SKIP_RESOURCES
+from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
 from analytics_assets.dagster_backend.internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -20,7 +20,7 @@ from analytics_assets.dagster_backend.internals import (
 from analytics_assets.errors import AnalyticsError, RefusedError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES, EXTRA_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
@@ -32,6 +32,9 @@ from analytics_assets.warehouse.replacement import TableLoad
 FAILED_PARTITIONS = "failed_partitions"
 """Metadata of a failed step: by account and resource, the cause and its type."""
 
+ERROR = "error"
+"""Metadata of a step that failed as a whole: the type of the cause."""
+
 SKIPPED_ACCOUNTS = "skipped_accounts"
 """Metadata of `accounts`: those that are not read, with the setting that leaves each out."""
 
@@ -41,8 +44,14 @@ REQUESTS = "requests"
 LISTS_LEFT_OUT = "lists_left_out"
 """Metadata of a materialisation: lists that were not read, as nothing in them can have changed."""
 
+LAST_DAY = "last_day"
+"""Metadata of a report: the last day that was asked for."""
+
+DATA_UPDATED = "data_updated"
+"""Metadata of a report: when the data that it was made of was last updated, as the API says."""
+
 ACCOUNTS_VERSION = "1"
-"""The data version of `accounts`, always the same: see `_provenance`."""
+"""The data version of `accounts`, always the same: see `provenance`."""
 
 
 def materializations(
@@ -66,7 +75,7 @@ def materializations(
             yield dg.AssetMaterialization(
                 names.key(name),
                 partition=account_id,
-                tags=_provenance(load.resource, names),
+                tags=provenance(load.resource, names),
                 metadata={
                     "dagster/partition_row_count": held.rows if held else 0,
                     **read_metadata(read, name),
@@ -126,7 +135,7 @@ def load_metadata(
         "dagster/row_count": sum(account.rows for account in audit.values()),
         "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(RESOURCES[resource_name], names),
+        "dagster/column_lineage": column_lineage(ALL_RESOURCES[resource_name], names),
         **_destination_metadata(outcome, settings),
     }
 
@@ -156,7 +165,7 @@ def drift_metadata(audit: TableAudit, account_ids: Iterable[str]) -> dict[str, A
 def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> dg.Failure:
     """The end of a run over so many accounts and resources: names what failed, with its cause."""
     failures = sorted(failures, key=lambda failed: failed.account_id)
-    lost = sum(len(failed.lost) for failed in failures)
+    lost = len({(failed.account_id, name) for failed in failures for name in failed.lost})
     hit = len({failed.account_id for failed in failures})
     summary = (
         f"{lost} of {accounts * resources} partitions failed, in {hit} of {accounts} accounts, and"
@@ -165,10 +174,13 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
     lines = [summary, *map(str, failures)]
     refused = sorted({n for f in failures if isinstance(f.error, RefusedError) for n in f.lost})
     if refused:
+        left_out = f"set {SKIP_RESOURCES}"
+        if set(refused) <= EXTRA_RESOURCES.keys():
+            left_out = f"take it out of {EXTRA_RESOURCES_SETTING}"
         lines.append(
             "What the API refuses for good (403, 404) is not tried again before the next sync of"
             f" all. To leave it out of a run, select the assets without {', '.join(refused)} (sync:"
-            f" name the others by --resource); to leave it out of all runs, set {SKIP_RESOURCES}"
+            f" name the others by --resource); to leave it out of all runs, {left_out}"
         )
     return dg.Failure("\n".join(lines), metadata=_failed(failures), allow_retries=False)
 
@@ -200,7 +212,8 @@ def _failed(failures: Iterable[ReadFailure]) -> dict[str, Any]:
     return {FAILED_PARTITIONS: by_account}
 
 
-def _provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
+def provenance(resource: Resource, names: AssetNames) -> dict[str, str]:
+    """Tags by which Dagster knows what a partition was made of."""
     # Without it Dagster goes by time, and calls every partition out of date whenever the accounts
     # are listed anew. An account's rows do not depend on what else is in that list.
     if names.parent(resource) != ACCOUNTS.name:

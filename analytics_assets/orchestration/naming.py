@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
-from analytics_assets.choice import chosen_resources, kept_histories
+from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
 from analytics_assets.resources import ACCOUNTS, HISTORIES, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
@@ -19,13 +19,15 @@ class AssetNames:
 
     Attributes:
         key_prefix: What the asset keys begin with; empty where an asset is called as its resource.
-        resource_names: The resources that are assets, each parent before its children.
+        resource_names: The lists that are assets, each parent before its children.
         histories: Those of them whose history is an asset, too.
+        report_names: The reports that are assets.
     """
 
     key_prefix: tuple[str, ...] = ()
     resource_names: tuple[str, ...] = tuple(RESOURCES)
     histories: tuple[str, ...] = ()
+    report_names: tuple[str, ...] = ()
 
     @classmethod
     def of_settings(cls, settings: PlatformSettings) -> AssetNames:
@@ -35,7 +37,12 @@ class AssetNames:
             SettingsError: They skip what cannot be skipped, or keep no history that there can be.
         """
         prefix = tuple(settings.key_prefix.split("/")) if settings.key_prefix else ()
-        return cls(prefix, chosen_resources(settings), tuple(kept_histories(settings)))
+        return cls(
+            prefix,
+            chosen_resources(settings),
+            tuple(kept_histories(settings)),
+            chosen_reports(settings),
+        )
 
     @classmethod
     def of_run(cls, context: dg.AssetExecutionContext, settings: PlatformSettings) -> AssetNames:
@@ -46,13 +53,23 @@ class AssetNames:
         """
         checked = (check.asset_key for check in context.selected_asset_check_keys)
         key = next(iter(context.selected_asset_keys), None) or next(checked)
-        histories = tuple(kept_histories(settings))
-        return cls(tuple(key.path[:-1]), chosen_resources(settings), histories)
+        asked_for = cls.of_settings(settings)
+        return replace(asked_for, key_prefix=tuple(key.path[:-1]))
 
     @property
     def account_resources(self) -> list[str]:
-        """The resources that are assets and read account by account."""
+        """The lists that are assets and read account by account."""
         return [name for name in self.resource_names if name != ACCOUNTS.name]
+
+    @property
+    def partitioned(self) -> list[str]:
+        """All that is partitioned by account: lists, then reports."""
+        return [*self.account_resources, *self.report_names]
+
+    @property
+    def all_names(self) -> list[str]:
+        """All that is an asset."""
+        return [*self.resource_names, *self.report_names]
 
     def parent(self, resource: Resource) -> str | None:
         """The resource whose asset this one's comes after: the next above it that is an asset."""
@@ -86,10 +103,10 @@ class AssetNames:
 
     def is_ours(self, run: dg.DagsterRun) -> bool:
         """Whether a run is for the platform's assets or checks, and not only for others'."""
-        if run.job_name in (self.refresh_job, self.sync_job, self.check_job):
+        if run.job_name in (self.refresh_job, self.sync_job, self.performance_job, self.check_job):
             return True
         checked = {check.asset_key for check in run.asset_check_selection or ()}
-        ours = self.keys(self.resource_names)
+        ours = self.keys(self.all_names)
         return not checked.union(run.asset_selection or ()).isdisjoint(ours)
 
     def of_definition(self, name: str) -> str:
@@ -111,6 +128,23 @@ class AssetNames:
         return self.of_definition("account_resources")
 
     @property
+    def reports_op(self) -> str:
+        """The op that reads reports of accounts; its configuration is `ReportsConfig`."""
+        return self.of_definition("account_reports")
+
+    def op_of(self, resource_names: Collection[str]) -> str:
+        """The op that reads these resources of accounts, lists or reports."""
+        return self.accounts_op if self.are_lists(resource_names) else self.reports_op
+
+    def job_of(self, resource_names: Collection[str]) -> str:
+        """The job that reads these resources of accounts, lists or reports."""
+        return self.sync_job if self.are_lists(resource_names) else self.performance_job
+
+    def are_lists(self, resource_names: Collection[str]) -> bool:
+        """Whether these resources are lists; otherwise all are reports."""
+        return set(resource_names).isdisjoint(self.report_names)
+
+    @property
     def refresh_job(self) -> str:
         """The job that lists the accounts anew."""
         return self.of_definition("refresh_accounts")
@@ -119,6 +153,11 @@ class AssetNames:
     def sync_job(self) -> str:
         """The job that reads accounts."""
         return self.of_definition("sync")
+
+    @property
+    def performance_job(self) -> str:
+        """The job that reads reports of accounts."""
+        return self.of_definition("performance")
 
     @property
     def check_job(self) -> str:

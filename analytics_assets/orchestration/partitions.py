@@ -11,7 +11,6 @@ import dagster as dg
 from pydantic import Field
 
 from analytics_assets.dagster_backend.batches import plan_partitions
-from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.text import one_line
 
@@ -32,7 +31,21 @@ class ListConfig(dg.Config):
     )
 
 
-class AccountsConfig(dg.Config):
+class AccountSetConfig(dg.Config):
+    """Which accounts a run is for."""
+
+    # empty and not None, so that the launchpad shows it
+    accounts: list[str] = Field(
+        default=[],
+        description=(
+            "The accounts to materialise: any set of them, where a partition range covers only"
+            " neighbours. The run's own partition must be one of them. Empty: those of the run's"
+            " partition or range."
+        ),
+    )
+
+
+class AccountsConfig(AccountSetConfig):
     """Configuration of a run over accounts."""
 
     allow_empty: bool = Field(
@@ -46,14 +59,22 @@ class AccountsConfig(dg.Config):
             " nothing has changed."
         ),
     )
-    # empty and not None, so that the launchpad shows it
-    accounts: list[str] = Field(
-        default=[],
-        description=(
-            "The accounts to materialise: any set of them, where a partition range covers only"
-            " neighbours. The run's own partition must be one of them. Empty: those of the run's"
-            " partition or range."
-        ),
+
+
+class ReportsConfig(AccountSetConfig):
+    """Configuration of a run over reports of accounts."""
+
+    allow_empty: bool = Field(
+        default=False,
+        description="Accept that no day of a window has rows, where some had.",
+    )
+    start_date: str = Field(
+        default="",
+        description="The first day to ask for, such as 2026-01-31. Empty: the days that are due.",
+    )
+    end_date: str = Field(
+        default="",
+        description="The last day to ask for. Empty: today, in the account's time zone.",
     )
 
 
@@ -67,19 +88,22 @@ class RunTarget:
 
 def run_target(
     instance: dg.DagsterInstance,
-    names: AssetNames,
+    op_name: str,
     account_ids: Collection[str],
-    *,
-    allow_empty: bool = False,
-    full: bool = False,
+    **chosen: bool | str,
 ) -> RunTarget:
     """How one run covers the accounts: by partition, by range, or by configuration.
 
     Dagster knows a key and a range of neighbours. A run for any other set has the first of them as
     its partition, without which Dagster would not run it, and all of them in its configuration.
+
+    Args:
+        instance: Knows the accounts.
+        op_name: The op that reads them.
+        account_ids: The accounts.
+        chosen: What else the op's configuration says; what is false or empty is left out.
     """
-    chosen = {"allow_empty": allow_empty, "full": full}
-    config: dict[str, Any] = {name: True for name, value in chosen.items() if value}
+    config: dict[str, Any] = {name: value for name, value in chosen.items() if value}
     known = known_accounts(instance)
     places = sorted(known.index(account_id) for account_id in account_ids)
     first, last = known[places[0]], known[places[-1]]
@@ -94,7 +118,7 @@ def run_target(
     else:
         tags = {PARTITION_TAG: first}
         config["accounts"] = [known[place] for place in places]
-    return RunTarget(tags, {names.accounts_op: {"config": config}})
+    return RunTarget(tags, {op_name: {"config": config}})
 
 
 def known_accounts(instance: dg.DagsterInstance) -> list[str]:
@@ -121,7 +145,7 @@ def keep_partitions(instance: dg.DagsterInstance, account_ids: Collection[str]) 
         instance.delete_dynamic_partition(name, key)
 
 
-def requested_accounts(context: dg.AssetExecutionContext, config: AccountsConfig) -> list[str]:
+def requested_accounts(context: dg.AssetExecutionContext, config: AccountSetConfig) -> list[str]:
     """The listed accounts that the run is for, from its partition, its range or its configuration.
 
     A run may have waited while accounts left the list: those of a range that are left are read, and

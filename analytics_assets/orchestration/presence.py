@@ -40,7 +40,7 @@ def records_mark(instance: dg.DagsterInstance, names: AssetNames) -> str:
     """What changes whenever a load is recorded; empty before the first."""
     newest = [
         record.asset_entry.last_materialization_storage_id or 0
-        for record in instance.get_asset_records(names.keys(names.resource_names))
+        for record in instance.get_asset_records(names.keys(names.all_names))
     ]
     return str(max(newest)) if any(newest) else ""
 

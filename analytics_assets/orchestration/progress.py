@@ -16,8 +16,10 @@ class Progress:
         """The run starts to read that many accounts."""
         context.log.info(f"reading {accounts} accounts")
 
-    def read(self, context: dg.AssetExecutionContext, read: AccountRead) -> None:
-        """An account was read; what failed of it is named."""
+    def read(
+        self, context: dg.AssetExecutionContext, read: AccountRead, *, ended: bool = True
+    ) -> None:
+        """An account was read, or, if it has not ended, a part of it; what failed is named."""
         for failure in read.failures:
             context.log.warning(f"{failure}; what is loaded of it stays")
         if read.rows.resources:

@@ -5,24 +5,24 @@ A query or two per asset, however many accounts there are: sensors ask every 30 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
 import dagster as dg
 
-from analytics_assets.errors import is_permanent
 from analytics_assets.orchestration.metadata import (
-    FAILED_PARTITIONS,
+    DATA_UPDATED,
+    LAST_DAY,
     LISTS_LEFT_OUT,
     REQUESTS,
     SKIPPED_ACCOUNTS,
 )
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
-from analytics_assets.text import one_line
+from analytics_assets.orchestration.run_failures import run_failure
+from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES
 
 # Dagster's names for the rows of a partition and of a table
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
@@ -59,6 +59,9 @@ class Load:
         load_id: dlt's name for the load, if the event tells.
         requests: What it took to read them, if the event tells.
         lists_left_out: Lists that were not read, because nothing in them can have changed.
+        last_day: Of a report, the last day that was asked for.
+        data_at: Of a report, when the data that it was made of was updated, in unix seconds, if
+            the event tells.
     """
 
     resource: str
@@ -69,6 +72,8 @@ class Load:
     load_id: str | None
     requests: int | None = None
     lists_left_out: int = 0
+    last_day: str | None = None
+    data_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class FailedPartition:
         cause: What went wrong, in one line.
         permanent: Whether trying again soon is pointless.
         tags: The tags of that run.
+        days: The first and the last day of a report that it was to read; empty for those due.
     """
 
     account_id: str
@@ -92,6 +98,7 @@ class FailedPartition:
     cause: str
     permanent: bool
     tags: Mapping[str, str]
+    days: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ def latest_loads(
     """
     accounts = instance.fetch_materializations(names.key(ACCOUNTS.name), limit=1).records
     loads = [_load(ACCOUNTS.name, record) for record in accounts]
-    loads += loads_of(instance, names, names.account_resources)
+    loads += loads_of(instance, names, names.partitioned)
     return {(load.resource, load.account_id): load for load in loads}
 
 
@@ -178,9 +185,16 @@ def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[F
             if (run := runs.get(run_id)) is not None:
                 cause, permanent = failures[run_id].of(account_id, name)
                 at, tags = _ended_at(run), run.dagster_run.tags
-                partition = (account_id, name, run_id, at, cause, permanent, tags)
+                days = _asked_days(run.dagster_run, names)
+                partition = (account_id, name, run_id, at, cause, permanent, tags, days)
                 found.append(FailedPartition(*partition))
     return found
+
+
+def _asked_days(run: dg.DagsterRun, names: AssetNames) -> tuple[str, str]:
+    run_config = cast(Mapping[str, Any], run.run_config)
+    config = run_config.get("ops", {}).get(names.reports_op, {}).get("config", {})
+    return str(config.get("start_date", "")), str(config.get("end_date", ""))
 
 
 def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:
@@ -202,12 +216,17 @@ def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
     )
 
 
-def attempted_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]:
-    """The accounts that any run was to read since they were last forgotten, whatever came of it."""
+def attempted_accounts(
+    instance: dg.DagsterInstance, names: AssetNames, resource_names: Iterable[str]
+) -> set[str]:
+    """The accounts of which any run was to read one of these resources, whatever came of it.
+
+    What was before an account was last forgotten does not count.
+    """
     planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
     return {
         account_id
-        for key in names.keys(names.account_resources)
+        for key in names.keys(resource_names)
         for account_id in _newest(instance, key, planned)
     }
 
@@ -217,7 +236,9 @@ def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id
 
     Dagster's storages cannot take a partition out of their records.
     """
-    for key in names.keys(ACCOUNT_RESOURCES):
+    reports = instance.get_asset_records(names.keys(EXTRA_RESOURCES))
+    known = [record.asset_entry.asset_key for record in reports]
+    for key in [*names.keys(ACCOUNT_RESOURCES), *known]:
         instance.report_runless_asset_event(
             dg.AssetObservation(
                 key,
@@ -231,16 +252,18 @@ def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id
 def unfinished_runs(instance: dg.DagsterInstance, names: AssetNames) -> list[dg.DagsterRun]:
     """The runs over accounts that have not ended, those in the queue included, newest first."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run for run in runs if _materializes_accounts(run, names)]
+    return [run for run in runs if materializes(run, names, names.partitioned)]
 
 
-def failure_text(event: dg.DagsterEvent) -> str:
-    """What a failed step says to people."""
-    data = event.step_failure_data
-    if data.user_failure_data is not None and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error.cause or data.error if data.error else None
-    return " ".join(error.message.split()) if error else "unknown error"
+def materializes(run: dg.DagsterRun, names: AssetNames, resource_names: Collection[str]) -> bool:
+    """Whether a run is to make partitions of one of these resources."""
+    if run.asset_selection is None:
+        of_jobs = {
+            names.sync_job: names.account_resources,
+            names.performance_job: names.report_names,
+        }
+        return not set(resource_names).isdisjoint(of_jobs.get(run.job_name, ()))
+    return not run.asset_selection.isdisjoint(names.keys(resource_names))
 
 
 def attempts_without_loads(
@@ -249,7 +272,7 @@ def attempts_without_loads(
     """By listed account and resource, the run of a latest attempt that made nothing."""
     found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
-    for name in names.account_resources:
+    for name in names.partitioned:
         attempts = (
             events.get_latest_asset_partition_materialization_attempts_without_materializations(
                 names.key(name)
@@ -299,51 +322,6 @@ def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, d
     return failed
 
 
-@dataclass(frozen=True, slots=True)
-class RunFailure:
-    """Why a run failed: as a whole, and by the partitions that it names.
-
-    Attributes:
-        cause: What went wrong, in one line.
-        partitions: By account and resource, what the run says of those that failed.
-    """
-
-    cause: str
-    partitions: Mapping[str, Mapping[str, Mapping[str, str]]]
-
-    def of(self, account_id: str, resource_name: str) -> tuple[str, bool]:
-        """The cause, and whether it is permanent."""
-        failed = self.partitions.get(account_id, {}).get(resource_name)
-        if failed is None:
-            return self.cause, False
-        return failed["cause"], is_permanent(failed["error"])
-
-    def lines(self) -> list[str]:
-        """A line for each account and cause; the run's own cause, where it names no account."""
-        named = {
-            f"{account_id}: {failed['cause']}": None
-            for account_id, resources in sorted(self.partitions.items())
-            for failed in resources.values()
-        }
-        return list(named) or [self.cause]
-
-
-def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
-    """Why a run failed, by its own records."""
-    types = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
-    # ascending: a step that failed comes before the run that did
-    for entry in instance.all_logs(run_id, of_type=types):
-        event = entry.dagster_event
-        if event is not None and event.is_step_failure:
-            data = event.step_failure_data.user_failure_data
-            failed = data.metadata.get(FAILED_PARTITIONS) if data else None
-            by_account = failed.value if isinstance(failed, dg.JsonMetadataValue) else {}
-            return RunFailure(one_line(failure_text(event)), cast(dict[str, Any], by_account))
-        if event is not None:
-            return RunFailure(one_line(f"the run ended without a cause: {event.message}"), {})
-    return RunFailure("the run's records do not say why it failed", {})
-
-
 def _load(name: str, record: dg.EventLogRecord) -> Load:
     event = record.asset_materialization
     assert event is not None
@@ -351,6 +329,7 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     rows = next((figures[key] for key in ROW_COUNTS if key in figures), None)
     load_id, requests = figures.get(LOAD_ID), figures.get(REQUESTS)
     left_out = figures.get(LISTS_LEFT_OUT)
+    last_day, data_at = figures.get(LAST_DAY), figures.get(DATA_UPDATED)
     return Load(
         resource=name,
         account_id=event.partition,
@@ -360,13 +339,9 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
         load_id=str(load_id) if load_id else None,
         requests=requests if isinstance(requests, int) else None,
         lists_left_out=left_out if isinstance(left_out, int) else 0,
+        last_day=last_day if isinstance(last_day, str) else None,
+        data_at=data_at if isinstance(data_at, float) else None,
     )
-
-
-def _materializes_accounts(run: dg.DagsterRun, names: AssetNames) -> bool:
-    if run.asset_selection is None:
-        return run.job_name == names.sync_job
-    return any(key in run.asset_selection for key in names.keys(names.account_resources))
 
 
 def _ended_at(run: dg.RunRecord) -> float:

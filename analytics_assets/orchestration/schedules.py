@@ -1,4 +1,4 @@
-"""The schedules, which list the accounts; what is to be synced then is for the sensor to decide."""
+"""The schedules: two list the accounts, after which the sensor decides; one reads reports."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from typing import Final
 import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import UNFINISHED
-from analytics_assets.settings import PlatformSettings
+from analytics_assets.orchestration.partitions import known_accounts
+from analytics_assets.orchestration.run_records import (
+    UNFINISHED,
+    materializes,
+    unfinished_runs,
+)
+from analytics_assets.orchestration.run_requests import account_requests
+from analytics_assets.settings import PlatformSettings, platform_settings
 
 THEN_TAG: Final = "analytics/then"
 """Tag of a run that lists the accounts: what is to follow it."""
 
 SYNC_ALL: Final = "sync all"
 
+REASON_TAG: Final = "analytics/reason"
+"""Tag of a run: why it was asked for."""
+
 
 def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
-    """The two schedules, switched on if the settings say so."""
+    """The schedules, switched on if the settings say so."""
     names = AssetNames.of_settings(settings)
     status = (
         dg.DefaultScheduleStatus.RUNNING
@@ -50,7 +59,35 @@ def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:
     def list_only(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         return _list_accounts(context.instance, names, {})
 
-    return [list_then_sync, list_only]
+    found = [list_then_sync, list_only]
+    return [*found, _performance(settings, names, status)] if names.report_names else found
+
+
+def _performance(
+    settings: PlatformSettings, names: AssetNames, status: dg.DefaultScheduleStatus
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=names.of_definition("read_reports_of_all"),
+        job_name=names.performance_job,
+        cron_schedule=settings.performance_cron,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+        description="Reads the reports of all accounts: the days that still change.",
+    )
+    def read_reports(
+        context: dg.ScheduleEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        instance, of = context.instance, names.report_names
+        for run in unfinished_runs(instance, names):
+            if materializes(run, names, of):
+                return dg.SkipReason(f"run {run.run_id} over reports has not ended")
+        accounts, per_run = known_accounts(instance), platform_settings().accounts_per_run
+        if not accounts:
+            return dg.SkipReason("no account is listed yet")
+        tags = {REASON_TAG: "reports of all accounts, by schedule"}
+        return account_requests(instance, names, accounts, per_run, tags, of)
+
+    return read_reports
 
 
 def _list_accounts(

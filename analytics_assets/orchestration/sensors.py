@@ -7,7 +7,7 @@ Dagster's records, and not in a cursor: what was asked for and did not succeed i
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -15,10 +15,9 @@ import dagster as dg
 
 from analytics_assets.dagster_backend.orphans import fail_orphans
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.jobs import Jobs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.partitions import known_accounts, run_target
+from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.presence import records_mark, unknown_loads
 from analytics_assets.orchestration.run_records import (
     Load,
@@ -26,14 +25,14 @@ from analytics_assets.orchestration.run_records import (
     attempts_without_loads,
     failed_partitions,
     latest_loads,
+    materializes,
     unfinished_runs,
 )
-from analytics_assets.orchestration.schedules import SYNC_ALL, THEN_TAG
-from analytics_assets.orchestration.sharding import shards
+from analytics_assets.orchestration.run_requests import account_requests
+from analytics_assets.orchestration.schedules import REASON_TAG, SYNC_ALL, THEN_TAG
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.holdings import file_mark, held_loads
 
-REASON_TAG: Final = "analytics/reason"
 REFRESH_TAG: Final = "analytics/refresh"
 RETRY_TAG: Final = "analytics/retry"
 LOST: Final = "the warehouse does not hold what was loaded"
@@ -48,7 +47,7 @@ def sync_sensor(settings: PlatformSettings, jobs: Jobs) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=names.of_definition("sync_accounts_that_are_due"),
-        jobs=[jobs.sync, jobs.refresh],
+        jobs=[job for job in (jobs.sync, jobs.refresh, jobs.performance) if job is not None],
         minimum_interval_seconds=settings.sensor_interval,
         default_status=(
             dg.DefaultSensorStatus.RUNNING
@@ -74,11 +73,12 @@ def _decide(
     names: AssetNames,
     now: float,
 ) -> Requests | dg.SkipReason:
-    if under_way := fail_orphans(context.instance, unfinished_runs(context.instance, names)):
-        return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
-    for requests in _due(context, settings, names, now):
+    under_way = fail_orphans(context.instance, unfinished_runs(context.instance, names))
+    for requests in _due(context, settings, names, under_way, now):
         if requests:
             return requests
+    if under_way:
+        return dg.SkipReason(f"run {under_way[0].run_id} over accounts has not ended")
     return dg.SkipReason("no account is new, and none that failed is due again")
 
 
@@ -86,15 +86,29 @@ def _due(
     context: dg.SensorEvaluationContext,
     settings: PlatformSettings,
     names: AssetNames,
+    under_way: Collection[dg.DagsterRun],
     now: float,
 ) -> Iterator[Requests | dg.SkipReason]:
-    """What there is to do, the most urgent first; each is looked for if nothing before is due."""
+    """What there is to do, the most urgent first; each is looked for if nothing before is due.
+
+    Lists do not wait for a run over reports, nor these for one over lists.
+    """
     instance = context.instance
-    yield _refresh(instance, settings, names, now)
-    yield _all_after_refresh(instance, settings, names)
-    yield _new_accounts(instance, settings, names)
-    yield _lost_loads(context, settings, names, now)
-    yield _failed_accounts(instance, settings, names, now)
+    lists, reports = names.account_resources, list(names.report_names)
+    idle = [
+        of
+        for of in (lists, reports)
+        if of and not any(materializes(run, names, of) for run in under_way)
+    ]
+    if lists in idle:
+        yield _refresh(instance, settings, names, now)
+        yield _all_after_refresh(instance, settings, names)
+    for of in idle:
+        yield _new_accounts(instance, settings, names, of)
+    if not under_way:
+        yield _lost_loads(context, settings, names, now)
+    for of in idle:
+        yield _failed_accounts(instance, settings, names, of, now)
 
 
 def _refresh(
@@ -133,17 +147,22 @@ def _all_after_refresh(
         tags = {REFRESH_TAG: refresh.run_id}
         if not instance.get_runs(dg.RunsFilter(job_name=names.sync_job, tags=tags), limit=1):
             tags[REASON_TAG] = f"all accounts, after run {refresh.run_id} has listed them"
-            return _sync_requests(instance, settings, names, known_accounts(instance), tags)
+            accounts, of = known_accounts(instance), names.account_resources
+            return account_requests(instance, names, accounts, settings.accounts_per_run, tags, of)
     return []
 
 
 def _new_accounts(
-    instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames
+    instance: dg.DagsterInstance,
+    settings: PlatformSettings,
+    names: AssetNames,
+    resource_names: Sequence[str],
 ) -> Requests:
-    """The accounts that no run has tried to read yet."""
-    attempted = attempted_accounts(instance, names)
+    """The accounts of which no run has tried to read any of these resources yet."""
+    attempted = attempted_accounts(instance, names, resource_names)
     new = [account for account in known_accounts(instance) if account not in attempted]
-    return _sync_requests(instance, settings, names, new, {REASON_TAG: "new accounts"})
+    tags = {REASON_TAG: "new accounts"}
+    return account_requests(instance, names, new, settings.accounts_per_run, tags, resource_names)
 
 
 def _lost_loads(
@@ -173,8 +192,11 @@ def _lost_loads(
         context.log.info(f"the warehouse was not asked for what it holds: {error}")
         return []
     lost = unknown_loads(latest_loads(instance, names).values(), held)
-    asked_for = _refresh_lost(instance, settings, names, lost, now) or _sync_lost(
-        instance, settings, names, lost, now
+    reports = [load for load in lost if load.resource in names.report_names]
+    asked_for = (
+        _refresh_lost(instance, settings, names, lost, now)
+        or _sync_lost(instance, settings, names, [x for x in lost if x not in reports], now)
+        or _sync_lost(instance, settings, names, reports, now)
     )
     if not asked_for:
         context.update_cursor(f"{state} {period}" if lost else state)
@@ -239,51 +261,34 @@ def _sync_lost(
     for retry, resources in sorted(found.values())[:1]:
         accounts = [key for key, kind in found.items() if kind == (retry, resources)]
         tags = {RETRY_TAG: str(retry), REASON_TAG: LOST}
-        return _sync_requests(instance, settings, names, accounts, tags, resources)
+        return account_requests(
+            instance, names, accounts, settings.accounts_per_run, tags, resources
+        )
     return []
 
 
 def _failed_accounts(
-    instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames, now: float
-) -> Requests:
-    """What failed some time ago: accounts of which the same failed as often, together."""
-    kinds: dict[tuple[str, int], list[str]] = {}
-    for each in failed_partitions(instance, names):
-        retries = _retries(each.tags)
-        if not each.permanent and _is_due(settings, retries, each.at, now):
-            kinds.setdefault((each.account_id, retries), []).append(each.resource)
-    due = [(retries, tuple(failed), account) for (account, retries), failed in kinds.items()]
-    for (retries, resources), alike in groupby(sorted(due), key=lambda kind: kind[:2]):
-        accounts = [account for _, _, account in alike]
-        tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
-        return _sync_requests(instance, settings, names, accounts, tags, resources)
-    return []
-
-
-def _sync_requests(
     instance: dg.DagsterInstance,
     settings: PlatformSettings,
     names: AssetNames,
-    account_ids: Collection[str],
-    tags: Mapping[str, str],
-    resources: Collection[str] = (),
+    resource_names: Sequence[str],
+    now: float,
 ) -> Requests:
-    """Runs over the accounts: for the resources that are named, or for all."""
-    resources = resources or names.account_resources
-    targets = [
-        run_target(instance, names, shard)
-        for shard in shards(instance, names, account_ids, settings.accounts_per_run)
-    ]
-    return [
-        dg.RunRequest(
-            job_name=names.sync_job,
-            run_config={"ops": dict(target.ops)},
-            tags={**target.tags, **tags},
-            asset_selection=names.keys(resources),
-            asset_check_keys=[spec.key for spec in check_specs(names, resources)],
+    """What failed of these resources some time ago: accounts of which the same failed as often."""
+    kinds: dict[tuple[int, tuple[str, str], str], list[str]] = {}
+    for each in failed_partitions(instance, names):
+        retries = _retries(each.tags)
+        is_meant = each.resource in resource_names and not each.permanent
+        if is_meant and _is_due(settings, retries, each.at, now):
+            kinds.setdefault((retries, each.days, each.account_id), []).append(each.resource)
+    due = [(retries, days, tuple(of), account) for (retries, days, account), of in kinds.items()]
+    for (retries, days, resources), alike in groupby(sorted(due), key=lambda kind: kind[:3]):
+        accounts = [account for *_, account in alike]
+        tags = {RETRY_TAG: str(retries + 1), REASON_TAG: "accounts that failed"}
+        return account_requests(
+            instance, names, accounts, settings.accounts_per_run, tags, resources, days
         )
-        for target in targets
-    ]
+    return []
 
 
 def _retries(tags: Mapping[str, str]) -> int:

@@ -13,9 +13,9 @@ from dagster_dlt import DagsterDltTranslator
 from dagster_dlt.constants import META_KEY_PIPELINE, META_KEY_SOURCE, META_KEY_TRANSLATOR
 from dagster_dlt.translator import DltResourceTranslatorData
 
-from analytics_assets import resources
+from analytics_assets import reports, resources
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import RESOURCES
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
 from analytics_assets.settings import ApiSettings, PlatformSettings
 from analytics_assets.warehouse.history import VALID_FROM, VALID_TO, VALIDITY
@@ -35,7 +35,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The asset of a dlt resource, as the resource table declares it."""
-        resource, settings = RESOURCES[data.resource.name], self.settings
+        resource, settings = ALL_RESOURCES[data.resource.name], self.settings
         names, path = self.names, resource.path_in(self.api_version)
         parent = names.parent(resource)
         old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
@@ -64,7 +64,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
         name = self.names.resource_name(spec.key)
         if name not in self.names.histories:
             return []
-        resource, key = RESOURCES[name], self.names.history_key(name)
+        resource, key = ALL_RESOURCES[name], self.names.history_key(name)
         lineage = {
             column.name: [dg.TableColumnDep(spec.key, column.name)]
             for column in resource.table_columns
@@ -146,9 +146,10 @@ def column_lineage(resource: Resource, names: AssetNames) -> dg.TableColumnLinea
 
 def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
     """Where the resource is declared, and the asset that loads its rows."""
-    table = Path(resources.__file__)
+    table = Path(resources.__file__ if resource.report is None else str(reports.__file__))
     assets = table.parent / "orchestration" / "assets.py"
     function = "def accounts_asset(" if resource.parent is None else "def account_assets("
+    function = function if resource.report is None else "def report_assets("
     places = {
         "resource table": (table, _line(table, f'name="{resource.name}"')),
         "asset": (assets, _line(assets, function)),

@@ -20,6 +20,7 @@ RowCounts = Mapping[str, Mapping[str, int]]
 """Rows by account by table."""
 
 _AUDIT: Final = files(__package__).joinpath("audit.sql").read_text(encoding="utf-8")
+_DAYS: Final = "MIN(day_of_key), MAX(day_of_key), COUNT(DISTINCT day_of_key)"
 _QUOTE_AS_DLT_SAYS: Final = (DUCKDB_TYPE, POSTGRES_TYPE)
 
 
@@ -32,6 +33,7 @@ class AccountAudit:
         duplicates: Rows beyond the first of their key.
         orphans: Rows whose parent row is missing; 0 where there is no parent table.
         loaded_at: When its rows were loaded, in unix seconds; None if they do not say.
+        missing_days: In a report, days without any row between the first and the last with some.
         missing: Nulls by column, of the declared columns that have none.
         variants: Values by column, of the columns for values of another type than declared.
         unknown: Values by column, of the columns that are not declared.
@@ -41,6 +43,7 @@ class AccountAudit:
     duplicates: int
     orphans: int
     loaded_at: float | None
+    missing_days: int = 0
     missing: Mapping[str, int] = field(default_factory=dict)
     variants: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
@@ -114,13 +117,14 @@ def _audit_table(
     audits = {}
     statement = _statement(client, columns, name, where, counts.values())
     for row in client.execute_sql(statement) or []:
-        account, rows, duplicates, load_id, orphans, *numbers = row
+        account, rows, duplicates, load_id, orphans, first, last, days, *numbers = row
         counted = dict(zip(counts, map(int, numbers), strict=True))
         audits[str(account)] = AccountAudit(
             rows=int(rows),
             duplicates=int(duplicates),
             orphans=int(orphans),
             loaded_at=_moment(load_id),
+            missing_days=(last - first).days + 1 - int(days) if days else 0,
             missing=_found(counted, required),
             variants=_found(counted, variants),
             unknown=_found(counted, unknown),
@@ -150,6 +154,7 @@ def _statement(
     """The statement that audits a table; `counts` are further numbers of each key's rows."""
     escape, known = client.escape_column_name, columns[name]
     parents, orphans = _parents(client, known, columns, where)
+    report = known.resource.report
     return _AUDIT.format(
         table=client.make_qualified_table_name(name),
         account_id=escape("account_id"),
@@ -157,6 +162,8 @@ def _statement(
         key=", ".join(_column(client, column) for column in known.resource.key),
         parents=parents,
         orphans=orphans,
+        day=f"MIN({_column(client, report.day_column)})" if report else "0",
+        days=_DAYS if report else "0, 0, 0",
         where=where,
         counts="".join(f",\n{count} AS count_{place}" for place, count in enumerate(counts)),
         sums="".join(f", SUM(count_{place})" for place in range(len(counts))),

@@ -11,6 +11,7 @@ from typing import Final
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
+from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres
 from analytics_assets.warehouse.failures import first_cause, is_refused
@@ -44,7 +45,7 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
         for name in _without(pipeline, tables):
             table = client.make_qualified_table_name(name)
             try:
-                client.execute_sql(f"CREATE INDEX ON {table} (account_id)")
+                client.execute_sql(f"CREATE INDEX ON {table} ({', '.join(_columns(name))})")
             except DatabaseException as error:
                 if not is_refused(error):
                     raise
@@ -54,6 +55,12 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
                     " (account_id)"
                 )
     return ""
+
+
+def _columns(table: str) -> list[str]:
+    """The account and, in a report, the day: so that a load finds the rows of its window."""
+    report = ALL_RESOURCES[table].report if table in ALL_RESOURCES else None
+    return ["account_id", *([report.day_column] if report else [])]
 
 
 def _without(pipeline: Pipeline, tables: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.rows.arrow import arrow_array
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
+from analytics_assets.warehouse.changed_days import changed_days
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.destination import storable
@@ -58,6 +59,7 @@ class LoadOutcome:
             rows that were kept from before.
         changes: What was done to the histories of the tables, by resource and account.
         histories: What histories hold, by resource and account, of the accounts of the audits.
+        changed_days: The days whose figures are others than before, by report and account.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -71,6 +73,7 @@ class LoadOutcome:
     overtaken: Mapping[str, Sequence[str]] = field(default_factory=dict)
     changes: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
     histories: Mapping[str, HistoryAudit] = field(default_factory=dict)
+    changed_days: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -127,7 +130,7 @@ def load(
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []
         histories = [load.history for load in loads if load.history is not None]
-        not_indexed, changes = "", {}
+        not_indexed, changes, changed = "", {}, changed_days(pipeline, loads, stored.columns)
         if loads:
             named = [*loaded, *(history.name for history in histories)]
             named += [READ_LISTS] if stored.has_read_lists else []
@@ -157,6 +160,7 @@ def load(
             overtaken=overtaken,
             changes=changes,
             histories=_audit_histories(pipeline, loads),
+            changed_days=changed,
         )
 
     account_ids = [account.account_id for account in accounts]

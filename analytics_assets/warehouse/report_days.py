@@ -2,53 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.resources import ALL_RESOURCES, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES, EXTRA_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.schema import Report
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts
-from analytics_assets.warehouse.holdings import read_only_client
+from analytics_assets.warehouse.failures import tables_were_changed
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.location import is_missing
+from analytics_assets.warehouse.locks import run_locked
+from analytics_assets.warehouse.pipeline import make_pipeline
+
+_ACCOUNTS_PER_STATEMENT: Final = 500
+_OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
+_NEWEST: Final = f"SELECT account_id, MAX({{day}}) {_OF_ACCOUNTS} GROUP BY account_id"
+_NEWEST_SINCE: Final = _NEWEST.replace(" GROUP", " AND {day} >= %s GROUP")
+_HELD: Final = f"SELECT DISTINCT account_id, {{day}} {_OF_ACCOUNTS}"
+
+Found = TypeVar("Found")
 
 
-def newest_days(settings: PlatformSettings, report_name: str) -> dict[str, date]:
-    """The newest day that has rows of a report, by account.
+@dataclass(frozen=True, slots=True)
+class ReportDays:
+    """What the tables say of reports' days; nothing where there is no table.
+
+    Attributes:
+        zones: The time zones of accounts.
+        newest: The newest day that has rows, by report and account.
+    """
+
+    zones: Mapping[str, str | None] = field(default_factory=dict)
+    newest: Mapping[tuple[str, str], date] = field(default_factory=dict)
+
+
+Accounts = Mapping[str, Collection[str]]
+"""By report, accounts."""
+
+
+def report_days(
+    settings: PlatformSettings,
+    folder: Path,
+    accounts: Accounts,
+    since: date,
+    request: LockRequest,
+) -> ReportDays:
+    """The newest day of accounts in the tables of reports, and all accounts' time zones.
+
+    Args:
+        settings: Where the warehouse is.
+        folder: Where dlt may work.
+        accounts: The accounts, by report.
+        since: A day that most of them have a later one than; all days of the others are looked at.
+        request: Who asks for the lock.
 
     Raises:
-        SettingsError: The settings lead to no warehouse.
-        WarehouseError: It cannot be asked now.
+        WarehouseError: The warehouse could not be read.
     """
-    day = _day_column(report_name)
-    found = _ask(settings, report_name, f"SELECT account_id, MAX({day}) FROM {{}} GROUP BY 1")
-    return dict(found)
+
+    def look(pipeline: Pipeline) -> ReportDays:
+        zones = _ask(pipeline, ACCOUNTS.name, "SELECT account_id, time_zone_name FROM {}")
+        newest = dict(_days(pipeline, accounts, _NEWEST_SINCE, since))
+        others = {
+            name: [a for a in ids if (name, a) not in newest] for name, ids in accounts.items()
+        }
+        return ReportDays(dict(zones), newest | dict(_days(pipeline, others, _NEWEST)))
+
+    return _look(settings, folder, request, look) or ReportDays()
 
 
 def held_days(
-    settings: PlatformSettings, report_name: str, account_ids: Collection[str]
-) -> dict[str, set[date]]:
-    """The days that have rows of a report, by account.
+    settings: PlatformSettings, folder: Path, accounts: Accounts, request: LockRequest
+) -> dict[tuple[str, str], set[date]]:
+    """The days that have rows, by report and account; none of an account without rows.
+
+    Args:
+        settings: Where the warehouse is.
+        folder: Where dlt may work.
+        accounts: The accounts, by report.
+        request: Who asks for the lock.
 
     Raises:
-        SettingsError: The settings lead to no warehouse.
-        WarehouseError: It cannot be asked now.
+        WarehouseError: The warehouse could not be read.
     """
-    if not account_ids:
-        return {}
-    places = ", ".join(["%s"] * len(account_ids))
-    sql = (
-        f"SELECT DISTINCT account_id, {_day_column(report_name)} FROM {{}}"
-        f" WHERE account_id IN ({places})"
-    )
-    days: dict[str, set[date]] = {account_id: set() for account_id in account_ids}
-    for account_id, day in _ask(settings, report_name, sql, *account_ids):
-        days[account_id].add(day)
-    return days
+    held: dict[tuple[str, str], set[date]] = {
+        (name, account_id): set() for name, ids in accounts.items() for account_id in ids
+    }
+
+    def look(pipeline: Pipeline) -> None:
+        for key, day in _days(pipeline, accounts, _HELD):
+            held[key].add(day)
+
+    if any(accounts.values()):
+        _look(settings, folder, request, look)
+    return held
+
+
+def _days(
+    pipeline: Pipeline, accounts: Accounts, sql: str, *values: date
+) -> Iterator[tuple[tuple[str, str], date]]:
+    """What a statement finds: each a report and an account, and a day of it."""
+    for name, account_ids in accounts.items():
+        day, ids = _day_column(name), list(account_ids)
+        for start in range(0, len(ids), _ACCOUNTS_PER_STATEMENT):
+            some = ids[start : start + _ACCOUNTS_PER_STATEMENT]
+            statement = sql.format(table="{}", day=day, places=", ".join(["%s"] * len(some)))
+            for account_id, found in _ask(pipeline, name, statement, *some, *values):
+                yield (name, account_id), found
 
 
 def suddenly_empty_windows(
@@ -90,13 +158,29 @@ def _count(client: SqlClientBase[Any], report_name: str, account_id: str, part: 
     return sum(int(number) for (number,) in rows)
 
 
-def _ask(settings: PlatformSettings, report_name: str, sql: str, *values: str) -> list[Any]:
-    """What a statement finds in a report's table; nothing where there is none."""
-    with read_only_client(settings) as client:
-        if client is None or not dict(client.get_storage_tables([report_name]))[report_name]:
+def _look(
+    settings: PlatformSettings,
+    folder: Path,
+    request: LockRequest,
+    look: Callable[[Pipeline], Found],
+) -> Found | None:
+    """What is found when no other run writes; None where there is no warehouse."""
+    if is_missing(settings):
+        return None
+    pipeline = make_pipeline(settings, folder)
+    return run_locked(settings, pipeline, lambda: look(pipeline), request)
+
+
+def _ask(pipeline: Pipeline, table_name: str, sql: str, *values: str | date) -> list[Any]:
+    """What a statement finds in a table; nothing where there is none."""
+    try:
+        with pipeline.sql_client() as client:
+            table = client.make_qualified_table_name(table_name)
+            return list(client.execute_sql(sql.format(table), *values) or [])
+    except Exception as error:
+        if tables_were_changed(error):  # no such table or column
             return []
-        table = client.sql_client.make_qualified_table_name(report_name)
-        return list(client.sql_client.execute_sql(sql.format(table), *values) or [])
+        raise
 
 
 def _day_column(report_name: str) -> str:

@@ -126,6 +126,8 @@ def test_the_demo_and_its_ui(folder: Path):
     first = demo(folder)
     assert (first.returncode, first.stderr) == (0, "")
     assert "Which accounts spend most?" in first.stdout
+    assert "What did two of them spend by day?" in first.stdout
+    assert first.stdout.count("█") > 14
     assert "make demo-ui\n" in first.stdout
     assert "arning" not in first.stdout
     before = newest_load(folder)

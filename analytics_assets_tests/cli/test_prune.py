@@ -172,7 +172,7 @@ def test_the_automation_does_not_begin_anew(api: SampleApi, instance):
     assert automation.run(automation.tick())
     # all of it once more, by runs of which the automation knows nothing
     assert run_job(automation, "__ASSET_JOB", ["accounts"]).success
-    target = run_target(instance, AssetNames(), api.data.account_ids)
+    target = run_target(instance, AssetNames().accounts_op, api.data.account_ids)
     assert run_job(automation, "sync", list(ACCOUNT_RESOURCES), target).success
     prune("--older-than", "0h", "--yes")
     assert Automation(instance).tick() is None

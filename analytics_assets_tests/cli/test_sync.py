@@ -13,6 +13,7 @@ from analytics_assets.cli import main
 from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.commands import invoke
+from analytics_assets_tests.testing.reports import CAMPAIGNS
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
 
 
@@ -192,7 +193,7 @@ def test_a_slip_of_the_pen(arguments: tuple[str, ...], said: str):
 @pytest.mark.parametrize(
     ("words", "word", "completed"),
     [
-        ("analytics-assets sync --resource", "camp", ["campaigns", "campaign_items"]),
+        ("analytics-assets sync --resource", "camp", ["campaigns", "campaign_items", CAMPAIGNS]),
         ("analytics-assets sync --account", "acme", ["acme-0001-sc"]),
         ("analytics-assets status --account", "acme", ["acme-0001-sc"]),
         ("analytics-assets", "sy", ["sync"]),

@@ -44,6 +44,8 @@ def evidence(name: str = "campaigns", **known: Any) -> Evidence:
         "columns": TableColumns.of(RESOURCES[name], {}),
         "before": {account: found.rows for account, found in audits.items()},
         "left_out": {},
+        "data_at": {},
+        "differences": {},
         "unread": {},
         "earlier": {},
         "listed": {"acme", "globex"},

@@ -37,7 +37,7 @@ def run(synced: Path, instance: dg.DagsterInstance) -> Run:
     job = definitions.get_repository_def().get_implicit_global_asset_job_def()
 
     def execute(*accounts: str) -> dg.ExecuteInProcessResult:
-        target = run_target(instance, names, accounts)
+        target = run_target(instance, names.accounts_op, accounts)
         return job.execute_in_process(
             instance=instance,
             run_config={"ops": target.ops},

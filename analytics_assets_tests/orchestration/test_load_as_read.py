@@ -25,7 +25,8 @@ from analytics_assets.definitions import defs
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
-from analytics_assets.orchestration.run_records import failed_partitions, run_failure
+from analytics_assets.orchestration.run_failures import run_failure
+from analytics_assets.orchestration.run_records import failed_partitions
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.warehouse import publishing
@@ -404,7 +405,7 @@ def test_a_warehouse_that_fails_after_an_account_did(
     assert sync("--resource", "accounts").exit_code == 0
     refused, other, *_ = api.data.account_ids
     api.behaviour.faults.append(Fault("status", f"/v1/{refused}/campaigns/", value="403"))
-    target = run_target(instance, NAMES, api.data.account_ids)
+    target = run_target(instance, NAMES.accounts_op, api.data.account_ids)
     with locked(home / "warehouse.duckdb"):
         run = defs.resolve_job_def("sync").execute_in_process(
             instance=instance, tags=target.tags, raise_on_error=False

@@ -61,8 +61,8 @@ def config(**given: Any) -> dict[str, Any]:
 def test_how_a_run_covers_accounts(
     records: dg.DagsterInstance, accounts: str, tags: dict[str, str], given: dict[str, Any]
 ) -> None:
-    assert run_target(records, NAMES, accounts) == RunTarget(tags, config(**given))
-    allowing = run_target(records, NAMES, accounts, allow_empty=True)
+    assert run_target(records, NAMES.accounts_op, accounts) == RunTarget(tags, config(**given))
+    allowing = run_target(records, NAMES.accounts_op, accounts, allow_empty=True)
     assert allowing == RunTarget(tags, config(allow_empty=True, **given))
 
 

@@ -117,7 +117,7 @@ def test_a_load_tells_its_run(records: dg.DagsterInstance) -> None:
     run_id = attempt(records, "acme", "campaigns")
     assert latest_loads(records, NAMES)["campaigns", "acme"].run_id == run_id
     assert failed_attempts(records, NAMES) == {}
-    assert attempted_accounts(records, NAMES) == {"acme"}
+    assert attempted_accounts(records, NAMES, NAMES.account_resources) == {"acme"}
 
 
 def test_what_was_before_an_account_was_forgotten_does_not_count(
@@ -131,7 +131,7 @@ def test_what_was_before_an_account_was_forgotten_does_not_count(
     observe(records, "campaigns", "globex")  # what people observe is none of this
     observe(records, "audiences", "globex")
     assert set(latest_loads(records, NAMES)) == {("campaigns", "globex"), ("campaigns", "initech")}
-    assert attempted_accounts(records, NAMES) == {"globex"}
+    assert attempted_accounts(records, NAMES, NAMES.account_resources) == {"globex"}
     assert attempts_without_loads(records, NAMES)["acme"] == {}
     assert set(failed_attempts(records, NAMES)) == {"globex"}
     load(records, "campaigns", "acme")

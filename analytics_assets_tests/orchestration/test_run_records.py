@@ -17,18 +17,15 @@ from sqlalchemy import Engine, event
 from analytics_assets.errors import WarehouseError
 from analytics_assets.factory import compose
 from analytics_assets.orchestration import run_records as records
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.presence import compare
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import (
-    RunFailure,
     attempted_accounts,
     failed_attempts,
     failed_partitions,
     latest_loads,
     record_forgotten,
-    run_failure,
     unfinished_runs,
 )
 from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
@@ -48,51 +45,10 @@ def newest_run(instance: DagsterInstance) -> str:
     return instance.get_runs(limit=1)[0].run_id
 
 
-@pytest.mark.parametrize(
-    ("error", "is_permanent"),
-    [("RefusedError", True), ("SuddenlyEmptyError", True), ("ReadError", False), ("Gone", False)],
-)
-def test_what_a_failed_run_says_of_an_account(error: str, is_permanent: bool):
-    said = {"cause": "campaigns: GET /v1/acme answers 403", "error": error}
-    failure = RunFailure("2 of 7 failed", {"acme": {"campaigns": said, "motion_ads": said}})
-    assert failure.of("acme", "campaigns") == (said["cause"], is_permanent)
-    # of others, it says why it ended
-    assert failure.of("acme", "audiences") == ("2 of 7 failed", False)
-    assert failure.of("globex", "campaigns") == ("2 of 7 failed", False)
-    assert failure.lines() == [f"acme: {said['cause']}"]
-    assert RunFailure("it ended", {}).lines() == ["it ended"]
-
-
 @pytest.fixture
 def records_in_memory() -> Iterator[DagsterInstance]:
     with DagsterInstance.ephemeral() as instance:
         yield instance
-
-
-def failed_run(instance: DagsterInstance, error: Exception) -> str:
-    @dg.op
-    def fails():
-        raise error
-
-    @dg.job
-    def job():
-        fails()
-
-    return job.execute_in_process(instance=instance, raise_on_error=False).run_id
-
-
-def test_the_cause_of_a_run_is_that_of_its_step(records_in_memory: DagsterInstance):
-    accounts = {"acme": {"campaigns": {"cause": "it broke off", "error": "ReadError"}}}
-    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_PARTITIONS: accounts})
-    found = run_failure(records_in_memory, failed_run(records_in_memory, told))
-    assert found == RunFailure("1 of 2 accounts failed", accounts)
-    found = run_failure(records_in_memory, failed_run(records_in_memory, ValueError("a\nbug")))
-    assert found == RunFailure("ValueError: a bug", {})
-
-
-def test_a_run_that_does_not_say_why_it_failed(records_in_memory: DagsterInstance):
-    gone = run_failure(records_in_memory, "no such run")
-    assert gone == RunFailure("the run's records do not say why it failed", {})
 
 
 def test_runs_over_accounts_are_told_from_others(records_in_memory: DagsterInstance):
@@ -157,16 +113,15 @@ def test_a_forgotten_account_is_on_record_no_longer(home, sync, api: SampleApi, 
         key: load for key, load in before.items() if key[1] != first
     }
     assert failed_attempts(instance, NAMES) == {}
-    assert attempted_accounts(instance, NAMES) == {account for _, account in before if account} - {
-        first
-    }
+    attempted = attempted_accounts(instance, NAMES, NAMES.account_resources)
+    assert attempted == {account for _, account in before if account} - {first}
     # what people observe is none of this
     observed = dg.AssetObservation(dg.AssetKey("campaigns"), partition=second)
     instance.report_runless_asset_event(observed)
     assert ("campaigns", second) in latest_loads(instance, NAMES)
     assert sync("--account", first, "--resource", "campaigns").exit_code == 0
     assert ("campaigns", first) in latest_loads(instance, NAMES)
-    assert first in attempted_accounts(instance, NAMES)
+    assert first in attempted_accounts(instance, NAMES, NAMES.account_resources)
 
 
 def test_the_warehouse_is_compared_in_one_line(home, sync, api: SampleApi, instance):

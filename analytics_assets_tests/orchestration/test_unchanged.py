@@ -56,7 +56,7 @@ def test_a_sync_says_what_it_left_out(
     assert sync("--full").exit_code == 0
     assert asked_below(api) == lists
     assert metadata(instance, "campaign_items", account)["lists_left_out"] == 0
-    target = run_target(instance, AssetNames(), [account], full=True)
+    target = run_target(instance, AssetNames().accounts_op, [account], full=True)
     assert target.ops == {AssetNames().accounts_op: {"config": {"full": True}}}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,24 +12,31 @@ import pytest
 
 from analytics_assets.api.reader import Reader
 from analytics_assets.api.report_reading import ReportRead
-from analytics_assets.days import Window, first_windows, stretches, update_window
-from analytics_assets.resources import EXTRA_RESOURCES
-from analytics_assets.rows.arrow import as_day
+from analytics_assets.days import Window, due_windows
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
-from analytics_assets.warehouse.report_days import held_days, newest_days
-from analytics_assets_tests.testing.commands import invoke
+from analytics_assets.warehouse.report_days import ReportDays, held_days, report_days
+from analytics_assets_tests.test_docs import FENCE
+from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.reading import client_of
+from analytics_assets_tests.testing.reports import (
+    CAMPAIGNS,
+    DAY,
+    FIRST_DAY,
+    ITEMS,
+    Row,
+    served,
+    set_day,
+    spelled,
+    table,
+)
 from analytics_assets_tests.testing.tables import opened_warehouse, query
 
-CAMPAIGNS, SITES, ITEMS = EXTRA_RESOURCES
 LOOKBACK, HISTORY = 31, 70
-FIRST_DAY = date(2026, 9, 1)
-DAY = timedelta(days=1)
-Row = dict[str, Any]
+REQUEST = LockRequest("a test", 60, print)
 
 
 @pytest.fixture
@@ -42,24 +49,28 @@ def api() -> Iterator[SampleApi]:
         yield running
 
 
-def set_day(api: SampleApi, day: date) -> None:
-    """Makes it such a day: in Tokyo, and the one before in New York."""
-    api.data.reports.now = datetime(day.year, day.month, day.day, 2, tzinfo=timezone.utc)
-
-
-def due(api: SampleApi, name: str) -> dict[str, list[Window]]:
+def due(api: SampleApi, home: Path, name: str) -> dict[str, list[Window]]:
     """The windows that are to be asked for on the first load of a day."""
-    newest = newest_days(platform_settings(), name)
-    held = held_days(platform_settings(), name, [*newest])
-    windows = {}
-    for account in api.data.account_ids:
-        day = api.data.reports.today(account)
-        if account not in newest:
-            windows[account] = first_windows(day, HISTORY)
-            continue
-        update = update_window(newest[account], day, LOOKBACK)
-        windows[account] = [*stretches(held[account], update.first, LOOKBACK), update]
-    return windows
+    accounts = api.data.account_ids
+    held = held_days_of(home, name, *accounts)
+    known = report_days(platform_settings(), home, {name: accounts}, FIRST_DAY, REQUEST)
+    assert known.newest == {(name, a): max(days) for a, days in held.items() if days}
+    return {
+        account: due_windows(
+            max(held[account], default=None),
+            held[account],
+            api.data.reports.today(account),
+            lookback_days=LOOKBACK,
+            history_days=HISTORY,
+            was_read=bool(held[account]),
+        )
+        for account in accounts
+    }
+
+
+def held_days_of(home: Path, name: str, *accounts: str) -> dict[str, set[date]]:
+    found = held_days(platform_settings(), home, {name: accounts}, REQUEST)
+    return {account: found[name, account] for account in accounts}
 
 
 def update(
@@ -70,37 +81,8 @@ def update(
     with TemporaryDirectory(dir=home) as folder:
         wanted = {account: {name: each} for account, each in windows.items()}
         found = [*Reader(client_of(api), Path(folder)).read_reports(wanted)]
-        request = LockRequest("a test", settings.lock_timeout, print)
         rows = [each.read.rows for each in found]
-        return found, load(settings, Path(folder), [name], rows, request, **options)
-
-
-def served(api: SampleApi, name: str, account: str, days: Iterable[date]) -> list[Row]:
-    """The rows of some days as the table has to have them."""
-    rows = []
-    for day in days:
-        for row in api.data.reports.rows(name, account, day, day):
-            made = {"account_id": account, "date": as_day(row.get("date", str(day)))}
-            if name == ITEMS:
-                made["item_key"] = f"{row['campaign']}/{row['item'] or row['old_item_version_id']}"
-            rows.append({**row, **made})
-    return rows
-
-
-def table(home: Path, name: str) -> list[Row]:
-    with opened_warehouse(home) as read:
-        columns, _, rows = read(f"SELECT * FROM analytics.{name}")
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def spelled(rows: Iterable[Row]) -> list[str]:
-    """Rows without dlt's own columns; a double is one, however the API writes it."""
-    kept = ({k: v for k, v in row.items() if not k.startswith("_dlt")} for row in rows)
-    doubles = {c.name for of in EXTRA_RESOURCES.values() for c in of.columns if c.type == "double"}
-    return sorted(
-        str(sorted((k, float(v) if k in doubles and v is not None else v) for k, v in row.items()))
-        for row in kept
-    )
+        return found, load(settings, Path(folder), [name], rows, REQUEST, **options)
 
 
 @both_warehouses
@@ -114,7 +96,7 @@ def test_tables_are_the_reports_after_each_day(home: Path, api: SampleApi, name:
     for step in steps:
         set_day(api, FIRST_DAY + step * DAY)
         before = table(home, name) if step else []
-        windows = due(api, name)
+        windows = due(api, home, name)
         found, _ = update(api, home, name, windows)
         assert not [failure for each in found for failure in each.read.failures]
         assert all(len(each) == 1 for each in windows.values()) == (step in (1, 2))
@@ -144,7 +126,7 @@ def others(rows: Iterable[Row], asked: set[tuple[str, date]]) -> list[str]:
 def test_days_that_vanish_come_back_and_fail(home: Path, api: SampleApi):
     first, second = api.data.account_ids
     reports = api.data.reports
-    update(api, home, CAMPAIGNS, due(api, CAMPAIGNS))
+    update(api, home, CAMPAIGNS, due(api, home, CAMPAIGNS))
     whole = table(home, CAMPAIGNS)
 
     vanished = Window(FIRST_DAY - 50 * DAY, FIRST_DAY - 41 * DAY)
@@ -163,13 +145,13 @@ def test_days_that_vanish_come_back_and_fail(home: Path, api: SampleApi):
     kept = [row for row in whole if (row["account_id"], row["date"]) not in gone]
     assert spelled(table(home, CAMPAIGNS)) == spelled(kept)
     assert len(kept) < len(whole)
-    held = held_days(platform_settings(), CAMPAIGNS, [first, second, "nobody"])
+    held = held_days_of(home, CAMPAIGNS, first, second, "nobody")
     assert held[first] == {row["date"] for row in kept if row["account_id"] == first}
     assert held["nobody"] == set()
 
     reports.resume(first)
     api.behaviour.faults.clear()
-    assert stretches(held[first], FIRST_DAY - 31 * DAY, LOOKBACK)[0] == vanished
+    assert vanished in due(api, home, CAMPAIGNS)[first]
     update(api, home, CAMPAIGNS, {key: [vanished] for key in (first, second)})
     after = table(home, CAMPAIGNS)
     mine = [row for row in whole if row["account_id"] == first]
@@ -184,6 +166,10 @@ def test_a_window_that_is_suddenly_empty(home: Path, api: SampleApi):
     account, other = api.data.account_ids
     week = {key: [Window(FIRST_DAY - 7 * DAY, FIRST_DAY - DAY)] for key in (account, other)}
     update(api, home, CAMPAIGNS, week)
+    page = (CHECKOUT / "docs" / "reports.md").read_text(encoding="utf-8")
+    [sql] = [text for kind, text in FENCE.findall(page) if kind == "sql"]
+    assert {row[0] for row in query(home, sql)} == {account, other}
+
     before = table(home, CAMPAIGNS)
     held = len([row for row in before if row["account_id"] == account])
     api.data.reports.pause(account, FIRST_DAY - 7 * DAY, FIRST_DAY - DAY)
@@ -210,6 +196,9 @@ def test_a_forgotten_account(home: Path, api: SampleApi):
 
 
 def test_no_table_holds_no_day(home: Path):
-    assert newest_days(platform_settings(), CAMPAIGNS) == {}
-    assert held_days(platform_settings(), CAMPAIGNS, ["acme"]) == {"acme": set()}
-    assert held_days(platform_settings(), CAMPAIGNS, []) == {}
+    assert (
+        report_days(platform_settings(), home, {CAMPAIGNS: ["acme"]}, FIRST_DAY, REQUEST)
+        == ReportDays()
+    )
+    assert held_days_of(home, CAMPAIGNS, "acme") == {"acme": set()}
+    assert held_days_of(home, CAMPAIGNS) == {}

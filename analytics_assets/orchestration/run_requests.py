@@ -1,0 +1,43 @@
+"""The runs over accounts that schedules and sensors ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import dagster as dg
+
+from analytics_assets.orchestration.asset_checks import check_specs
+from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.orchestration.partitions import run_target
+from analytics_assets.orchestration.sharding import shards
+
+
+def account_requests(
+    instance: dg.DagsterInstance,
+    names: AssetNames,
+    account_ids: Collection[str],
+    accounts_per_run: int | None,
+    tags: Mapping[str, str],
+    resource_names: Collection[str],
+    days: tuple[str, str] = ("", ""),
+) -> list[dg.RunRequest]:
+    """Runs over the accounts for these resources, lists or reports.
+
+    Of reports they ask for the days from the first to the last, or, where these are empty, for
+    those that are due.
+    """
+    op_name, (first, last) = names.op_of(resource_names), days
+    targets = [
+        run_target(instance, op_name, shard, start_date=first, end_date=last)
+        for shard in shards(instance, names, account_ids, accounts_per_run)
+    ]
+    return [
+        dg.RunRequest(
+            job_name=names.job_of(resource_names),
+            run_config={"ops": dict(target.ops)},
+            tags={**target.tags, **tags},
+            asset_selection=names.keys(resource_names),
+            asset_check_keys=[spec.key for spec in check_specs(names, resource_names)],
+        )
+        for target in targets
+    ]

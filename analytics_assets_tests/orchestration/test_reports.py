@@ -1,0 +1,473 @@
+"""Reports as assets: what is asked for, what is loaded, and what becomes of failures."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import Result
+
+from analytics_assets.factory import compose
+from analytics_assets.orchestration import report_windows
+from analytics_assets.orchestration.partitions import run_target
+from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.run_failures import run_failure
+from analytics_assets.orchestration.sensors import LOST
+from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets.settings import platform_settings
+from analytics_assets_tests.testing.automation import Automation
+from analytics_assets_tests.testing.commands import invoke, start_sync
+from analytics_assets_tests.testing.doctor import Checks
+from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.records import failed, materialized, metadata
+from analytics_assets_tests.testing.reports import (
+    CAMPAIGNS,
+    DAY,
+    FIRST_DAY,
+    ITEMS,
+    SITES,
+    asked,
+    expected,
+    set_day,
+    spelled,
+    table,
+)
+from analytics_assets_tests.testing.tables import change_warehouse
+
+HISTORY = 70
+Sync = Callable[..., Result]
+EASTERN, TOKYO = "acme-0001-sc", "globex-0002-sc"
+
+
+@pytest.fixture
+def api() -> Iterator[SampleApi]:
+    data = SampleData.generate(accounts=2, campaigns=3, items=2)
+    for account, zone in ((EASTERN, "US/Eastern"), (TOKYO, "Asia/Tokyo")):
+        data.update_row("accounts", account, {"time_zone_name": zone})
+    with SampleApi(data) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def performance(home: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One report is read, and it is the sample API's day."""
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", CAMPAIGNS)
+    monkeypatch.setenv("ANALYTICS__PERFORMANCE_HISTORY_DAYS", str(HISTORY))
+    monkeypatch.setattr(report_windows, "now", lambda: api.data.reports.now)
+    set_day(api, FIRST_DAY)
+
+
+@pytest.fixture
+def read(home: Path) -> Callable[..., str]:
+    """Reads the report, and gives what the command says."""
+
+    def run(*arguments: str, exit_code: int = 0) -> str:
+        result = invoke("sync", "--resource", CAMPAIGNS, *arguments)
+        assert result.exit_code == exit_code, result.output
+        return result.output
+
+    return run
+
+
+def lines(*of: tuple[str, date, date], dimension: str = "campaign_day_breakdown") -> list[str]:
+    return sorted(f"{account} {dimension} {first} {last}" for account, first, last in of)
+
+
+def updates(today: date = FIRST_DAY) -> list[str]:
+    """What an update asks for, and what it is compared with, where it is this day in Tokyo."""
+    days = [(EASTERN, today - DAY), (TOKYO, today)]
+    windows = [(account, day - 31 * DAY, day) for account, day in days]
+    return sorted([*lines(*windows), *lines(*windows, dimension="day")])
+
+
+def checks(instance: dg.DagsterInstance, name: str = CAMPAIGNS) -> dict[str, str]:
+    """What the latest evaluations found, by check."""
+    defs = compose(platform_settings(), Progress())
+    keys = [k for k in defs.resolve_asset_graph().asset_check_keys if k.asset_key.path == [name]]
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
+    found = (r.event.dagster_event.event_specific_data for r in records if r.event)  # type: ignore[union-attr]
+    return {each.check_name: each.description or "" for each in found if not each.passed}  # type: ignore[union-attr]
+
+
+def test_what_a_report_is_in_dagster(home: Path, monkeypatch: pytest.MonkeyPatch):
+    defs = compose(platform_settings(), Progress())
+    spec = next(s for s in defs.resolve_all_asset_specs() if s.key.path == [CAMPAIGNS])
+    assert [dep.asset_key.path for dep in spec.deps] == [["campaigns"]]
+    assert spec.partitions_def == dg.DynamicPartitionsDefinition(name="accounts")
+    assert spec.group_name == "analytics"
+    by_name = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
+    assert by_name["date"].type == "date"
+    assert all(column.description for column in by_name.values())
+    references = spec.metadata["dagster/code_references"].code_references
+    assert [Path(r.file_path).name for r in references] == ["reports.py", "assets.py"]
+    assert all(reference.line_number > 1 for reference in references)
+    assert sorted(job.name for job in defs.jobs or ()) == [
+        *("check", "performance", "refresh_accounts", "sync")
+    ]
+    performance = defs.resolve_job_def("performance").asset_layer.executable_asset_keys
+    assert {key.path[-1] for key in performance} == {CAMPAIGNS}
+    of_sync = defs.resolve_job_def("sync").asset_layer.executable_asset_keys
+    assert CAMPAIGNS not in {key.path[-1] for key in of_sync}
+
+    monkeypatch.setenv("ANALYTICS__KEY_PREFIX", "ads")
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", f"{SITES},{ITEMS}")
+    monkeypatch.setenv("ANALYTICS__SKIP_RESOURCES", "campaigns")
+    defs = compose(platform_settings(), Progress())
+    found = {s.key.path[-1]: s for s in defs.resolve_all_asset_specs()}
+    assert {SITES, ITEMS} == found.keys() & {CAMPAIGNS, SITES, ITEMS}
+    assert [dep.asset_key.path for dep in found[SITES].deps] == [["ads", "accounts"]]
+    assert defs.resolve_job_def("ads__performance").name == "ads__performance"
+
+    monkeypatch.delenv("ANALYTICS__EXTRA_RESOURCES")
+    defs = compose(platform_settings(), Progress())
+    assert not any("performance" in s.key.path[-1] for s in defs.resolve_all_asset_specs())
+    assert len(list(defs.schedules or ())) == 2
+
+
+def test_nothing_is_asked_for_where_no_report_is_named(
+    api: SampleApi, sync: Sync, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("ANALYTICS__EXTRA_RESOURCES")
+    assert sync().exit_code == 0
+    assert asked(api) == []
+    for option in (("--resource", CAMPAIGNS), ("--from", "2026-08-01")):
+        refused = sync(*option)
+        assert refused.exit_code == 1
+        assert "name" in refused.output
+        assert "EXTRA_RESOURCES" in refused.output.splitlines()[-1]
+
+
+def test_the_doctor_asks_for_a_day(api: SampleApi, doctor: Callable[..., Checks]):
+    found = doctor()
+    assert found[f"endpoint {CAMPAIGNS}"]["ok"]
+    assert "start_date=" in found[f"endpoint {CAMPAIGNS}"]["detail"]
+    assert f"endpoint {SITES}" not in found
+    assert {line.split()[1] for line in asked(api)} == {"campaign_day_breakdown"}
+
+
+@both_warehouses
+def test_three_days(
+    home: Path,
+    api: SampleApi,
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", f"{CAMPAIGNS},{ITEMS}")
+    result = sync()
+    assert result.exit_code == 0, result.output
+    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
+    first = [line for line in asked(api) if "campaign_day" in line]
+    assert len(first) == 2 * 3  # 70 days, in pieces of 30
+    assert first[0] == f"{EASTERN} campaign_day_breakdown 2026-06-23 2026-07-22"
+
+    for day in (FIRST_DAY + DAY, FIRST_DAY + 2 * DAY):
+        set_day(api, day)
+        assert sync().exit_code == 0
+        campaigns = spelled(expected(api, CAMPAIGNS, HISTORY + (day - FIRST_DAY).days))
+        assert spelled(table(home, CAMPAIGNS)) == campaigns
+        items = spelled(expected(api, ITEMS, HISTORY + (day - FIRST_DAY).days))
+        assert spelled(table(home, ITEMS)) == items
+        requests = [line for line in asked(api) if "item_breakdown" not in line]
+        # from the newest day held on, which was one day before
+        assert len(requests) == len(updates())
+        assert requests[0] == f"{EASTERN} campaign_day_breakdown {day - 33 * DAY} {day - DAY}"
+
+    told = metadata(instance, CAMPAIGNS, EASTERN)
+    held = [row for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN]
+    window = [row for row in held if row["date"] >= day - 33 * DAY]
+    assert told["dagster/partition_row_count"] == len(held)
+    assert told["dagster/row_count"] == len(table(home, CAMPAIGNS))
+    assert (told["rows_loaded"], told["days_loaded"]) == (len(window), 33)
+    assert (told["first_day"], told["last_day"]) == (str(day - 33 * DAY), str(day - DAY))
+    assert told["requests"] == 1
+    assert told["spent"] == round(sum(row["spent"] for row in window), 2)
+    # conversions come in for 30 days
+    assert told["days_changed"] == 31
+    updated = datetime.fromtimestamp(told["data_updated"], timezone.utc)
+    assert updated == api.data.reports.now
+    age = (datetime.now(timezone.utc) - updated) / timedelta(hours=1)
+    found = checks(instance)
+    assert found.keys() == {"parents_exist", "rows_are_recent"}
+    assert f"{EASTERN}: {age:.0f} hours" in found["rows_are_recent"]
+    listed = {str(row["id"]) for row in api.data.rows("campaigns", EASTERN)}
+    orphans = len([row for row in held if row["campaign"] not in listed])
+    assert f"{EASTERN}: {orphans}" in found["parents_exist"]
+    status = invoke("status")
+    assert "2 accounts (2 ok)" in status.output
+
+
+def test_one_account_fails(
+    home: Path, api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance
+):
+    path = f"/v1/{EASTERN}/reports/*"
+    api.behaviour.faults.append(Fault("status", path, value=403))
+    output = read(exit_code=1)
+    assert "1 of 2 partitions failed, in 1 of 2 accounts" in output
+    assert f"{EASTERN}: {CAMPAIGNS}: " in output
+    assert "take it out of ANALYTICS__EXTRA_RESOURCES" in output
+    assert materialized(instance, CAMPAIGNS) == {TOKYO}
+    assert failed(instance, CAMPAIGNS) == {EASTERN}
+    assert checks(instance).keys() == {"every_account_is_read", "rows_are_recent"}
+    assert {row["account_id"] for row in table(home, CAMPAIGNS)} == {TOKYO}
+
+    api.behaviour.faults.clear()
+    asked(api)
+    read("--failed")
+    assert {line.split()[0] for line in asked(api)} == {EASTERN}
+    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
+    assert "nothing that was asked for failed last" in read("--failed")
+
+
+@pytest.mark.process
+@both_warehouses
+def test_a_first_load_that_is_killed_goes_on(
+    home: Path, api: SampleApi, read: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    # what another process knows of the time
+    api.data.reports.now = None
+    monkeypatch.setattr(report_windows, "now", lambda: datetime.now(timezone.utc))
+    monkeypatch.setenv("ANALYTICS__LOAD_INTERVAL", "0")
+    rows, pieces = api.data.reports._rows[CAMPAIGNS], []
+
+    def killing(account: str, window: Any) -> Iterator[dict[str, Any]]:
+        pieces.append(window)
+        if len(pieces) == 3:
+            process.kill()
+        return rows(account, window)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(api.data.reports._rows, CAMPAIGNS, killing)
+        process = start_sync("--resource", CAMPAIGNS, "--account", EASTERN)
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    held = {row["date"] for row in table(home, CAMPAIGNS)}
+    assert len(held) == 60
+    asked(api)
+
+    read("--account", EASTERN)
+    first, second = (line.split()[2:] for line in asked(api) if "campaign_day" in line)
+    assert first[0] == str(max(held) - 31 * DAY)
+    assert second[-1] == str(api.data.reports.today(EASTERN))
+    served = [r for r in expected(api, CAMPAIGNS, HISTORY) if r["account_id"] == EASTERN]
+    assert spelled(table(home, CAMPAIGNS)) == spelled(served)
+
+
+@both_warehouses
+def test_a_backfill_leaves_all_other_days(
+    home: Path, api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance
+):
+    read()
+    before = {str(row) for row in table(home, CAMPAIGNS)}
+    set_day(api, FIRST_DAY + DAY)
+    asked(api)
+    read("--from", "2026-05-01", "--to", "2026-06-24", "--account", EASTERN)
+    window = [date(2026, 5, 1) + number * DAY for number in range(55)]
+    assert [line for line in asked(api) if "campaign_day" in line] == lines(
+        (EASTERN, date(2026, 5, 1), date(2026, 5, 30)),
+        (EASTERN, date(2026, 5, 31), date(2026, 6, 24)),
+    )
+    after = table(home, CAMPAIGNS)
+    others = {str(r) for r in after if r["account_id"] != EASTERN or r["date"] not in window}
+    mine = [r for r in after if r["account_id"] == EASTERN and r["date"] in window]
+    assert others <= before
+    assert len(before) - len(others) == len([r for r in mine if r["date"] >= date(2026, 6, 23)])
+    everything = [r for r in expected(api, CAMPAIGNS, 200) if r["account_id"] == EASTERN]
+    assert spelled(mine) == spelled(r for r in everything if r["date"] in window)
+    told = metadata(instance, CAMPAIGNS, EASTERN)
+    assert (told["first_day"], told["last_day"]) == ("2026-05-01", "2026-06-24")
+    assert told["days_changed"] == 53  # two were there, and are settled
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (("--to", "2026-08-01"), "--to needs --from: give the first day, too"),
+        (("--from", "2026-08-02", "--to", "2026-08-01"), "the window ends on 2026-08-01, before"),
+        (("--from", "2099-01-01"), "2099-01-01 is yet to come"),
+        (("--from", "1970-01-01"), "1970-01-01 is too long ago"),
+        (("--from", "yesterday"), "'yesterday' is no day"),
+        (("--from", "2026-08-01", "--resource", "campaigns"), "campaigns has no days"),
+    ],
+)
+def test_days_that_cannot_be(sync: Sync, api: SampleApi, days: tuple[str, ...], said: str):
+    result = sync(*days)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {said}")
+    assert result.output.count("\n") == 1
+    assert api.log.requests == 0
+
+
+def test_days_without_rows_are_asked_for_again_once_a_day(
+    home: Path, api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance
+):
+    reports = api.data.reports
+    gap = (EASTERN, FIRST_DAY - 60 * DAY, FIRST_DAY - 51 * DAY)
+    reports.pause(*gap)
+    reports.pause(TOKYO, date(2020, 1, 1), date(2027, 1, 1))  # it never had a row
+    read()
+    assert "every_day_is_there" in checks(instance)
+    assert f"{EASTERN}: 10" in checks(instance)["every_day_is_there"]
+    asked(api)
+    never = (TOKYO, FIRST_DAY - 62 * DAY, FIRST_DAY)
+    eastern = (EASTERN, FIRST_DAY - 32 * DAY, FIRST_DAY - DAY)
+    again = [*lines(eastern, never), *lines(eastern, never, dimension="day")]
+    read()
+    assert asked(api) == sorted(again)
+
+    set_day(api, FIRST_DAY + DAY)
+    for first in (True, False):
+        read()
+        of_gaps = lines(gap, (TOKYO, FIRST_DAY - 68 * DAY, FIRST_DAY - 62 * DAY)) if first else []
+        found = [line for line in asked(api) if "campaign_day" in line]
+        assert len(found) == 2 + len(of_gaps)
+        assert set(of_gaps) <= set(found)
+    reports.resume(EASTERN)
+    reports.resume(TOKYO)
+    set_day(api, FIRST_DAY + 2 * DAY)
+    read()
+    assert "every_day_is_there" not in checks(instance)
+    served = expected(api, CAMPAIGNS, HISTORY)
+    assert {str(row) for row in spelled(served)} <= {*spelled(table(home, CAMPAIGNS))}
+
+
+def test_a_changed_time_zone(home: Path, api: SampleApi, read: Callable[..., str]):
+    read()
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago", "Mars/Olympus"):
+        api.data.update_row("accounts", EASTERN, {"time_zone_name": zone})
+        read()
+        today = api.data.reports.today(EASTERN)
+        mine = {row["date"] for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN}
+        assert {today, today - DAY} <= mine
+
+
+def test_lost_tables_are_loaded_again(home: Path, api: SampleApi, read: Callable[..., str]):
+    read()
+    (home / "warehouse.duckdb").unlink()
+    read()
+    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
+
+
+def test_sums_that_are_not_the_api_s(
+    api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance, monkeypatch: Any
+):
+    totals = api.data.reports._rows["day_totals"]
+
+    def doubled(*args: Any) -> Iterator[dict[str, Any]]:
+        for row in totals(*args):
+            yield {**row, "spent": 2 * row["spent"] + 1}
+
+    api.data.reports._rows["day_totals"] = doubled
+    read()
+    assert "figures, as spent of" in checks(instance)["sums_are_the_api_s"]
+    api.data.reports._rows["day_totals"] = totals
+    api.behaviour.faults.append(Fault("status", f"/v1/{EASTERN}/*/day", value=401))
+    read()
+    found = checks(instance)["sums_are_the_api_s"]
+    assert found.startswith(f"{EASTERN}: not compared: ")
+    assert TOKYO not in found
+    api.behaviour.faults.clear()
+    asked(api)
+    monkeypatch.setenv("ANALYTICS__RECONCILE", "false")
+    read()
+    assert not [line for line in asked(api) if " day " in line]
+    api.behaviour.faults.clear()
+
+
+def test_the_schedule_and_the_sensor(
+    home: Path,
+    api: SampleApi,
+    instance: dg.DagsterInstance,
+    automation: Automation,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
+    assert automation.schedule("read_reports_of_all") is None
+    assert automation.skipped == "no account is listed yet"
+    automation.run(automation.tick())  # lists the accounts
+    everything = automation.tick()
+    assert everything is not None
+    assert automation.run(everything)
+    new = automation.tick()
+    assert new is not None
+    assert new.job_name == "performance"
+    assert new.tags["analytics/reason"] == "new accounts"
+    assert automation.run(new)
+    asked(api)
+    request = automation.schedule("read_reports_of_all")
+    assert automation.run(request)
+    assert asked(api) == updates()
+    assert automation.tick() is None
+
+    # what somebody writes into the run's configuration
+    for days, said in (
+        ({"end_date": "2026-08-01"}, "end_date needs a start_date: give the first day, too"),
+        ({"start_date": "2026-08-02", "end_date": "2026-08-01"}, "the window ends on 2026-08-01"),
+    ):
+        target = run_target(instance, "account_reports", [EASTERN], **days)
+        assert not automation.run(
+            dg.RunRequest(job_name="performance", run_config={"ops": target.ops}, tags=target.tags)
+        )
+        [newest] = instance.get_runs(limit=1)
+        [line] = run_failure(instance, newest.run_id).lines()
+        assert line.startswith(said)
+    assert automation.tick() is None  # to try that again is pointless
+    assert asked(api) == []
+
+
+def test_a_failed_backfill_is_tried_again_with_its_days(
+    home: Path,
+    api: SampleApi,
+    read: Callable[..., str],
+    automation: Automation,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
+    monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "0")
+    invoke("sync")
+    days = ("--from", "2026-05-01", "--to", "2026-05-20")
+    fault = Fault("status", f"/v1/{EASTERN}/reports/*", value=500)
+    api.behaviour.faults.append(fault)
+    read(*days, exit_code=1)
+    api.behaviour.faults.clear()
+    asked(api)
+    retry = automation.tick()
+    assert retry is not None
+    assert retry.job_name == "performance"
+    assert automation.run(retry)
+    window = (EASTERN, date(2026, 5, 1), date(2026, 5, 20))
+    assert asked(api) == sorted([*lines(window), *lines(window, dimension="day")])
+
+    api.behaviour.faults.append(fault)
+    read(*days, exit_code=1)
+    api.behaviour.faults.clear()
+    asked(api)
+    read("--failed")
+    assert lines(window)[0] in asked(api)
+
+    change_warehouse(home, f"DROP TABLE analytics.{CAMPAIGNS}")
+    lost = automation.tick()
+    assert lost is not None
+    assert (lost.job_name, lost.tags["analytics/reason"]) == ("performance", LOST)
+    assert automation.run(lost)
+    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
+
+
+def test_a_run_over_reports_and_one_over_lists_do_not_wait_for_each_other(
+    home: Path, api: SampleApi, instance: dg.DagsterInstance, automation: Automation
+):
+    invoke("sync")
+    defs = compose(platform_settings(), Progress())
+    under_way = instance.create_run_for_job(defs.resolve_job_def("performance"))
+    assert automation.schedule("read_reports_of_all") is None
+    assert under_way.run_id in automation.skipped
+    api.data.add_row("accounts", {"account_id": "new-0003-sc", "id": 3}, account_id=None)
+    automation.run(automation.schedule("list_accounts_to_find_new"))
+    new = automation.tick()
+    assert new is not None
+    assert new.job_name == "sync"

@@ -1,0 +1,60 @@
+"""Why a run failed, by records made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster import DagsterInstance
+
+from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.run_failures import RunFailure, run_failure
+
+
+@pytest.mark.parametrize(
+    ("error", "is_permanent"),
+    [("RefusedError", True), ("SuddenlyEmptyError", True), ("ReadError", False), ("Gone", False)],
+)
+def test_what_a_failed_run_says_of_an_account(error: str, is_permanent: bool):
+    said = {"cause": "campaigns: GET /v1/acme answers 403", "error": error}
+    failure = RunFailure("2 of 7 failed", {"acme": {"campaigns": said, "motion_ads": said}})
+    assert failure.of("acme", "campaigns") == (said["cause"], is_permanent)
+    # of others, it says why it ended
+    assert failure.of("acme", "audiences") == ("2 of 7 failed", False)
+    assert failure.of("globex", "campaigns") == ("2 of 7 failed", False)
+    assert failure.lines() == [f"acme: {said['cause']}"]
+    assert RunFailure("it ended", {}).lines() == ["it ended"]
+    assert RunFailure("it ended", {}, error).of("acme", "campaigns") == ("it ended", is_permanent)
+
+
+@pytest.fixture
+def records_in_memory() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def failed_run(instance: DagsterInstance, error: Exception) -> str:
+    @dg.op
+    def fails():
+        raise error
+
+    @dg.job
+    def job():
+        fails()
+
+    return job.execute_in_process(instance=instance, raise_on_error=False).run_id
+
+
+def test_the_cause_of_a_run_is_that_of_its_step(records_in_memory: DagsterInstance):
+    accounts = {"acme": {"campaigns": {"cause": "it broke off", "error": "ReadError"}}}
+    told = dg.Failure("1 of 2 accounts\n failed", metadata={FAILED_PARTITIONS: accounts})
+    found = run_failure(records_in_memory, failed_run(records_in_memory, told))
+    assert found == RunFailure("1 of 2 accounts failed", accounts)
+    found = run_failure(records_in_memory, failed_run(records_in_memory, ValueError("a\nbug")))
+    assert found == RunFailure("ValueError: a bug", {})
+
+
+def test_a_run_that_does_not_say_why_it_failed(records_in_memory: DagsterInstance):
+    gone = run_failure(records_in_memory, "no such run")
+    assert gone == RunFailure("the run's records do not say why it failed", {})
