@@ -36,7 +36,7 @@ def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
     chosen = tuple(name for name in RESOURCES if name not in settings.skip_resources)
     if chosen == (ACCOUNTS.name,):
         raise SettingsError(
-            f"{SKIP_RESOURCES} leaves nothing of an account to read: set it to fewer resources"
+            f"{SKIP_RESOURCES} leaves no list of an account to read: set it to fewer resources"
         )
     return chosen
 

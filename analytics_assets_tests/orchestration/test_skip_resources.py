@@ -146,7 +146,7 @@ def test_what_is_skipped_cannot_be_asked_for(sync, api: SampleApi, monkeypatch):
         ("hunter2", "has a name, which is no resource: set it to some of campaigns, campaign_it"),
         (
             "campaigns,campaign_items,motion_ads,audiences,audience_rules,conversion_rules",
-            "leaves nothing of an account to read: set it to fewer resources",
+            "leaves no list of an account to read: set it to fewer resources",
         ),
     ],
 )
