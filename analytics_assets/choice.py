@@ -8,13 +8,20 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from analytics_assets.errors import SettingsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import (
+    ACCOUNT_RESOURCES,
+    ACCOUNTS,
+    ALL_RESOURCES,
+    EXTRA_RESOURCES,
+    RESOURCES,
+)
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
 HISTORY: Final = setting_name(PLATFORM_SECTION, "history")
 _HISTORY_IGNORE: Final = setting_name(PLATFORM_SECTION, "history_ignore")
 EXTRA_RESOURCES_SETTING: Final = setting_name(PLATFORM_SECTION, "extra_resources")
+_LIST: Final = "list of an account"
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
 _SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
 _SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
@@ -32,11 +39,11 @@ def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
             f"{SKIP_RESOURCES} cannot have {ACCOUNTS.name}, by which all others are read: set it to"
             " resources of an account"
         )
-    _refuse_unknown(SKIP_RESOURCES, settings.skip_resources, ACCOUNT_RESOURCES, "resource")
+    _refuse_unknown(SKIP_RESOURCES, settings.skip_resources, ACCOUNT_RESOURCES, _LIST)
     chosen = tuple(name for name in RESOURCES if name not in settings.skip_resources)
     if chosen == (ACCOUNTS.name,):
         raise SettingsError(
-            f"{SKIP_RESOURCES} leaves nothing of an account to read: set it to fewer resources"
+            f"{SKIP_RESOURCES} leaves no list of an account to read: set it to fewer resources"
         )
     return chosen
 
@@ -58,14 +65,14 @@ def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:
         SettingsError: There is no such resource or column, or it cannot be kept or ignored.
     """
     ignored: dict[str, set[str]] = {name: set() for name in settings.history}
-    _refuse_unknown(HISTORY, ignored, ACCOUNT_RESOURCES, "list of an account")
+    _refuse_unknown(HISTORY, ignored, ACCOUNT_RESOURCES, _LIST)
     for name in ignored:
         if name in settings.skip_resources:
             raise SettingsError(
                 f"{HISTORY} has {name}, which {SKIP_RESOURCES} leaves out: remove it from one"
             )
     for table, _, column in (name.partition(".") for name in settings.history_ignore):
-        _refuse_unknown(_HISTORY_IGNORE, [table], ACCOUNT_RESOURCES, "list of an account")
+        _refuse_unknown(_HISTORY_IGNORE, [table], ACCOUNT_RESOURCES, _LIST)
         resource = ACCOUNT_RESOURCES[table]
         columns = [known.name for known in resource.columns if known.name not in resource.key]
         _refuse_unknown(_HISTORY_IGNORE, [column], columns, f"column of {table} beside its key")
@@ -76,9 +83,12 @@ def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:
 def _refuse_unknown(setting: str, names: Iterable[str], known: Collection[str], kind: str) -> None:
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
             # what is like none of them may be anything, also a secret
-            named = f"{name!r} (did you mean {near[0]}?)" if near else "a name"
+            named = "a name"
+            if name in ALL_RESOURCES:  # of another kind, and no slip of the pen
+                named = repr(name)
+            elif near := get_close_matches(name, known, n=1):
+                named = f"{name!r} (did you mean {near[0]}?)"
             raise SettingsError(
                 f"{setting} has {named}, which is no {kind}: set it to some of {', '.join(known)}"
             )

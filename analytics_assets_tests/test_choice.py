@@ -38,6 +38,7 @@ def test_none_is_asked_for_or_shown_unless_it_is_named(home, sync, api: SampleAp
     ("value", "named"),
     [
         ("campaign_perfomance", "'campaign_perfomance' (did you mean campaign_performance?)"),
+        ("campaigns", "'campaigns'"),
         ("hunter2", "a name"),
         ("campaign_performance,zyzzy", "a name"),
     ],
@@ -72,6 +73,10 @@ def test_histories_with_what_they_ignore():
         ({"history": ("campaign",)}, "ANALYTICS__HISTORY has 'campaign' (did you mean campaigns?)"),
         ({"history": ("accounts",)}, "ANALYTICS__HISTORY has "),
         ({"history": ("s3cr3t",)}, "ANALYTICS__HISTORY has a name, which is no list of an account"),
+        (
+            {"history": ("campaign_performance",)},
+            "ANALYTICS__HISTORY has 'campaign_performance', which is no list of an account: set it",
+        ),
         ({"history_ignore": ("campaigns.spend",)}, "_IGNORE has 'spend' (did you mean spent?)"),
         (
             {"history_ignore": ("campaign.spent",)},

@@ -15,6 +15,7 @@ from playwright.sync_api import FloatRect, Page, expect
 from analytics_assets.resources import ACCOUNT_RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.deployment import LOCATION, Deployment, chromium, chromium_path
+from analytics_assets_tests.testing.reports import CAMPAIGNS as REPORT
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 ACCOUNTS = 20
@@ -49,8 +50,24 @@ def main() -> None:
             send_numbers_as_text(api.data, drifting)
             deployment.sync()
             checks(page, drifting)
-            plots(page)
+            plots(page, "campaign_items", "seconds_to_fetch", "plots.png")
             automation(page)
+        show_report(Path(folder) / "report", api, chromium_executable)
+
+
+def show_report(folder: Path, api: SampleApi, chromium_executable: str) -> None:
+    """The figures of a report, in a home of its own: without a setting there is none."""
+    settings = {"EXTRA_RESOURCES": REPORT, "PERFORMANCE_HISTORY_DAYS": "30"}
+    deployment = Deployment(folder, api, {f"ANALYTICS__{n}": v for n, v in settings.items()})
+    api.behaviour.faults.clear()
+    api.behaviour.quota = None
+    synced = deployment.sync()
+    if synced.returncode:
+        sys.exit(synced.stderr)
+    with deployment.serving(), chromium(chromium_executable) as browser:
+        page = browser.new_page(base_url=deployment.url)
+        page.set_default_timeout(TIMEOUT_MS)
+        plots(page, REPORT, "spent", "report-plots.png")
 
 
 def accounts_of_many_sizes() -> SampleData:
@@ -101,25 +118,28 @@ def checks(page: Page, drifting: str) -> None:
     save(page, "checks.png")
 
 
-def plots(page: Page) -> None:
-    """The figures of campaign_items, account by account."""
-    page.set_viewport_size({"width": WIDTH, "height": 2400})  # all of the page, for the clip
-    page.goto("/assets/campaign_items")
-    page.get_by_role("button", name="Plots").click()
+def plots(page: Page, asset: str, last_figure: str, image: str) -> None:
+    """The figures of an asset, account by account."""
+    page.set_viewport_size({"width": WIDTH, "height": 4000})  # all of the page, for the clip
+    page.goto(f"/assets/{asset}")
+    button = page.get_by_role("button", name="Plots")
+    button.click()
     first = page.get_by_text("dagster/partition_row_count", exact=True)
-    last = page.get_by_text("seconds_to_fetch", exact=True).locator("xpath=../..")
+    of_last = page.get_by_text(last_figure, exact=True).locator("xpath=../..")
+    last = of_last.filter(has=page.locator("canvas"))  # a column may be called the same
     expect(last.locator("canvas")).to_be_visible()
-    top, bottom = first.bounding_box(), last.bounding_box()
+    top, right, bottom = first.bounding_box(), button.bounding_box(), last.bounding_box()
     assert top is not None
+    assert right is not None
     assert bottom is not None
     edge = top["x"] - 24
     clip = FloatRect(
         x=edge,
         y=top["y"] - 120,
-        width=bottom["x"] + bottom["width"] + 24 - edge,
+        width=right["x"] + right["width"] + 24 - edge,
         height=bottom["y"] + bottom["height"] - top["y"] + 132,
     )
-    save(page, "plots.png", clip)
+    save(page, image, clip)
 
 
 def automation(page: Page) -> None:

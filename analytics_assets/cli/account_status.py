@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from analytics_assets.cli.accounts import chosen_accounts
 from analytics_assets.cli.home import dagster_instance, end_killed_runs
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS, EXTRA_RESOURCES, RESOURCES
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -110,6 +110,7 @@ class StatusReport:
         departed: The accounts that are not listed any more and have rows, where all were asked for.
         skipped_accounts: The accounts that the settings leave out, where all were asked for.
         skipped_resources: The resources that the settings leave out.
+        idle_reports: The reports that have a table and are not read any more.
         runs: The runs that have not ended.
         not_compared: Why the warehouse could not be asked, if so; these are records only then.
     """
@@ -120,6 +121,7 @@ class StatusReport:
     departed: Sequence[UnreadAccount]
     skipped_accounts: Sequence[UnreadAccount]
     skipped_resources: Sequence[str]
+    idle_reports: Sequence[str]
     runs: Sequence[dg.DagsterRun]
     not_compared: str | None
 
@@ -162,6 +164,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     # as the API lists them, where there is nothing to choose between
     statuses.sort(key=lambda status: STATES.index(status.state))
     listed = loads.get(_LIST)
+    there = held.loads.tables if held is not None else ()
     unread = [] if accounts or listed is None else _unread(loads, held, account_ids, skipped)
     return StatusReport(
         listed,
@@ -170,6 +173,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         [account for account in unread if account.setting is None],
         [account for account in unread if account.setting is not None],
         [name for name in RESOURCES if name not in names.resource_names],
+        [n for n in EXTRA_RESOURCES if n in there and n not in names.report_names],
         runs,
         not_compared,
     )

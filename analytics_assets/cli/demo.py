@@ -150,16 +150,16 @@ def _show_queries(console: Console, warehouse: Path) -> None:
 
 def _spend(rows: list[tuple[str, str, date, float]]) -> Table:
     """A bar for each account and day; accounts differ in currency, and are not compared."""
-    titles = {account: f"{account}, {currency}" for account, currency, _, _ in rows}
+    currencies = {account: currency for account, currency, _, _ in rows}
     spent = {(day, account): amount for account, _, day, amount in rows}
-    most = {a: max(amount for (_, b), amount in spent.items() if a == b) for a in titles}
+    most = {a: max(amount for (_, b), amount in spent.items() if a == b) for a in currencies}
     table = Table("day", title="What did two of them spend by day?", title_justify="left")
-    for title in titles.values():
-        table.add_column(title, justify="right")
-        table.add_column("")
+    for account, currency in currencies.items():  # each above what is as wide: 80 columns in all
+        table.add_column(currency, justify="right", no_wrap=True)
+        table.add_column(account, overflow="fold")
     for day in sorted({day for day, _ in spent}):
         cells: list[RenderableType] = []
-        for account in titles:
+        for account in currencies:
             amount = spent.get((day, account), 0.0)
             cells += [f"{amount:,.2f}", Bar(most[account], 0, amount, width=_BAR)]
         table.add_row(str(day), *cells)

@@ -105,6 +105,7 @@ def _json(report: StatusReport) -> dict[str, Any]:
             for account in report.skipped_accounts
         ],
         "skipped_resources": list(report.skipped_resources),
+        "idle_reports": list(report.idle_reports),
         "unfinished_runs": [
             {"run_id": run.run_id, "job": run.job_name, "status": run.status.value}
             for run in report.runs
@@ -214,11 +215,16 @@ def _print_departed(console: Console, departed: Sequence[UnreadAccount]) -> None
 
 def _print_skipped(console: Console, report: StatusReport) -> None:
     """A line for each setting that leaves something out."""
+    from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
+
     if report.skipped_resources:
         named = ", ".join(report.skipped_resources)
-        from analytics_assets.choice import SKIP_RESOURCES
-
         console.print(f"left out by {SKIP_RESOURCES}, and not counted: {named}")
+    if report.idle_reports:
+        console.print(
+            f"not in {EXTRA_RESOURCES_SETTING} any more, so that their tables stay as they are:"
+            f" {', '.join(report.idle_reports)}"
+        )
     for setting, number in Counter(a.setting for a in report.skipped_accounts).items():
         skipped = [account for account in report.skipped_accounts if account.setting == setting]
         named = ", ".join(one_line(account.account_id) for account in skipped[:_ACCOUNTS_NAMED])

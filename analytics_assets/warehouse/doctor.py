@@ -10,9 +10,14 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.choice import HISTORY, kept_histories
+from analytics_assets.choice import (
+    EXTRA_RESOURCES_SETTING,
+    HISTORY,
+    chosen_reports,
+    kept_histories,
+)
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
-from analytics_assets.resources import ALL_RESOURCES, HISTORIES
+from analytics_assets.resources import ALL_RESOURCES, EXTRA_RESOURCES, HISTORIES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
@@ -124,10 +129,13 @@ def inspect_tables(settings: PlatformSettings) -> str:
             f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"
             " on how to change a column's type"
         )
+    lacking = [(name, HISTORY, of.name) for name, of in HISTORIES.items() if of.name not in kept]
+    chosen = chosen_reports(settings)
+    lacking += [(n, EXTRA_RESOURCES_SETTING, n) for n in EXTRA_RESOURCES if n not in chosen]
     idle = [
-        f"; {name} is not written any more, because {HISTORY} lacks {resource.name}"
-        for name, resource in HISTORIES.items()
-        if name in stored.columns and resource.name not in kept
+        f"; {name} is not written any more, because {setting} lacks {lacked}"
+        for name, setting, lacked in lacking
+        if name in stored.columns
     ]
     if stored.lacking:
         return f"{', '.join(stored.lacking)} not there any more; the next sync makes it anew"

@@ -62,6 +62,7 @@ def test_before_the_first_sync(status):
         "departed_accounts": [],
         "skipped_accounts": [],
         "skipped_resources": [],
+        "idle_reports": [],
         "unfinished_runs": [],
     }
 

@@ -142,11 +142,11 @@ def test_what_is_skipped_cannot_be_asked_for(sync, api: SampleApi, monkeypatch):
     ("skipped", "said"),
     [
         ("accounts", "cannot have accounts, by which all others are read: set it to resources"),
-        ("audience", "has 'audience' (did you mean audiences?), which is no resource: set it to"),
-        ("hunter2", "has a name, which is no resource: set it to some of campaigns, campaign_it"),
+        ("audience", "has 'audience' (did you mean audiences?), which is no list of an account"),
+        ("hunter2", "has a name, which is no list of an account: set it to"),
         (
             "campaigns,campaign_items,motion_ads,audiences,audience_rules,conversion_rules",
-            "leaves nothing of an account to read: set it to fewer resources",
+            "leaves no list of an account to read: set it to fewer resources",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.deployment import Deployment, chromium, chromium_path
+from analytics_assets_tests.testing.reports import CAMPAIGNS
 from analytics_assets_tests.testing.scene import Scene
 
 TIMEOUT_MS = 30_000
@@ -26,7 +27,10 @@ def chromium_executable() -> str:
 def scene(
     chromium_executable: str, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Iterator[Scene]:
-    """Five accounts: two failed in the first sync, and one sends a number as text."""
+    """Five accounts: two failed in the first sync, and one sends a number as text.
+
+    One report is read, too.
+    """
     if worker_id != "master":  # fails in a second worker: one scene is dear enough
         (tmp_path_factory.getbasetemp().parent / "scene").mkdir()
     with SampleApi(SampleData.generate(accounts=5, campaigns=3, items=2)) as api:
@@ -36,10 +40,12 @@ def scene(
             api.behaviour.faults.append(Fault("status", path, value="403"))
         campaign = api.data.rows("campaigns", drifting)[0]
         api.data.update_row("campaigns", campaign["id"], {"cpc": "0.5"}, account_id=drifting)
-        deployment = Deployment(tmp_path_factory.mktemp("ui"), api)
+        reports = {"EXTRA_RESOURCES": CAMPAIGNS, "PERFORMANCE_HISTORY_DAYS": "30"}
+        settings = {f"ANALYTICS__{name}": value for name, value in reports.items()}
+        deployment = Deployment(tmp_path_factory.mktemp("ui"), api, settings)
         synced = deployment.sync()
         assert synced.returncode == 1, synced.stderr
-        assert "in 2 of 5 accounts, and keep" in synced.stderr
+        assert synced.stderr.count("in 2 of 5 accounts, and keep") == 2  # lists, and the report
         with deployment.serving():
             yield Scene(deployment, untouched, changing, failing, recovering, drifting)
 

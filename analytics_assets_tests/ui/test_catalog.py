@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from analytics_assets import resources
 from analytics_assets_tests.testing.deployment import LOCATION
+from analytics_assets_tests.testing.reports import CAMPAIGNS
 from analytics_assets_tests.testing.scene import Scene
 
 pytestmark = pytest.mark.browser
@@ -21,6 +22,7 @@ EDGES = {
     ("accounts", "conversion_rules"),
     ("campaigns", "campaign_items"),
     ("campaigns", "motion_ads"),
+    ("campaigns", CAMPAIGNS),
 }
 ASSETS = {name for edge in EDGES for name in edge}
 
@@ -116,12 +118,19 @@ IS_DRAWN = """(canvas) => {
 }"""
 
 
-def test_an_assets_figures_are_plotted(page: Page):
-    page.goto("/assets/campaign_items")
+@pytest.mark.parametrize(
+    ("asset", "figures"),
+    [
+        ("campaign_items", ("dagster/partition_row_count", "requests", "seconds_to_fetch")),
+        (CAMPAIGNS, ("rows_loaded", "spent", "days_changed")),
+    ],
+)
+def test_an_assets_figures_are_plotted(page: Page, asset: str, figures: tuple[str, ...]):
+    page.goto(f"/assets/{asset}")
     page.get_by_role("button", name="Plots").click()
     for by in ("Partitions", "Events"):
         page.get_by_role("button", name=by).last.click()
-        for name in ("dagster/partition_row_count", "requests", "seconds_to_fetch"):
+        for name in figures:
             canvas = page.get_by_text(name, exact=True).locator("xpath=../..").locator("canvas")
             expect(canvas).to_be_visible()
             page.wait_for_function(IS_DRAWN, arg=canvas.element_handle())

@@ -7,21 +7,21 @@ from playwright.sync_api import Locator, Page, expect
 
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.launched_runs import succeeded_run, view_launched_run
+from analytics_assets_tests.testing.reports import CAMPAIGNS
 from analytics_assets_tests.testing.scene import Scene
 
-NAMES = AssetNames()
-
+NAMES = AssetNames(report_names=(CAMPAIGNS,))
 
 pytestmark = pytest.mark.browser
 
 DRIFT = "types_are_as_declared"
-# of an account that sends a number as text, and of those that cannot be read
+# of an account that sends a number as text, of those that cannot be read, and of deleted campaigns
 FAILED_CHECKS = {
     ("campaigns", DRIFT),
-    *((name, "every_account_is_read") for name in ACCOUNT_RESOURCES),
+    *((name, "every_account_is_read") for name in NAMES.partitioned),
+    (CAMPAIGNS, "parents_exist"),
 }
 
 LATEST_EXECUTIONS = """{ assetNodes {
@@ -62,7 +62,7 @@ def test_the_job_check_judges_all_tables(page: Page, scene: Scene):
     page.get_by_role("tab", name="Launchpad").click()
     page.get_by_role("button", name="Launch Run").click()
     run_id = succeeded_run(page)
-    assert executed_by(scene, run_id) == expected_statuses(*RESOURCES)
+    assert executed_by(scene, run_id) == expected_statuses(*NAMES.all_names)
     assert scene.api.log.requests == 0
 
 

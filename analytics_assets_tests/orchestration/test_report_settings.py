@@ -1,0 +1,53 @@
+"""Reports together with what else the settings can say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from analytics_assets.sample_api import SampleApi, SampleData
+from analytics_assets_tests.testing.commands import invoke
+from analytics_assets_tests.testing.doctor import Checks
+from analytics_assets_tests.testing.reports import CAMPAIGNS, asked, expected, spelled, table
+
+HISTORY = 3
+SETTING = "ANALYTICS__EXTRA_RESOURCES"
+
+
+@pytest.fixture
+def api() -> Iterator[SampleApi]:
+    with SampleApi(SampleData.generate(accounts=2, campaigns=2, items=1)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def performance(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One report is read, of few days."""
+    monkeypatch.setenv(SETTING, CAMPAIGNS)
+    monkeypatch.setenv("ANALYTICS__PERFORMANCE_HISTORY_DAYS", str(HISTORY))
+
+
+def test_a_report_that_is_not_read_any_more(
+    home: Path,
+    api: SampleApi,
+    sync: Callable[..., Result],
+    doctor: Callable[..., Checks],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    result = sync()
+    assert result.exit_code == 0, result.output
+    assert "EXTRA_RESOURCES" not in invoke("status").output + doctor()["tables"]["detail"]
+    asked(api)
+    monkeypatch.delenv(SETTING)
+    assert sync().exit_code == 0
+    assert asked(api) == []
+    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
+    last = invoke("status").output.splitlines()[-1]
+    assert last == f"not in {SETTING} any more, so that their tables stay as they are: {CAMPAIGNS}"
+    assert json.loads(invoke("status", "--json").output)["idle_reports"] == [CAMPAIGNS]
+    told = f"; {CAMPAIGNS} is not written any more, because {SETTING} lacks {CAMPAIGNS}"
+    assert doctor()["tables"]["detail"].endswith(told)
