@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from analytics_assets.factory import compose
-from analytics_assets.orchestration import report_windows
+from analytics_assets.orchestration import evidence, report_windows
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_failures import run_failure
@@ -351,6 +351,44 @@ def test_lost_tables_are_loaded_again(home: Path, api: SampleApi, read: Callable
     (home / "warehouse.duckdb").unlink()
     read()
     assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
+
+
+def test_what_is_wrong_on_older_days_is_told_from_load_to_load(
+    home: Path,
+    sync: Sync,
+    read: Callable[..., str],
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def look_at_all_days() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(evidence, "_WHOLE_EVERY", 0)
+            read()
+
+    assert sync().exit_code == 0
+    found = checks(instance)
+    assert "parents_exist" in found  # of all days: the first load came in pieces
+    old = f"account_id = '{EASTERN}' AND date = '{FIRST_DAY - 60 * DAY}'"
+    copied = f"INSERT INTO analytics.{CAMPAIGNS} SELECT * FROM analytics.{CAMPAIGNS} WHERE {old}"
+    change_warehouse(home, copied)
+    read()
+    assert checks(instance) == found
+    rows = [row for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN]
+    assert metadata(instance, CAMPAIGNS, EASTERN)["dagster/partition_row_count"] == len(rows)
+
+    look_at_all_days()
+    twice = checks(instance)
+    assert twice.keys() - found.keys() == {"key_is_unique"}
+    read()
+    assert checks(instance) == twice
+
+    change_warehouse(home, f"DELETE FROM analytics.{CAMPAIGNS} WHERE {old}")
+    read()
+    told = checks(instance)
+    assert told.pop("every_day_is_there") == f"{EASTERN}: 1"
+    assert told == twice
+    look_at_all_days()
+    assert "key_is_unique" not in checks(instance)
 
 
 def test_sums_that_are_not_the_api_s(
