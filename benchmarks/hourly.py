@@ -100,7 +100,8 @@ def measured(size: Size, warehouses: Mapping[str, Any] = WAREHOUSES) -> Iterator
                 with new_home() as home, warehouse(home) as (settings, execute):
                     place = _Place(api, home, settings, execute)
                     try:
-                        for step in _steps(place, contender, size.rounds):
+                        rounds = 1 if contender.once else size.rounds
+                        for step in _steps(place, contender, rounds):
                             yield {"title": title, **step}
                     except ContenderError as error:
                         yield {"title": title, "gave_up": str(error).strip().splitlines()[-1]}
