@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar, cast
+from datetime import datetime, timezone
+from typing import TypeVar, cast
 
 import dagster as dg
 
 from analytics_assets.api.account_reading import ReadFailure
+from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
     ALL_DAYS_AT,
@@ -38,9 +39,6 @@ from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.replacement import TableLoad
 
 Event = TypeVar("Event")
-
-# a load of a report looks at its own days; all are looked at after so many seconds
-_WHOLE_EVERY: Final = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def check_tables(
     whole_at = _whole_at(earlier, tables)
     if unseen := sorted((never | _due(outcome, whole_at)) & loaded.keys() - set(outcome.whole)):
         outcome = _audited_whole(context, progress, settings, outcome, unseen)
-    whole_at |= dict.fromkeys(outcome.whole, time.time())
+    whole_at |= dict.fromkeys(outcome.whole, report_windows.now().timestamp())
     before = _before(outcome, instance, names)
     read = set(known_accounts(instance))
     listed = read | recorded_as_skipped(instance, names).keys()
@@ -133,12 +131,12 @@ def _whole_at(
 
 
 def _due(outcome: LoadOutcome, whole_at: Mapping[str, float]) -> set[str]:
-    """Reports of which all days are to be looked at: once a day, and after loads in pieces."""
-    found = set()
+    """Reports of which all days are to be looked at: first in a day, and after loads in pieces."""
+    today, found = report_windows.now().date(), set()
     for load in outcome.tables:
         name, pieces = load.resource.name, Counter(each.account_id for each in load.accounts)
-        is_old = time.time() - whole_at.get(name, 0) >= _WHOLE_EVERY
-        if load.resource.report and (is_old or max(pieces.values(), default=0) > 1):
+        of_day = datetime.fromtimestamp(whole_at.get(name, 0), timezone.utc).date()
+        if load.resource.report and (of_day != today or max(pieces.values(), default=0) > 1):
             found.add(name)
     return found
 
