@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import hourly
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.measuring import measure
 from benchmarks.serving import serving
@@ -22,3 +23,12 @@ def test_contenders_get_all_rows(contender: Contender) -> None:
 
     assert measured.wrong_rows == {}
     assert measured.requests.total >= (SMOKE.requests if contender.reads else 0)
+
+
+@pytest.mark.process
+def test_an_hourly_update_leaves_as_many_rows_as_there_were() -> None:
+    steps = list(hourly.measured(hourly.SMOKE, {"DuckDB": hourly.in_file}))
+
+    assert len(steps) == 6  # of ours and of dlt: a first load, and an update of each table
+    assert [step["wrong_rows"] for step in steps] == [{}] * 6
+    assert steps[2]["rows"] == hourly.TIMES * steps[0]["rows"]

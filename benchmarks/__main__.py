@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks import day, profiling, results, workloads
+from benchmarks import day, hourly, profiling, results, workloads
 from benchmarks import fleet as simulation
 from benchmarks import history as with_history
 from benchmarks import one_account as among_others
@@ -22,6 +22,7 @@ from benchmarks.report import (
     fleet_table,
     growth_table,
     history_table,
+    hourly_table,
     one_account_table,
     print_table,
     quota_table,
@@ -114,6 +115,16 @@ def history(rows: int) -> None:
     print_table("History", history_table(found))
     if rows == with_history.ROWS:
         _keep("history", {"rows": found})
+
+
+@main.command()
+@click.option("--smoke", is_flag=True, help="A few accounts, to try whether it runs.")
+def reports(smoke: bool) -> None:
+    """An hourly update of a report, by the rows of its table. Takes an hour."""
+    found = list(hourly.measured(hourly.SMOKE if smoke else hourly.Size()))
+    print_table("Reports", hourly_table(found))
+    if not smoke:
+        _keep("reports", {"rows": found})
 
 
 @main.command()

@@ -108,6 +108,26 @@ def history_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
 
 
+def hourly_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each contender, warehouse and step."""
+    header = ["", "n", "rows", "wall s", "after the last request", "CPU s", "requests", "peak MB"]
+    return [[*header, "rows in the end"], *(_hourly_row(row) for row in rows)]
+
+
+def _hourly_row(row: Mapping[str, Any]) -> list[str]:
+    if "gave_up" in row:
+        return [row["title"], *[""] * 7, f"gave up: {row['gave_up']}"]
+    return [
+        f"{row['title']}: {row['step']}",
+        str(row["n"]),
+        f"{row['rows']:,}",
+        *(f"{row[what]:.1f}" for what in ("wall", "after", "cpu")),
+        f"{row['requests']:,}",
+        f"{row['peak_mb']:.0f}",
+        _rows(row),
+    ]
+
+
 def quota_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """One row per quota."""
     header = ["quota", "requests", "wall s", "quota used", "refused"]
@@ -186,6 +206,8 @@ def render(kept: Results) -> None:
         parts += [_ONE_ACCOUNT, _markdown(one_account_table(one["rows"])), _circumstances(one)]
     if history := kept.get("history"):
         parts += [_HISTORY, _markdown(history_table(history["rows"])), _circumstances(history)]
+    if reports := kept.get("reports"):
+        parts += [_HOURLY, _markdown(hourly_table(reports["rows"])), _circumstances(reports)]
     if quota := kept.get("quota"):
         parts += [_QUOTA, _markdown(quota_table(quota["rows"])), _circumstances(quota)]
     if kinds := kept.get("quotas"):
@@ -280,6 +302,20 @@ _HISTORY = """## History
 
 A load of items in 20 accounts, of which one in a hundred has changed since the load before: with a
 history of them and without. The load alone, without reading. Medians of n, by turns."""
+
+_HOURLY = """## Reports
+
+An hourly update of `campaign_performance`: 300 accounts with 58 campaigns each, of which some 50
+have figures on a day, and 32 days of each asked for again. First the table holds 37 days, which the
+first load brought; then SQL adds older ones, up to 370 days. A first load of 365 days asks for ten
+times as many days as this one, piece by piece.
+
+- Medians of n. After the last request comes the load, or the last of several, with audit, checks
+  and events.
+- Ours asks a second time for each account, to compare the sums (`reconcile`).
+- dlt is its REST source with 64 workers, `incremental` with `lag=31`, and `merge` by the same key.
+  It keeps what vanished from the report, and has one cursor for all accounts.
+- Memory is the largest process's, without PostgreSQL's server."""
 
 _QUOTA = """## Quota
 

@@ -21,6 +21,9 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit, TableAudit, rows_of_departed
 from analytics_assets.warehouse.columns import TableColumns
 
+ALL_DAYS_AT: Final = "all_days_looked_at"
+"""Metadata of a report's checks: when they last looked at all its days."""
+
 ALL_ACCOUNTS: Final = "all accounts"
 """What findings about a table as a whole stand under, in the place of an account."""
 
@@ -50,6 +53,7 @@ class Evidence:
         listed: The accounts that the API lists.
         read: Those of them that no setting leaves out.
         settings: What is called old, and what a loss.
+        whole_at: Of a report, when all its days were last looked at, in unix seconds.
     """
 
     resource: Resource
@@ -64,6 +68,7 @@ class Evidence:
     listed: Collection[str]
     read: Collection[str]
     settings: PlatformSettings
+    whole_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Check:
         by_reading: Whether only a run that reads an account can find what it asks for.
         of_reports: What a finding in a report is, where that is something else.
         of_departed: Whether it is also about accounts that are not read any more.
+        of_days: Whether a load of a report looks at the days from its first on, and no others.
     """
 
     description: str
@@ -87,6 +93,7 @@ class Check:
     by_reading: bool = False
     of_reports: dg.AssetCheckSeverity | None = None
     of_departed: bool = True
+    of_days: bool = False
 
 
 def _of_accounts(measure: Callable[[AccountAudit], Any]) -> Callable[[Evidence], Findings]:
@@ -156,11 +163,14 @@ CHECKS: Final[dict[str, Check]] = {
         of_departed=False,
     ),
     "key_is_unique": Check(
-        "No two rows have the same key.", _of_accounts(lambda audit: audit.duplicates)
+        "No two rows have the same key.",
+        _of_accounts(lambda audit: audit.duplicates),
+        of_days=True,
     ),
     "required_columns_are_filled": Check(
         "Columns that are declared to have a value in every row have one.",
         _of_accounts(lambda audit: dict(audit.missing)),
+        of_days=True,
     ),
     "parents_exist": Check(
         "Every row has its parent row in the parent's table.",
@@ -170,11 +180,13 @@ CHECKS: Final[dict[str, Check]] = {
             resource.parent_column is not None and names.parent(resource) == resource.parent
         ),
         of_reports=dg.AssetCheckSeverity.WARN,  # campaigns that were deleted keep their figures
+        of_days=True,
     ),
     "types_are_as_declared": Check(
         "Every value fits its column's declared type. A value that does not is kept in a column"
         " beside it, named here.",
         _of_accounts(lambda audit: dict(audit.variants)),
+        of_days=True,
     ),
     "columns_are_as_declared": Check(
         "Every declared column is stored with its declared type. What a column of another type"
@@ -188,6 +200,7 @@ CHECKS: Final[dict[str, Check]] = {
         " in a column of its own, named here.",
         _of_accounts(lambda audit: dict(audit.unknown)),
         dg.AssetCheckSeverity.WARN,
+        of_days=True,
     ),
     LEFT_OUT: Check(
         "Every row that the API sent when an account was last read is in the table. One without a"
@@ -252,7 +265,7 @@ def evaluations(
 
 
 def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.AssetCheckEvaluation:
-    findings = {**evidence.earlier.get(key.name, {}), **check.judge(evidence)}
+    findings = _together(evidence.earlier.get(key.name, {}), check.judge(evidence))
     rows = sum(audit.rows for audit in evidence.audit.values())
     return dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
@@ -267,9 +280,27 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
             "rows": rows,
             "rows_of_departed_accounts": rows_of_departed(evidence.audit, evidence.listed),
             "accounts_with_findings": len(findings),
+            **_looked_at(evidence),
             **({"findings": dict(findings)} if findings else {}),
         },
     )
+
+
+def _looked_at(evidence: Evidence) -> dict[str, dg.MetadataValue]:
+    at = evidence.whole_at
+    return {} if at is None else {ALL_DAYS_AT: dg.MetadataValue.timestamp(at)}
+
+
+def _together(earlier: Findings, now: Findings) -> Findings:
+    """What was found at either time; of an account of which both found something, the more."""
+
+    def more(first: Any, then: Any) -> Any:
+        if isinstance(first, dict):
+            return _together(first, then)
+        return max(first, then) if isinstance(then, int | float) else then
+
+    both = earlier.keys() & now.keys()
+    return {**earlier, **now, **{key: more(earlier[key], now[key]) for key in both}}
 
 
 def _summary(findings: Findings) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import TypeVar, cast
 
 import dagster as dg
 
 from analytics_assets.api.account_reading import ReadFailure
+from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
+    ALL_DAYS_AT,
     CHECKS,
     UNREAD,
     Check,
@@ -40,10 +43,14 @@ Event = TypeVar("Event")
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What an evaluation has found, and when, in unix seconds."""
+    """What an evaluation has found, and when; and when it knew of all days of a report.
+
+    Times are in unix seconds.
+    """
 
     at: float
     findings: Findings
+    whole_at: float
 
 
 def check_tables(
@@ -76,8 +83,10 @@ def check_tables(
     earlier = _earlier_findings(instance, tables)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
     never = {tables[key] for key in tables.keys() - earlier if not CHECKS[key.name].by_reading}
-    if unseen := sorted(never & loaded.keys() - set(outcome.whole)):
+    whole_at = _whole_at(earlier, tables)
+    if unseen := sorted((never | _due(outcome, whole_at)) & loaded.keys() - set(outcome.whole)):
         outcome = _audited_whole(context, progress, settings, outcome, unseen)
+    whole_at |= dict.fromkeys(outcome.whole, report_windows.now().timestamp())
     before = _before(outcome, instance, names)
     read = set(known_accounts(instance))
     listed = read | recorded_as_skipped(instance, names).keys()
@@ -100,6 +109,7 @@ def check_tables(
             read=read,
             listed=listed,
             settings=settings,
+            whole_at=whole_at.get(name) if ALL_RESOURCES[name].report else None,
         )
 
     # of a table that is not there it is known whether its accounts could be read, and nothing else
@@ -107,6 +117,28 @@ def check_tables(
     keys = [k for k in tables if tables[k] in judged or k in earlier or k.name == UNREAD]
     yield from evaluations(keys, {name: evidence(name) for name in {tables[key] for key in keys}})
     yield from _judged_histories(context, outcome, read)
+
+
+def _whole_at(
+    earlier: Mapping[dg.AssetCheckKey, _Found], tables: Mapping[dg.AssetCheckKey, str]
+) -> dict[str, float]:
+    """When tables were last audited as a whole, in unix seconds, by all of their checks."""
+    found: dict[str, float] = {}
+    for key, evaluation in earlier.items():
+        at = evaluation.whole_at
+        found[tables[key]] = min(found.get(tables[key], at), at)
+    return found
+
+
+def _due(outcome: LoadOutcome, whole_at: Mapping[str, float]) -> set[str]:
+    """Reports of which all days are to be looked at: first in a day, and after loads in pieces."""
+    today, found = report_windows.now().date(), set()
+    for load in outcome.tables:
+        name, pieces = load.resource.name, Counter(each.account_id for each in load.accounts)
+        of_day = datetime.fromtimestamp(whole_at.get(name, 0), timezone.utc).date()
+        if load.resource.report and (of_day != today or max(pieces.values(), default=0) > 1):
+            found.add(name)
+    return found
 
 
 def _judged_histories(
@@ -157,6 +189,8 @@ def _still_found(
     judged = {account for load in loads for account in (ALL_ACCOUNTS, *_ids(load))}
     audit = outcome.audits.get(name, {})
     there = {*read, *audit, ALL_ACCOUNTS} if check.of_departed else {*read, ALL_ACCOUNTS}
+    if check.of_days and ALL_RESOURCES[name].report:  # days that are not looked at now
+        return {account: found for account, found in earlier.findings.items() if account in there}
     return {
         account: found
         for account, found in earlier.findings.items()
@@ -271,5 +305,10 @@ def _earlier_findings(
     for key, (at, evaluation) in _latest_evaluations(instance, keys).items():
         if "rows" in evaluation.metadata:
             findings = evaluation.metadata.get("findings")
-            found[key] = _Found(at, cast(Findings, findings.value) if findings else {})
+            whole_at = evaluation.metadata.get(ALL_DAYS_AT)
+            found[key] = _Found(
+                at,
+                cast(Findings, findings.value) if findings else {},
+                cast(float, whole_at.value) if whole_at else 0.0,
+            )
     return found

@@ -30,7 +30,6 @@ from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
-from analytics_assets.speedups import rarely_collecting
 from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
@@ -181,7 +180,7 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
     with users_errors_as_failures():
         api, platform = api_settings(), platform_settings()
         published_file(platform)  # before anything is read for it
-        with telling_what_is_full(), rarely_collecting(), working_folder() as folder:
+        with telling_what_is_full(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")
             request = lock_request(context, progress, platform)

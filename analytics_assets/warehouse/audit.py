@@ -1,18 +1,22 @@
 """What the tables hold, account by account: read once per table, for checks to judge.
 
 What is asked about some accounts is looked up, so that it takes no longer among many others' rows.
+Of a report, rows can be looked at from a day on; then those before it are only counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final
 
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
+from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
 
@@ -21,6 +25,13 @@ RowCounts = Mapping[str, Mapping[str, int]]
 
 _AUDIT: Final = files(__package__).joinpath("audit.sql").read_text(encoding="utf-8")
 _DAYS: Final = "MIN(day_of_key), MAX(day_of_key), COUNT(DISTINCT day_of_key)"
+# by account and day first, which an index by both answers
+_COUNTED_DAYS: Final = """
+    SELECT account, SUM(day_rows), MIN(day_of_key), MAX(day_of_key), COUNT(*) FROM (
+        SELECT {account_id} AS account, {day} AS day_of_key, COUNT(*) AS day_rows
+        FROM {table} t{where} GROUP BY {account_id}, {day}
+    ) by_day GROUP BY account
+"""
 _QUOTE_AS_DLT_SAYS: Final = (DUCKDB_TYPE, POSTGRES_TYPE)
 
 
@@ -81,19 +92,33 @@ def row_counts(pipeline: Pipeline, tables: Iterable[str], accounts: Accounts = N
 
 
 def audit(
-    pipeline: Pipeline, columns: Mapping[str, TableColumns], tables: Mapping[str, Accounts]
+    pipeline: Pipeline,
+    columns: Mapping[str, TableColumns],
+    tables: Mapping[str, Accounts],
+    since: Mapping[str, date] = MappingProxyType({}),
 ) -> dict[str, TableAudit]:
-    """Audits the named accounts of each table that exists; `columns` tells of all tables that do.
+    """Audits the named accounts of each table that exists.
 
     An account that is named and has no rows is told with none.
+
+    Args:
+        pipeline: Leads to the tables.
+        columns: Those of all tables that there are.
+        tables: The accounts, by table.
+        since: By report, the first day whose rows are looked at. Those before are counted, and so
+            are the days without any; other figures are those of the days looked at.
     """
+    found: dict[str, TableAudit] = {}
     with pipeline.sql_client() as client:
-        return {
-            name: dict.fromkeys(accounts or (), NO_ROWS)
-            | _audit_table(client, columns, name, _where(pipeline, client, accounts))
-            for name, accounts in tables.items()
-            if name in columns
-        }
+        for name, accounts in tables.items():
+            if name not in columns:
+                continue
+            where, first = _where(pipeline, client, accounts), since.get(name)
+            of_table = _audit_table(client, columns, name, where, first)
+            if first is not None:
+                of_table = _with_all_days(client, columns[name], where, of_table)
+            found[name] = dict.fromkeys(accounts or (), NO_ROWS) | of_table
+    return found
 
 
 def _where(pipeline: Pipeline, client: SqlClientBase[object], accounts: Accounts) -> str:
@@ -107,7 +132,11 @@ def _where(pipeline: Pipeline, client: SqlClientBase[object], accounts: Accounts
 
 
 def _audit_table(
-    client: SqlClientBase[object], columns: Mapping[str, TableColumns], name: str, where: str
+    client: SqlClientBase[object],
+    columns: Mapping[str, TableColumns],
+    name: str,
+    where: str,
+    since: date | None,
 ) -> dict[str, AccountAudit]:
     known = columns[name]
     required = [column.name for column in known.resource.table_columns if not column.nullable]
@@ -115,7 +144,7 @@ def _audit_table(
     counts = {column: _nulls(client, known, column) for column in required}
     counts |= {column: f"COUNT({_column(client, column)})" for column in (*variants, *unknown)}
     audits = {}
-    statement = _statement(client, columns, name, where, counts.values())
+    statement = _statement(client, columns, name, where, since, counts.values())
     for row in client.execute_sql(statement) or []:
         account, rows, duplicates, load_id, orphans, first, last, days, *numbers = row
         counted = dict(zip(counts, map(int, numbers), strict=True))
@@ -124,12 +153,37 @@ def _audit_table(
             duplicates=int(duplicates),
             orphans=int(orphans),
             loaded_at=_moment(load_id),
-            missing_days=(last - first).days + 1 - int(days) if days else 0,
+            missing_days=_missing_days(first, last, days),
             missing=_found(counted, required),
             variants=_found(counted, variants),
             unknown=_found(counted, unknown),
         )
     return audits
+
+
+def _with_all_days(
+    client: SqlClientBase[object], known: TableColumns, where: str, found: TableAudit
+) -> dict[str, AccountAudit]:
+    """The audits of some days, with the rows and the days that there are in all."""
+    report = known.resource.report or Report()
+    statement = _COUNTED_DAYS.format(
+        table=client.make_qualified_table_name(known.resource.name),
+        account_id=_column(client, "account_id"),
+        day=_column(client, report.day_column),
+        where=where,
+    )
+    return {
+        str(account): replace(
+            found.get(str(account), NO_ROWS),
+            rows=int(rows),
+            missing_days=_missing_days(first, last, days),
+        )
+        for account, rows, first, last, days in client.execute_sql(statement) or []
+    }
+
+
+def _missing_days(first: date, last: date, days: int) -> int:
+    return (last - first).days + 1 - int(days) if days else 0
 
 
 def _moment(load_id: Any) -> float | None:
@@ -149,6 +203,7 @@ def _statement(
     columns: Mapping[str, TableColumns],
     name: str,
     where: str,
+    since: date | None,
     counts: Collection[str],
 ) -> str:
     """The statement that audits a table; `counts` are further numbers of each key's rows."""
@@ -164,10 +219,19 @@ def _statement(
         orphans=orphans,
         day=f"MIN({_column(client, report.day_column)})" if report else "0",
         days=_DAYS if report else "0, 0, 0",
-        where=where,
+        where=where + _from_day(client, report, where, since),
         counts="".join(f",\n{count} AS count_{place}" for place, count in enumerate(counts)),
         sums="".join(f", SUM(count_{place})" for place in range(len(counts))),
     )
+
+
+def _from_day(
+    client: SqlClientBase[object], report: Report | None, where: str, since: date | None
+) -> str:
+    if report is None or since is None:
+        return ""
+    condition = f"{_column(client, report.day_column)} >= CAST('{since}' AS DATE)"
+    return f"\n{'AND' if where else 'WHERE'} {condition}"
 
 
 def _parents(

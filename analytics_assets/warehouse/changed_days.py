@@ -64,8 +64,7 @@ def _held(
     pipeline: Pipeline, load: TableLoad, figures: Sequence[str]
 ) -> dict[tuple[str, date], Sequence[float]]:
     """What the rows of each account and day add up to now, of all days from the first on."""
-    parts = [account.resources[load.resource.name].part for account in load.accounts]
-    days = [day for part in parts if part is not None for day in part.values]
+    days = load.part_values
     ids = sorted({str(account.account_id) for account in load.accounts})
     report = load.resource.report or Report()
     if not days:

@@ -52,7 +52,8 @@ class LoadOutcome:
         tables: What was loaded, into the tables that got any account's rows.
         load_id: dlt's name for the load; empty if nothing was loaded.
         columns: The tables' columns.
-        audits: What the tables hold now: of the accounts that were loaded into each, or of all.
+        audits: What the tables hold now: of the accounts that were loaded into each, or of all; of
+            a report's rows, beside their number, from the first day of the load on.
         whole: The tables that were audited as a whole.
         not_indexed: Why a table has no index, where it needs one.
         overtaken: By account, the resources that were not loaded, because somebody else has changed
@@ -145,7 +146,10 @@ def load(
             described = [history.columns.resource for history in histories]
             write_comments(pipeline, [*(load.resource for load in loads), *described])
         columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
-        audits = audit(pipeline, columns, {t.resource.name: _named(t.accounts) for t in loads})
+        accounts_of = {load.resource.name: _named(load.accounts) for load in loads}
+        of_days = [load for load in loads if load.resource.report and load.part_values]
+        since = {load.resource.name: min(load.part_values) for load in of_days}
+        audits = audit(pipeline, columns, accounts_of, since)
         load_id = _load_id(pipeline)
         return LoadOutcome(
             before=before,
@@ -154,8 +158,13 @@ def load(
             load_id=load_id,
             columns=columns,
             audits=_with_kept_as_loaded(audits, loads, load_id),
-            # in a table that was not there, all rows are of this load
-            whole=[name for name in loaded if name == ACCOUNTS.name or name not in stored.columns],
+            # in a table that was not there, all rows are of this load; a report comes in pieces
+            whole=[
+                name
+                for name in loaded
+                if name == ACCOUNTS.name
+                or (name not in stored.columns and ALL_RESOURCES[name].report is None)
+            ],
             not_indexed=not_indexed,
             overtaken=overtaken,
             changes=changes,

@@ -74,8 +74,17 @@ class TableLoad:
     @property
     def part_column(self) -> str | None:
         """The column by which rows are replaced in part; None if all accounts come whole."""
-        parts = (account.resources[self.resource.name].part for account in self.accounts)
-        return next((part.column for part in parts if part is not None), None)
+        return next((part.column for part in self._parts()), None)
+
+    @property
+    def part_values(self) -> list[Any]:
+        """The values of that column whose rows are replaced."""
+        return [value for part in self._parts() for value in part.values]
+
+    def _parts(self) -> Iterator[Part]:
+        for account in self.accounts:
+            if (part := account.resources[self.resource.name].part) is not None:
+                yield part
 
 
 def plan(

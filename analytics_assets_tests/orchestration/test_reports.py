@@ -353,6 +353,38 @@ def test_lost_tables_are_loaded_again(home: Path, api: SampleApi, read: Callable
     assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
 
 
+def test_what_is_wrong_on_older_days_is_told_from_load_to_load(
+    home: Path, api: SampleApi, sync: Sync, read: Callable[..., str], instance: dg.DagsterInstance
+):
+    def found() -> dict[str, str]:
+        return {name: said for name, said in checks(instance).items() if name != "rows_are_recent"}
+
+    assert sync().exit_code == 0
+    first = found()
+    assert first.keys() == {"parents_exist"}  # of all days: the first load came in pieces
+    old = f"account_id = '{EASTERN}' AND date = '{FIRST_DAY - 60 * DAY}'"
+    copied = f"INSERT INTO analytics.{CAMPAIGNS} SELECT * FROM analytics.{CAMPAIGNS} WHERE {old}"
+    change_warehouse(home, copied)
+    read()
+    assert found() == first
+    rows = [row for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN]
+    assert metadata(instance, CAMPAIGNS, EASTERN)["dagster/partition_row_count"] == len(rows)
+
+    set_day(api, FIRST_DAY + DAY)
+    read()  # looks at all days
+    twice = found()
+    assert twice.keys() == {"parents_exist", "key_is_unique"}
+    read()
+    assert found() == twice
+
+    change_warehouse(home, f"DELETE FROM analytics.{CAMPAIGNS} WHERE {old}")
+    read()
+    assert found() == {**twice, "every_day_is_there": f"{EASTERN}: 1"}
+    set_day(api, FIRST_DAY + 2 * DAY)
+    read()
+    assert found().keys() == {"parents_exist"}
+
+
 def test_sums_that_are_not_the_api_s(
     api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance, monkeypatch: Any
 ):

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import dlt
 import pytest
 from dlt import Pipeline
 
-from analytics_assets.resources import RESOURCES
-from analytics_assets.warehouse.audit import AccountAudit, audit, row_counts
+from analytics_assets.resources import ALL_RESOURCES
+from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, audit, row_counts
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets_tests.testing.marks import both_warehouses
 
-TYPES = {"bigint": "BIGINT", "double": "DOUBLE PRECISION", "bool": "BOOLEAN", "json": "JSON"}
+TYPES = {
+    "bigint": "BIGINT",
+    "double": "DOUBLE PRECISION",
+    "bool": "BOOLEAN",
+    "json": "JSON",
+    "date": "DATE",
+}
 
 pytestmark = [pytest.mark.usefixtures("home"), both_warehouses]
 
@@ -37,7 +44,7 @@ def table(
     pipeline: Pipeline, name: str, rows: list[dict[str, object]], **others: StoredColumn
 ) -> TableColumns:
     """Makes a table with the declared columns, and others, and with these rows."""
-    columns = TableColumns.of(RESOURCES[name], others)
+    columns = TableColumns.of(ALL_RESOURCES[name], others)
     with pipeline.sql_client() as client:
         place, escape = client.make_qualified_table_name(name), client.escape_column_name
         types = columns.types | {"_dlt_load_id": "text"}
@@ -171,3 +178,33 @@ def test_what_is_asked_of_some_accounts(pipeline):
         "without rows": (0, 0),
     }
     assert audit(pipeline, columns, {"campaigns": []}) == {"campaigns": {}}
+
+
+@pytest.mark.parametrize("accounts", [None, ["a", "b", "c"]])
+def test_a_report_from_a_day_on(pipeline, accounts):
+    """Rows and days are counted all the same; what is wrong before that day is not looked at."""
+
+    def day(account_id: str, of: str, campaign_id: str) -> dict[str, object]:
+        needed = {"account_id": account_id, "campaign": campaign_id, "_dlt_load_id": "1.5"}
+        return needed | {"date": date.fromisoformat(of)}
+
+    rows = [
+        *(day("a", "2026-01-01", "gone"), day("a", "2026-01-01", "gone")),
+        *(day("a", "2026-01-03", "gone"), day("a", "2026-01-04", "1"), day("a", "2026-01-04", "1")),
+        *(day("b", "2026-01-01", "1"), day("b", "2026-01-01", "1")),
+    ]
+    columns = {
+        "campaigns": table(pipeline, "campaigns", [campaign("a", "1")]),
+        "campaign_performance": table(pipeline, "campaign_performance", rows),
+    }
+    named = {"campaign_performance": accounts}
+    since = {"campaign_performance": date(2026, 1, 3)}
+    found = dict(audit(pipeline, columns, named, since)["campaign_performance"])
+    assert found.pop("c", None) == (NO_ROWS if accounts else None)
+    assert found == {
+        "a": AccountAudit(rows=5, duplicates=1, orphans=1, loaded_at=1.5, missing_days=1),
+        "b": AccountAudit(rows=2, duplicates=0, orphans=0, loaded_at=None),
+    }
+    of_all = audit(pipeline, columns, named)["campaign_performance"]
+    assert (of_all["a"].duplicates, of_all["a"].orphans, of_all["a"].missing_days) == (2, 3, 1)
+    assert (of_all["b"].duplicates, of_all["b"].orphans) == (1, 2)

@@ -61,6 +61,11 @@ OURS = Contender("sync", "analytics-assets sync", (*_CLI, "sync"))
 DLT_PARALLEL = Contender(
     "dlt-parallel", "dlt REST source, 64 workers", (*_module("dlt_rest"), "--parallel")
 )
+DLT_REPORT = Contender(
+    "dlt-report", "dlt REST source, incremental", _module("dlt_report"), once=True
+)
+"""A report alone, where the others read the lists."""
+
 AIRBYTE = Contender(
     "airbyte", "Airbyte low-code CDK, 64", _module("airbyte"), environment="airbyte"
 )

@@ -1,0 +1,183 @@
+"""An hourly update of a report: in a table of a tenth of its history, and in one of all of it.
+
+The tenth is loaded as at first, and measured. What is older is filled in by SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import duckdb
+
+from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets_tests.testing.postgres_server import running
+from benchmarks.contenders import DLT_REPORT, OURS, Contender, variant
+from benchmarks.measuring import ContenderError, Measurement, measure, new_home
+from benchmarks.serving import Host, serving
+from benchmarks.workloads import Workload
+
+FIRST_DAYS: Final = 37
+"""Days of the first load: more than those that an update asks for again."""
+
+TIMES: Final = 10
+"""By how much the table is larger in the end: 370 days."""
+
+_REPORT: Final = "campaign_performance"
+_LISTS: Final = {
+    "ANALYTICS__SKIP_RESOURCES": ",".join(n for n in ACCOUNT_RESOURCES if n != "campaigns")
+}
+_REPORTS: Final = {
+    **_LISTS,
+    "ANALYTICS__EXTRA_RESOURCES": _REPORT,
+    "ANALYTICS__PERFORMANCE_HISTORY_DAYS": str(FIRST_DAYS),
+}
+
+Execute = Callable[[str], list[tuple[object, ...]]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is read; of 58 campaigns, some 50 have figures on a day.
+
+    Attributes:
+        accounts: Accounts that the API lists.
+        campaigns: Campaigns of each.
+        rounds: Updates that are measured in each table.
+    """
+
+    accounts: int = 300
+    campaigns: int = 58
+    rounds: int = 3
+
+
+SMOKE: Final = Size(accounts=2, campaigns=3, rounds=1)
+
+
+@contextmanager
+def in_file(home: Path) -> Iterator[tuple[Mapping[str, str], Execute]]:
+    """The DuckDB file in a home: the settings that lead to it, and what executes statements."""
+
+    def execute(sql: str) -> list[tuple[object, ...]]:
+        with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+            return list(connection.execute(sql).fetchall())
+
+    yield {"ANALYTICS__DESTINATION": "duckdb"}, execute
+
+
+@contextmanager
+def in_server(home: Path) -> Iterator[tuple[Mapping[str, str], Execute]]:
+    """The same of a PostgreSQL server of its own."""
+    with (
+        TemporaryDirectory(prefix="postgres-") as folder,
+        running(Path(folder)) as server,
+        server.database() as database,
+    ):
+        settings = {
+            "ANALYTICS__DESTINATION": "postgres",
+            "DESTINATION__POSTGRES__CREDENTIALS": server.url(database),
+        }
+        yield settings, partial(server.run, database=database)
+
+
+WAREHOUSES: Final = {"DuckDB": in_file, "PostgreSQL": in_server}
+
+
+def measured(size: Size, warehouses: Mapping[str, Any] = WAREHOUSES) -> Iterator[dict[str, Any]]:
+    """Measures each contender in each warehouse; yields what `report.hourly_table` shows."""
+    workload = Workload("hourly", size.accounts, size.campaigns)
+    with serving(workload) as api:
+        for name, warehouse in warehouses.items():
+            for contender in (OURS, DLT_REPORT):
+                title = f"{contender.title}, {name}"
+                with new_home() as home, warehouse(home) as (settings, execute):
+                    place = _Place(api, home, settings, execute)
+                    try:
+                        rounds = 1 if contender.once else size.rounds
+                        for step in _steps(place, contender, rounds):
+                            yield {"title": title, **step}
+                    except ContenderError as error:
+                        yield {"title": title, "gave_up": str(error).strip().splitlines()[-1]}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A home and its warehouse, in which statements can be executed."""
+
+    api: Host
+    home: Path
+    settings: Mapping[str, str]
+    execute: Execute
+
+    def run(self, contender: Contender, settings: Mapping[str, str]) -> Measurement:
+        told = variant(contender, "", {**contender.settings, **self.settings, **settings})
+        # rows are counted here: those that are filled in are not the API's
+        return measure(replace(told, reads=False), self.api, {}, home=self.home)
+
+    def rows(self) -> int:
+        [(number,)] = self.execute(f"SELECT count(*) FROM analytics.{_REPORT}")
+        return int(str(number))
+
+
+def _steps(place: _Place, contender: Contender, rounds: int) -> Iterator[dict[str, Any]]:
+    """A contender's first load and its updates, then the same updates of a table that has grown."""
+    today = datetime.now(timezone.utc).date()
+    settings = {
+        **_REPORTS,
+        "BENCHMARK_FIRST_DAY": str(today - timedelta(days=FIRST_DAYS - 1)),
+        "BENCHMARK_LAST_DAY": str(today),
+    }
+    if contender is OURS:
+        place.run(contender, _LISTS)
+        contender = replace(contender, arguments=(*contender.arguments, "--resource", _REPORT))
+    first = place.run(contender, settings)
+    rows = place.rows()
+    yield {"step": "first load", **_step([first], rows, rows)}
+    runs = [place.run(contender, settings) for _ in range(rounds)]
+    yield {"step": "update", **_step(runs, place.rows(), rows)}
+    _add_older_days(place.execute)
+    runs = [place.run(contender, settings) for _ in range(rounds)]
+    step = f"update, {TIMES} x the rows"
+    yield {"step": step, **_step(runs, place.rows(), rows * TIMES)}
+
+
+def _step(runs: list[Measurement], rows: int, due: int) -> dict[str, Any]:
+    """What runs took: seconds in all, those after the last request, and of processor time."""
+    return {
+        "n": len(runs),
+        "rows": rows,
+        "wall": median(run.wall for run in runs),
+        "after": median(run.started + run.wall - run.requests.last for run in runs),
+        "cpu": median(run.cpu for run in runs),
+        "requests": runs[-1].requests.total,
+        "peak_mb": max(run.peak_mb for run in runs),
+        "wrong_rows": {} if rows == due else {_REPORT: (rows, due)},
+    }
+
+
+def _add_older_days(execute: Execute) -> None:
+    """Copies all rows to the days before them, as often as the history takes."""
+    found = execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'analytics'"
+        f" AND table_name = '{_REPORT}' ORDER BY ordinal_position"
+    )
+    columns = [str(column) for (column,) in found]
+    others = {
+        "date": f"t.date - CAST(n * {FIRST_DAYS} AS INTEGER)",
+        "_dlt_id": "t._dlt_id || '/' || n",
+    }
+    names = ", ".join(f'"{column}"' for column in columns)
+    values = ", ".join(others.get(column, f't."{column}"') for column in columns)
+    execute(
+        f"INSERT INTO analytics.{_REPORT} ({names}) SELECT {values}"
+        f" FROM generate_series(1, {TIMES - 1}) AS copies(n), analytics.{_REPORT} t"
+        " ORDER BY n DESC"
+    )
+    execute("VACUUM ANALYZE")  # or PostgreSQL does it by itself, while updates are measured
