@@ -26,7 +26,6 @@ from analytics_assets.orchestration.partitions import (
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.orchestration.run_records import listed_accounts
-from analytics_assets.speedups import rarely_collecting
 from analytics_assets.warehouse.load import LoadOutcome, merged
 
 ALLOW_EMPTY_HINT: Final = (
@@ -76,8 +75,7 @@ class ListReading:
     ) -> Generator[list[AccountRead], None, None]:
         """Reads all that can have changed."""
         known = run.known_lists(self._context, wanted, full=self._full)
-        with rarely_collecting():  # not of reports, of which an answer is megabytes
-            yield from run.read(self._context, self._progress, wanted, known)
+        return run.read(self._context, self._progress, wanted, known)
 
     def made(
         self,

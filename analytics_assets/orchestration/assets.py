@@ -43,6 +43,7 @@ from analytics_assets.orchestration.translator import AnalyticsTranslator, witho
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.speedups import rarely_collecting
 from analytics_assets.text import one_line
 from analytics_assets.warehouse.replacement import load_source, plan
 
@@ -120,7 +121,8 @@ def account_assets(
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Reads the run's accounts, and replaces the rows of each resource that was read whole."""
     reading = ListReading(context, config, analytics_progress)
-    yield from _of_accounts(context, config, analytics_dlt, analytics_progress, reading)
+    with rarely_collecting():  # not for reports, of which an answer is megabytes
+        yield from _of_accounts(context, config, analytics_dlt, analytics_progress, reading)
 
 
 def report_assets(
