@@ -132,6 +132,6 @@ def _tell_of_unknown_zones(
     if unknown:
         named = ", ".join(map(one_line, unknown[:_ACCOUNTS_NAMED]))
         context.log.warning(
-            f"{len(unknown)} accounts have no time zone that is known, and have the days of UTC:"
+            f"accounts without a known time zone, which have the days of UTC ({len(unknown)}):"
             f" {named}"
         )
