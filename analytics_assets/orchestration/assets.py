@@ -105,9 +105,10 @@ def accounts_asset(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Replaces the list of accounts, and keeps the partitions equal to it."""
     if context.selected_asset_keys:
-        yield from unless_judged(
-            context, _list_accounts(context, config, analytics_dlt, analytics_progress)
-        )
+        with rarely_collecting():
+            yield from unless_judged(
+                context, _list_accounts(context, config, analytics_dlt, analytics_progress)
+            )
     else:
         yield from check_only(context, analytics_progress)
     yield from check_outputs(context)
