@@ -11,6 +11,7 @@ import click
 
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.cli.interrupts import Interrupted
+from analytics_assets.resources import HISTORIES
 from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class SyncReport:
 
         self.runs.append(run)
         for event in _materializations(run):
-            name = AssetNames.resource_name(event.asset_key)
-            self.rows[name, event.partition] = _row_count(event)
+            if event.asset_key.path[-1] not in HISTORIES:  # which tells of versions, not of rows
+                name = AssetNames.resource_name(event.asset_key)
+                self.rows[name, event.partition] = _row_count(event)
         if not run.success and not run.interrupted:
             self.failures += _failures(instance, run)
 
