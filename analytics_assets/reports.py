@@ -107,6 +107,9 @@ REPORTS: Final = (
     ),
 )
 
+RECONCILED: Final = "campaign_performance"
+"""The report whose sums are compared with `TOTALS`."""
+
 TOTALS: Final = Resource(
     name="day_totals",
     path="/{version}/{account_id}/reports/campaign-summary/dimensions/day",

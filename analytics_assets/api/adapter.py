@@ -80,9 +80,8 @@ class ApiAdapter(BoundedAdapter):
             waited += pace.wait(account.stopped, account.rank)
             try:
                 with self._in_flight:
-                    if (
-                        not pace.closed
-                    ):  # since it queued for the place, which others used meanwhile
+                    # it may have closed while this one queued for the place
+                    if not pace.closed:
                         yield waited
                         return
             finally:

@@ -15,6 +15,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.history_checks import history_check_specs
 from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.reports import RECONCILED
 from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
@@ -146,9 +147,6 @@ def _lost(evidence: Evidence) -> Findings:
         if now.get(account, 0) < held * least
     }
 
-
-RECONCILED: Final = "campaign_performance"
-"""The report whose sums are compared with what the API says of an account."""
 
 LEFT_OUT: Final = "every_row_is_loaded"
 UNREAD: Final = "every_account_is_read"

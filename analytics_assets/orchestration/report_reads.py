@@ -18,7 +18,6 @@ from analytics_assets.api.report_reading import ReportRead
 from analytics_assets.api.report_source import report_source
 from analytics_assets.api.request_counts import AccountRequests
 from analytics_assets.errors import CredentialsError, ReadError, WindowError
-from analytics_assets.orchestration.asset_checks import RECONCILED
 from analytics_assets.orchestration.ingestion import Ingestion
 from analytics_assets.orchestration.metadata import (
     DATA_UPDATED,
@@ -33,7 +32,7 @@ from analytics_assets.orchestration.partitions import ReportsConfig
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.report_windows import Windows, windows
 from analytics_assets.orchestration.run_records import listed_accounts
-from analytics_assets.reports import TOTALS
+from analytics_assets.reports import RECONCILED, TOTALS
 from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.warehouse.load import LoadOutcome
@@ -163,7 +162,8 @@ def _spent(found: ReportRead) -> float:
         return 0.0
     with pa.memory_map(str(rows.path)) as file:
         table = pa.ipc.open_stream(file).read_all()
-        return float(pc.sum(table[_SPENT]).as_py() or 0)
+        # a report of something else need not have it
+        return float(pc.sum(table[_SPENT]).as_py() or 0) if _SPENT in table.column_names else 0.0
 
 
 def _figures(found: Sequence[ReportRead], name: str) -> dict[str, Any]:

@@ -26,16 +26,7 @@ def main() -> None:
     """Loads the accounts, and of each the days of the report that are due."""
     source = rest_api_source(
         {
-            "client": {
-                "base_url": access.BASE_URL,
-                "auth": {
-                    "type": "oauth2_client_credentials",
-                    "access_token_url": access.TOKEN_URL,
-                    "client_id": access.CLIENT_ID,
-                    "client_secret": access.CLIENT_SECRET,
-                },
-                "paginator": "single_page",
-            },
+            "client": access.DLT_CLIENT,
             "resource_defaults": {"endpoint": {"data_selector": "results"}},
             "resources": [_accounts(), _report()],
         },

@@ -27,16 +27,7 @@ def main() -> None:
     """Loads all resources in one run."""
     source = rest_api_source(
         {
-            "client": {
-                "base_url": access.BASE_URL,
-                "auth": {
-                    "type": "oauth2_client_credentials",
-                    "access_token_url": access.TOKEN_URL,
-                    "client_id": access.CLIENT_ID,
-                    "client_secret": access.CLIENT_SECRET,
-                },
-                "paginator": "single_page",
-            },
+            "client": access.DLT_CLIENT,
             "resource_defaults": {
                 "parallelized": PARALLEL,
                 "endpoint": {"data_selector": "results"},
