@@ -48,6 +48,11 @@ DLT_DEFAULTS: Final[dict[str, Any]] = {
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},
     # staged rows that stay would double a DuckDB file
     "load": {"truncate_staging_dataset": True},
+    # by itself, it takes most of the machine's memory, where half a minute's work needs this; what
+    # has no room lies on disk for a while
+    "destination": {
+        "duckdb": {"credentials": {"global_config": {"memory_limit": "200MB", "threads": 2}}}
+    },
 }
 
 

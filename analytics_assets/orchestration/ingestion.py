@@ -20,6 +20,7 @@ from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import MOST_WAITING, Reader, size_on_disk
 from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
+from analytics_assets.memory import give_back
 from analytics_assets.orchestration.metadata import ERROR
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
@@ -177,6 +178,7 @@ class Ingestion:
 @contextmanager
 def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator[Ingestion]:
     """Prepares a run by its settings, and turns errors made for users into Dagster's failures."""
+    give_back()
     with users_errors_as_failures():
         api, platform = api_settings(), platform_settings()
         published_file(platform)  # before anything is read for it

@@ -60,6 +60,19 @@ def is_taken() -> bool:
     return "Conflicting lock" in reader.stderr
 
 
+@pytest.mark.parametrize(
+    ("told", "limit"), [(None, "190.7 MiB"), ('{"memory_limit": "300MB"}', "286.1 MiB")]
+)
+def test_duckdb_works_with_little_memory_unless_told_otherwise(
+    home: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, limit: str
+) -> None:
+    if told:
+        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG", told)
+    with make_pipeline(platform_settings(), home).sql_client() as client:
+        [(found,)] = client.execute_sql("SELECT current_setting('memory_limit')") or []
+    assert found == limit
+
+
 def test_what_was_staged_does_not_stay(home: Path) -> None:
     load(home, {"a": [{"id": 1}], "b": [{"id": 2}]})
     assert query(home, "SELECT count(*) FROM analytics.audience_rules") == [(2,)]
