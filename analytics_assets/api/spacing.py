@@ -46,8 +46,10 @@ class Spacing:
         self._number += 1
         if self.rate > self._held:
             gain = 1 - self._held / self.rate
-            enough = max(_TRIAL_REQUESTS, self._burst)
-            if now - self._tried_at < _TRIAL or self._number * gain < enough:
+            # where nothing is saved up, each request tells by itself
+            tells = self._burst == 1 and self._refused == math.inf
+            seconds, enough = (0.0, 0) if tells else (_TRIAL, max(_TRIAL_REQUESTS, self._burst))
+            if now - self._tried_at < seconds or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
             self._try(now, self.rate)

@@ -65,6 +65,18 @@ def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, re
     assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "least"), [("exact", 0.95), ("missing", 0.85), ("rounded", 0.8)]
+)
+def test_where_no_two_are_admitted_at_once_a_pace_is_soon_found(
+    clock: Clock, retry_after: Any, least: float
+):
+    quota = {"quota": 14, "quota_burst": 1}
+    simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
+    assert least * simulation.seconds <= simulation.best
+    assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
+
+
 @given(
     limit=st.integers(5, 300),
     seconds=st.integers(3, 90),
