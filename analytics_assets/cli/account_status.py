@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from analytics_assets.cli.accounts import chosen_accounts
 from analytics_assets.cli.home import dagster_instance, end_killed_runs
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNTS, EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import ACCOUNTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -172,8 +172,8 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         statuses,
         [account for account in unread if account.setting is None],
         [account for account in unread if account.setting is not None],
-        [name for name in RESOURCES if name not in names.resource_names],
-        [n for n in EXTRA_RESOURCES if n in there and n not in names.report_names],
+        [name for name in names.resources.lists if name not in names.resource_names],
+        [n for n in names.resources.reports if n in there and n not in names.report_names],
         runs,
         not_compared,
     )

@@ -7,7 +7,6 @@ import os
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
-from analytics_assets.resources import ACCOUNT_RESOURCES, EXTRA_RESOURCES
 
 
 @click.command()
@@ -53,7 +52,7 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         report=lambda line: click.echo(line, err=True),
     )
     with working_folder() as folder:
-        tables = [*ACCOUNT_RESOURCES, *EXTRA_RESOURCES]
+        tables = [*settings.resources.account_lists, *settings.resources.reports]
         audits = audit_tables(settings, folder, tables, request, [account]).audits
         counts = {name: held[account].rows for name, held in audits.items()}
         versions = versions_of(settings, account)
