@@ -23,7 +23,10 @@ _COMMANDS = {
         "Show what is loaded, how old it is and what failed.",
     ),
     "doctor": ("analytics_assets.cli.doctor", "Check settings, API, warehouse and Dagster home."),
-    "forget": ("analytics_assets.cli.forget", "Remove what the warehouse holds of an account."),
+    "forget": (
+        "analytics_assets.cli.forget",
+        "Remove what the warehouse holds of an account or a resource.",
+    ),
     "prune": ("analytics_assets.cli.prune", "Remove what is on record of runs of long ago."),
     "sample-api": ("analytics_assets.sample_api.cli", "Serve a sample of the API, to try things."),
 }

@@ -111,6 +111,7 @@ class StatusReport:
         skipped_accounts: The accounts that the settings leave out, where all were asked for.
         skipped_resources: The resources that the settings leave out.
         idle_reports: The reports that have a table and are not read any more.
+        left_tables: Tables of resources that the settings do not have any more, with their rows.
         runs: The runs that have not ended.
         not_compared: Why the warehouse could not be asked, if so; these are records only then.
     """
@@ -122,6 +123,7 @@ class StatusReport:
     skipped_accounts: Sequence[UnreadAccount]
     skipped_resources: Sequence[str]
     idle_reports: Sequence[str]
+    left_tables: Mapping[str, int]
     runs: Sequence[dg.DagsterRun]
     not_compared: str | None
 
@@ -174,6 +176,7 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         [account for account in unread if account.setting is not None],
         [name for name in names.resources.lists if name not in names.resource_names],
         [n for n in names.resources.reports if n in there and n not in names.report_names],
+        _left(settings) if held is not None else {},
         runs,
         not_compared,
     )
@@ -191,6 +194,15 @@ def _held(
         return held_rows(settings, accounts), None
     except AnalyticsError as error:
         return None, str(error)
+
+
+def _left(settings: PlatformSettings) -> Mapping[str, int]:
+    from analytics_assets.warehouse.left_tables import left_tables
+
+    try:
+        return left_tables(settings)
+    except AnalyticsError:  # a run has begun meanwhile
+        return {}
 
 
 def _lost(loads: Mapping[_Key, Load], held: HeldRows | None) -> set[_Key]:

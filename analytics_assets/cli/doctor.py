@@ -349,12 +349,24 @@ def _warehouse(home: Check) -> Iterator[Check]:
         yield from _skipped("warehouse", *_WAREHOUSE_CHECKS[1:])
         return
     yield _try("tables", partial(inspect_tables, settings))
+    yield from _left_tables(settings)
     if settings.publish_to is not None:
         yield _try("published copy", partial(probe_publication, settings))
     if home.ok:
         yield _try("loads on record", partial(_recorded_loads, settings))
     else:
         yield from _skipped("dagster home", "loads on record")
+
+
+def _left_tables(settings: PlatformSettings) -> Iterator[Check]:
+    from analytics_assets.warehouse.left_tables import LEFT, left_tables, told
+
+    try:
+        left = left_tables(settings)
+    except AnalyticsError:  # of which the check before tells
+        return
+    if left:
+        yield Check("tables left", True, told(left), LEFT)
 
 
 def _recorded_loads(settings: PlatformSettings) -> str:
