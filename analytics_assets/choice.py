@@ -8,13 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from analytics_assets.errors import SettingsError
-from analytics_assets.resources import (
-    ACCOUNT_RESOURCES,
-    ACCOUNTS,
-    ALL_RESOURCES,
-    EXTRA_RESOURCES,
-    RESOURCES,
-)
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 SKIP_RESOURCES: Final = setting_name(PLATFORM_SECTION, "skip_resources")
@@ -33,14 +27,15 @@ def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
     Raises:
         SettingsError: One cannot be skipped, or nothing is left; or there is no such report.
     """
+    skippable = [*settings.resources.account_lists, *sorted(_own_reports(settings))]
     chosen_reports(settings)  # so that a wrong name is noticed wherever resources are chosen
     if ACCOUNTS.name in settings.skip_resources:
         raise SettingsError(
             f"{SKIP_RESOURCES} cannot have {ACCOUNTS.name}, by which all others are read: set it to"
             " resources of an account"
         )
-    _refuse_unknown(SKIP_RESOURCES, settings.skip_resources, ACCOUNT_RESOURCES, _LIST)
-    chosen = tuple(name for name in RESOURCES if name not in settings.skip_resources)
+    _refuse_unknown(settings, SKIP_RESOURCES, settings.skip_resources, skippable, _LIST)
+    chosen = tuple(name for name in settings.resources.lists if name not in settings.skip_resources)
     if chosen == (ACCOUNTS.name,):
         raise SettingsError(
             f"{SKIP_RESOURCES} leaves no list of an account to read: set it to fewer resources"
@@ -49,13 +44,20 @@ def chosen_resources(settings: PlatformSettings) -> tuple[str, ...]:
 
 
 def chosen_reports(settings: PlatformSettings) -> tuple[str, ...]:
-    """The reports that are loaded: those that are named.
+    """The reports that are loaded: those that are named, and the user's own but for those skipped.
 
     Raises:
         SettingsError: There is no such report.
     """
-    _refuse_unknown(EXTRA_RESOURCES_SETTING, settings.extra_resources, EXTRA_RESOURCES, "report")
-    return tuple(name for name in EXTRA_RESOURCES if name in settings.extra_resources)
+    named, there = settings.extra_resources, settings.resources.reports
+    _refuse_unknown(settings, EXTRA_RESOURCES_SETTING, named, there, "report")
+    chosen = {*named, *_own_reports(settings)}.difference(settings.skip_resources)
+    return tuple(name for name in there if name in chosen)
+
+
+def _own_reports(settings: PlatformSettings) -> set[str]:
+    """The reports of the user's own: to declare one is to ask for it."""
+    return settings.resources.reports.keys() - RESOURCES.keys()
 
 
 def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:
@@ -65,27 +67,37 @@ def kept_histories(settings: PlatformSettings) -> dict[str, frozenset[str]]:
         SettingsError: There is no such resource or column, or it cannot be kept or ignored.
     """
     ignored: dict[str, set[str]] = {name: set() for name in settings.history}
-    _refuse_unknown(HISTORY, ignored, ACCOUNT_RESOURCES, _LIST)
+    lists = settings.resources.account_lists
+    _refuse_unknown(settings, HISTORY, ignored, lists, _LIST)
     for name in ignored:
         if name in settings.skip_resources:
             raise SettingsError(
                 f"{HISTORY} has {name}, which {SKIP_RESOURCES} leaves out: remove it from one"
             )
     for table, _, column in (name.partition(".") for name in settings.history_ignore):
-        _refuse_unknown(_HISTORY_IGNORE, [table], ACCOUNT_RESOURCES, _LIST)
-        resource = ACCOUNT_RESOURCES[table]
+        _refuse_unknown(settings, _HISTORY_IGNORE, [table], lists, _LIST)
+        resource = lists[table]
         columns = [known.name for known in resource.columns if known.name not in resource.key]
-        _refuse_unknown(_HISTORY_IGNORE, [column], columns, f"column of {table} beside its key")
+        if resource.is_open and column not in resource.key:
+            columns.append(column)
+        kind = f"column of {table} beside its key"
+        _refuse_unknown(settings, _HISTORY_IGNORE, [column], columns, kind)
         ignored.setdefault(table, set()).add(column)
     return {name: frozenset(ignored[name]) for name in settings.history}
 
 
-def _refuse_unknown(setting: str, names: Iterable[str], known: Collection[str], kind: str) -> None:
+def _refuse_unknown(
+    settings: PlatformSettings,
+    setting: str,
+    names: Iterable[str],
+    known: Collection[str],
+    kind: str,
+) -> None:
     for name in names:
         if name not in known:
             # what is like none of them may be anything, also a secret
             named = "a name"
-            if name in ALL_RESOURCES:  # of another kind, and no slip of the pen
+            if name in settings.resources:  # of another kind, and no slip of the pen
                 named = repr(name)
             elif near := get_close_matches(name, known, n=1):
                 named = f"{name!r} (did you mean {near[0]}?)"

@@ -6,6 +6,7 @@ the same name may stand.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -115,6 +116,55 @@ def keys_in(section: Section) -> list[str]:
             if isinstance(table, dict):
                 keys += [key for key, value in table.items() if not isinstance(value, dict)]
     return list(dict.fromkeys(keys))
+
+
+def table_in(section: Section) -> Any:
+    """What is set in a table and those in it, by key; what stands for it as a list, if that is set.
+
+    The environment has each value in a variable of its own, in small letters here, or a table as
+    JSON. It wins over the files.
+
+    Raises:
+        SettingsError: A variable is no JSON, though it begins as a table or a list does.
+    """
+    *parents, last = section
+    found: Any = {}
+    for provider in reversed(dlt.config.config_providers):
+        if isinstance(provider, EnvironProvider):
+            found = _merged(found, _in_environment(section))
+        else:
+            table, _ = provider.get_value(last, Any, None, *parents)
+            found = _merged(found, {} if table is None else table)
+    return found
+
+
+def _in_environment(section: Section) -> Any:
+    name = "__".join(section).upper()
+    found: Any = _json(name, os.environ.get(name) or "{}")
+    for variable, text in sorted(os.environ.items()):
+        if variable.startswith(f"{name}__") and text.strip():
+            value: Any = _json(variable, text)
+            for key in reversed(variable[len(name) + 2 :].lower().split("__")):
+                value = {key: value}
+            found = _merged(found, value)
+    return found
+
+
+def _json(variable: str, text: str) -> Any:
+    if not text.strip().startswith(("{", "[")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise SettingsError(f"{variable} is no JSON: set it to an object, or to a text") from None
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Two values of a key, of which the second wins; tables, key by key."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    both = {key: _merged(below[key], above[key]) for key in below.keys() & above.keys()}
+    return {**below, **above, **both}
 
 
 def _origin(provider: ConfigProvider, section: Section, key: str) -> str:

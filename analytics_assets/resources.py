@@ -1,14 +1,13 @@
-"""The resource table: the one place where a resource is declared.
+"""The resource table: the one place where the package declares a resource.
 
 Assets, lineage, checks, table schemas, comments and the sample API all follow from it: a further
 resource is a further entry here, and a further report one in `reports`. `columns` says how columns
-are written.
+are written. A resource that only one user has is an entry in the settings: `own_resources`.
 """
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Mapping
+from typing import Final
 
 from analytics_assets.reports import REPORTS
 from analytics_assets.schema import Resource, columns, resource_table
@@ -235,29 +234,8 @@ _DECLARED = (
     ),
 )
 
-RESOURCES: dict[str, Resource] = resource_table(_DECLARED)
-"""The resources that are asked for where no setting says else, each parent before its children."""
+RESOURCES: Final = resource_table((*_DECLARED, *REPORTS))
+"""The resources that the package knows; settings may add others."""
 
-EXTRA_RESOURCES: dict[str, Resource] = {
-    name: resource
-    for name, resource in resource_table((*_DECLARED, *REPORTS)).items()
-    if name not in RESOURCES
-}
-"""The resources that are asked for only where the setting `extra_resources` names them."""
-
-# Python's own order of such a chain: the last map comes first
-ALL_RESOURCES: Mapping[str, Resource] = ChainMap(EXTRA_RESOURCES, RESOURCES)
-"""Every resource by name."""
-
-ACCOUNTS = RESOURCES["accounts"]
+ACCOUNTS: Final = RESOURCES["accounts"]
 """The root: the list of accounts, which partitions everything else."""
-
-ACCOUNT_RESOURCES: dict[str, Resource] = {
-    name: resource for name, resource in RESOURCES.items() if resource.parent is not None
-}
-"""The resources that are read account by account."""
-
-HISTORIES: dict[str, Resource] = {
-    resource.history.name: resource for resource in ACCOUNT_RESOURCES.values()
-}
-"""The resource of which a table has every version, by the table's name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from string import Formatter
 from typing import Final, Literal, get_args
 
@@ -12,9 +13,13 @@ from analytics_assets.errors import DeclarationError
 
 ColumnType = Literal["text", "bigint", "double", "bool", "json", "date"]
 
+RESULTS: Final = "results"
+"""Where an answer of the API has its rows."""
+
 _ROOT: Final = "accounts"
 _HISTORY: Final = "_history"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_KEY_TYPES: Final = ("text", "bigint", "date")
 _DECLARATION: Final = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_null> !)?")
 
 
@@ -108,6 +113,9 @@ class Resource:
         parent_column: The column with the parent row's `id`, where the path has `{parent_id}`.
         paged: Whether the API may send the list in pages.
         report: How it is asked for by days; None for a list.
+        data_selector: Where an answer has the rows: names of fields with . between them, or $.
+        is_open: Whether fields that it does not declare are no drift.
+        is_history: Whether the table has every version of the rows of another.
     """
 
     name: str
@@ -119,6 +127,9 @@ class Resource:
     parent_column: str | None = None
     paged: bool = False
     report: Report | None = None
+    data_selector: str = RESULTS
+    is_open: bool = False
+    is_history: bool = False
 
     @property
     def table_columns(self) -> tuple[Column, ...]:
@@ -133,6 +144,7 @@ class Resource:
         return replace(
             self,
             name=f"{self.name}{_HISTORY}",
+            is_history=True,
             description=f"Every version of every row of {self.name}, with when it was valid."
             f" {self.description}",
         )
@@ -147,15 +159,67 @@ class Resource:
         return "{parent_id}" in self.path
 
 
-def resource_table(declared: Iterable[Resource]) -> dict[str, Resource]:
-    """The resources by name, in the order in which they are declared.
+@dataclass(frozen=True)
+class ResourceTable(Mapping[str, Resource]):
+    """Resources by name: lists, each parent before its children, and then reports.
+
+    Attributes:
+        declared: The resources, in this order.
+    """
+
+    declared: tuple[Resource, ...]
+
+    def __getitem__(self, name: str) -> Resource:
+        """The resource of a name."""
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in their order."""
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.declared)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Resource]:
+        return {resource.name: resource for resource in self.declared}
+
+    @cached_property
+    def lists(self) -> Mapping[str, Resource]:
+        """All but the reports."""
+        return {name: resource for name, resource in self.items() if resource.report is None}
+
+    @cached_property
+    def reports(self) -> Mapping[str, Resource]:
+        """What is asked for by days."""
+        return {name: resource for name, resource in self.items() if resource.report is not None}
+
+    @cached_property
+    def account_lists(self) -> Mapping[str, Resource]:
+        """The lists that are read account by account."""
+        return {name: of for name, of in self.lists.items() if of.parent is not None}
+
+    @cached_property
+    def histories(self) -> Mapping[str, Resource]:
+        """The resource of which a table has every version, by the table's name."""
+        return {of.history.name: of for of in self.account_lists.values()}
+
+
+def resource_of(table_name: str) -> str:
+    """The resource of a table, which may be its history."""
+    return table_name.removesuffix(_HISTORY)
+
+
+def resource_table(declared: Iterable[Resource]) -> ResourceTable:
+    """The resources as a table.
 
     Raises:
         DeclarationError: One cannot be read or loaded as it is declared.
     """
     table: dict[str, Resource] = {}
     for resource in declared:
-        if (problem := next(_problems(resource, table), None)) is not None:
+        if (problem := next(problems(resource, table), None)) is not None:
             raise DeclarationError(
                 f"resource {resource.name!r} {problem}: check its entry in"
                 " analytics_assets/resources.py"
@@ -163,20 +227,24 @@ def resource_table(declared: Iterable[Resource]) -> dict[str, Resource]:
         table[resource.name] = resource
     if _ROOT not in table:
         raise DeclarationError(f"no resource {_ROOT!r} is declared: set one in resources.py")
-    return table
+    return ResourceTable(tuple(sorted(table.values(), key=lambda each: each.report is not None)))
 
 
-def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
+def problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
+    """Why a resource cannot be read or loaded as it is declared, after those before it."""
     if not _NAME.fullmatch(resource.name):
         yield "needs a name of small letters, digits and _, the first a letter"
     if resource.name in before:
         yield "is declared twice"
-    if resource.name.removesuffix(_HISTORY) in before.keys() - {resource.name}:
-        yield f"has the name of the history of {resource.name.removesuffix(_HISTORY)!r}"
+    if resource.name != resource_of(resource.name):
+        yield f"has a name that ends with {_HISTORY}, as those of histories do"
     if (resource.name == _ROOT) is not (resource.parent is None):
         yield f"needs a parent; only {_ROOT!r} has none"
-    if resource.parent is not None and resource.parent not in before:
-        yield f"has the parent {resource.parent!r}, which is not declared before it"
+    if resource.parent is not None:
+        if resource.parent not in before:
+            yield f"has the parent {resource.parent!r}, which is not declared before it"
+        elif before[resource.parent].report is not None:
+            yield f"has the parent {resource.parent!r}, which is a report"
     yield from _path_problems(resource, before)
     yield from _key_problems(resource)
     if resource.report is not None:
@@ -185,7 +253,8 @@ def _problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[st
 
 def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str]:
     try:
-        names = [name for _, name, _, _ in Formatter().parse(resource.path) if name is not None]
+        parsed = [part for part in Formatter().parse(resource.path) if part[1] is not None]
+        names = [f"{name}{':' if form else ''}{form}" for _, name, form, _ in parsed]
     except ValueError:
         yield f"has a path with a brace too many or too few, {resource.path!r}"
         return
@@ -202,19 +271,30 @@ def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterat
         if fields:
             yield f"has {{{fields[0]}}} in its path, though no account is known before it"
         return
-    if not fields:
-        yield "has no {account_id} in its path, so that it would be the same for every account"
     if resource.has_parent_rows:
         if resource.parent == _ROOT:
-            yield f"has {{parent_id}} in its path, but {_ROOT!r} is the parent: use {{account_id}}"
+            yield (
+                f"has {{parent_id}} in its path, but {_ROOT!r} is the parent: use {{account_id}},"
+                " or name another"
+            )
         if resource.parent_column is None:
             yield "has {parent_id} in its path, but no parent_column for it"
         if "id" not in _column_names(before[resource.parent]):
             yield f"has {{parent_id}} in its path, but {resource.parent!r} has no column 'id'"
+        if resource.report is not None:
+            yield "has {parent_id} in its path, though it is a report"
+    if "account_id" not in fields:
+        yield "has no {account_id} in its path, so that it would be the same for every account"
 
 
 def _key_problems(resource: Resource) -> Iterator[str]:
     names = _column_names(resource)
+    if len(set(names)) < len(names):
+        yield f"declares {ACCOUNT_ID.name!r} as something else than a text that is never null"
+    types = {column.name: column.type for column in resource.table_columns}
+    for name in resource.key:
+        if types.get(name, "text") not in _KEY_TYPES:
+            yield f"has {name!r} in its key, which is none of {', '.join(_KEY_TYPES)}"
     for role, columns in (("key", resource.key), ("parent_column", (resource.parent_column,))):
         for column in columns:
             if column is not None and column not in names:

@@ -28,6 +28,9 @@ from analytics_assets.lookup import (
     look_up,
 )
 from analytics_assets.lookup import setting_name as setting_name
+from analytics_assets.own_resources import with_own_resources
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import ResourceTable
 from analytics_assets.validation import (
     COLUMN_NAMES,
     CRON,
@@ -62,7 +65,10 @@ _YEAR: Final = 365 * _DAY
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ApiSettings:
-    """How to reach the API, and how hard to try. `workers` is dlt's setting `extract.workers`."""
+    """How to reach the API, and how hard to try. `workers` is dlt's setting `extract.workers`.
+
+    `resources` are those of the package and of the section `sources.analytics.resources`.
+    """
 
     base_url: Annotated[
         str, URL, "where the paths of the resource table start; it may have a path prefix"
@@ -113,11 +119,15 @@ class ApiSettings:
         " campaign, is asked for again; with 0, in every sync",
     ] = 0
     workers: int
+    resources: ResourceTable = RESOURCES
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PlatformSettings:
-    """Where the tables go, what drives the platform, and who is told when it fails."""
+    """Where the tables go, what drives the platform, and who is told when it fails.
+
+    `resources` are the same as the API's.
+    """
 
     destination: Annotated[str, DESTINATION, "any SQL destination of dlt"] = "duckdb"
     dataset_name: Annotated[str, NAME, "the schema that holds the tables"] = "analytics"
@@ -226,6 +236,7 @@ class PlatformSettings:
     ui_url: Annotated[str, URL, "where people reach Dagster's web UI: alerts link there"] = (
         "http://127.0.0.1:3000"
     )
+    resources: ResourceTable = RESOURCES
 
 
 class _ExtractSettings:
@@ -278,7 +289,8 @@ def api_settings() -> ApiSettings:
     """
     configure_dlt()
     workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
-    return ApiSettings(workers=workers, **_resolve(API_SECTION))
+    resources = with_own_resources(API_SECTION)
+    return ApiSettings(workers=workers, resources=resources, **_resolve(API_SECTION))
 
 
 def api_version() -> str:
@@ -301,7 +313,8 @@ def platform_settings() -> PlatformSettings:
         SettingsError: One is unusable.
     """
     configure_dlt()
-    return PlatformSettings(**_resolve(PLATFORM_SECTION))
+    resources = with_own_resources(API_SECTION)
+    return PlatformSettings(resources=resources, **_resolve(PLATFORM_SECTION))
 
 
 def _declared(section: Section, spec: type[object]) -> Iterator[Setting]:

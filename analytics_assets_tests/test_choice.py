@@ -9,7 +9,7 @@ import pytest
 
 from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
 from analytics_assets.errors import SettingsError
-from analytics_assets.resources import EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.settings import PlatformSettings
 from analytics_assets_tests.testing.commands import invoke
@@ -20,7 +20,7 @@ EXTRA = "ANALYTICS__EXTRA_RESOURCES"
 def test_none_is_there_unless_it_is_named():
     settings = PlatformSettings()
     assert chosen_reports(settings) == ()
-    assert chosen_resources(settings) == tuple(RESOURCES)
+    assert chosen_resources(settings) == tuple(RESOURCES.lists)
     named = replace(settings, extra_resources=("site_performance", "campaign_performance"))
     assert chosen_reports(named) == ("campaign_performance", "site_performance")
 
@@ -31,7 +31,7 @@ def test_none_is_asked_for_or_shown_unless_it_is_named(home, sync, api: SampleAp
     assert not [entry for entry in api.log.entries if "/reports/" in entry.path]
     shown = [result.output, *(invoke(*of).output for of in (("status", "--json"), ("doctor",)))]
     assert json.loads(shown[1])["skipped_resources"] == []
-    assert not [name for name in EXTRA_RESOURCES for text in shown if name in text]
+    assert not [name for name in RESOURCES.reports for text in shown if name in text]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_the_sources_of_dbt_are_our_assets(defs: dg.Definitions):
     [source] = SOURCES["sources"]
     assert source["schema"] == PlatformSettings().dataset_name
     for table in source["tables"]:
-        assert table["name"] in RESOURCES
+        assert table["name"] in RESOURCES.lists
         key = dg.AssetKey(table["config"]["meta"]["dagster"]["asset_key"])
         assert key in keys
         assert key.path[-1] == table["name"]

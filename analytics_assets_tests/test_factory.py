@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from analytics_assets import build_definitions
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import Commands
 
@@ -83,7 +83,7 @@ def merged(home: Path) -> dg.Definitions:
 def test_it_stands_beside_definitions_of_the_same_names(merged: dg.Definitions):
     dg.Definitions.validate_loadable(merged)
     keys = {key.to_user_string() for key in merged.resolve_asset_graph().get_all_asset_keys()}
-    assert keys == {"accounts", "report", *(f"ads/{name}" for name in RESOURCES)}
+    assert keys == {"accounts", "report", *(f"ads/{name}" for name in RESOURCES.lists)}
     jobs = {job.name for job in merged.get_repository_def().get_all_jobs()}
     assert jobs >= {"sync", "ads__sync", "ads__refresh_accounts", "ads__check"}
 
@@ -91,7 +91,7 @@ def test_it_stands_beside_definitions_of_the_same_names(merged: dg.Definitions):
 def test_its_check_job_is_for_its_own_checks(merged: dg.Definitions):
     checked = merged.resolve_job_def("ads__check").asset_layer.asset_graph.asset_check_keys
     assert {key.asset_key.path[0] for key in checked} == {"ads"}
-    assert len({key.asset_key for key in checked}) == len(RESOURCES)
+    assert len({key.asset_key for key in checked}) == len(RESOURCES.lists)
 
 
 def test_its_assets_and_theirs_in_one_run(merged: dg.Definitions, instance, api: SampleApi):
@@ -102,7 +102,7 @@ def test_its_assets_and_theirs_in_one_run(merged: dg.Definitions, instance, api:
     result = job.execute_in_process(
         instance=instance,
         partition_key=account,
-        asset_selection=[dg.AssetKey(["ads", name]) for name in ACCOUNT_RESOURCES],
+        asset_selection=[dg.AssetKey(["ads", name]) for name in RESOURCES.account_lists],
     )
     assert result.success
     assert instance.get_materialized_partitions(dg.AssetKey(["ads", "campaigns"])) == {account}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analytics_assets.errors import DeclarationError
-from analytics_assets.resources import ALL_RESOURCES, EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Report, Resource, columns, resource_table
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 
@@ -49,7 +49,7 @@ def test_the_table_as_it_is():
     ],
 )
 def test_what_cannot_be(name: str, changes: dict[str, Any], problem: str):
-    declared = {**RESOURCES, name: replace(RESOURCES[name], **changes)}
+    declared = {**RESOURCES.lists, name: replace(RESOURCES[name], **changes)}
     with pytest.raises(DeclarationError) as error:
         resource_table(declared.values())
     assert problem in str(error.value)
@@ -58,7 +58,10 @@ def test_what_cannot_be(name: str, changes: dict[str, Any], problem: str):
 
 
 def test_a_parent_without_id():
-    declared = {**RESOURCES, "campaigns": replace(RESOURCES["campaigns"], key=("account_id",))}
+    declared = {
+        **RESOURCES.lists,
+        "campaigns": replace(RESOURCES["campaigns"], key=("account_id",)),
+    }
     declared["campaigns"] = replace(declared["campaigns"], columns=columns("name text"))
     with pytest.raises(DeclarationError, match="but 'campaigns' has no column 'id'"):
         resource_table(declared.values())
@@ -74,21 +77,21 @@ def test_a_parent_without_id():
     ],
 )
 def test_reports_that_cannot_be(changes: dict[str, Any], problem: str):
-    report = replace(EXTRA_RESOURCES["campaign_performance"], **changes)
+    report = replace(RESOURCES["campaign_performance"], **changes)
     with pytest.raises(DeclarationError, match="resource 'campaign_performance' ") as error:
-        resource_table([*RESOURCES.values(), report])
+        resource_table([*RESOURCES.lists.values(), report])
     assert problem in str(error.value)
 
 
 def test_every_resource_is_a_list_or_an_extra_report():
-    assert list(ALL_RESOURCES) == [*RESOURCES, *EXTRA_RESOURCES]
-    assert not any(resource.report for resource in RESOURCES.values())
-    assert all(resource.report for resource in EXTRA_RESOURCES.values())
+    assert list(RESOURCES) == [*RESOURCES.lists, *RESOURCES.reports]
+    assert not any(resource.report for resource in RESOURCES.lists.values())
+    assert all(resource.report for resource in RESOURCES.reports.values())
 
 
 def test_ratios_say_that_they_are_not_to_be_summed():
     rounded = {"roas", "ctr", "vctr", "cpc", "cpm", "vcpm", "cpa", "cpa_clicks", "cpa_views"}
-    for report in EXTRA_RESOURCES.values():
+    for report in RESOURCES.reports.values():
         said = {c.name for c in report.columns if c.description.endswith("; never sum it.")}
         rates = {c.name for c in report.columns if "_rate" in c.name}
         assert said == rounded | rates
@@ -113,7 +116,7 @@ def test_columns_with_and_without_descriptions():
     ]
 
 
-@pytest.mark.parametrize("resource", ALL_RESOURCES.values(), ids=ALL_RESOURCES)
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
 def test_every_column_is_described(resource: Resource):
     descriptions = [column.description for column in resource.table_columns]
     assert [text for text in descriptions if not (text[:1].isupper() and text[-1] == ".")] == []

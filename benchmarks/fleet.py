@@ -83,7 +83,7 @@ def simulate(agency: Agency) -> dict[str, object]:
             "runs": len(runs),
             "quota": agency.quota,
             "requests": len(entries),
-            "rows": sum(len(data.table(name)) for name in RESOURCES),
+            "rows": sum(len(data.table(name)) for name in RESOURCES.lists),
             "refused": api.log.refused,
             "wall": wall,
             "reading": max(begun) - min(begun),
@@ -190,7 +190,7 @@ def _events(records: DagsterInstance, run: DagsterRun) -> int:
 def _differences(api: SampleApi, data: SampleData) -> dict[str, tuple[int, int]]:
     """Rows there are and should be, by table where one of them differs in a value."""
     found = {}
-    for name in RESOURCES:
+    for name in RESOURCES.lists:
         due = [
             row
             for row in served_table(data, name)

@@ -71,7 +71,7 @@ def _accounts(folder: Path, number: int, rows: int) -> list[AccountRows]:
     for account in range(_ACCOUNTS):
         place = folder / f"{number}-{account}"
         place.mkdir()
-        writer = AccountWriter(f"account-{account}", [_ITEMS.name], place)
+        writer = AccountWriter(RESOURCES, f"account-{account}", [_ITEMS.name], place)
         writer.add(
             _ITEMS.name,
             (

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import duckdb
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets_tests.testing.postgres_server import running
 from benchmarks.contenders import DLT_REPORT, OURS, Contender, variant
 from benchmarks.measuring import ContenderError, Measurement, measure, new_home
@@ -32,7 +32,7 @@ TIMES: Final = 10
 
 _REPORT: Final = "campaign_performance"
 _LISTS: Final = {
-    "ANALYTICS__SKIP_RESOURCES": ",".join(n for n in ACCOUNT_RESOURCES if n != "campaigns")
+    "ANALYTICS__SKIP_RESOURCES": ",".join(n for n in RESOURCES.account_lists if n != "campaigns")
 }
 _REPORTS: Final = {
     **_LISTS,

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets_tests.testing.postgres_server import PostgresServer, running
 from benchmarks.measuring import environment, new_home
 from benchmarks.serving import Host, serving
@@ -78,9 +78,9 @@ class _Place:
 
 def _add_rows(execute: Execute, number: int) -> None:
     """Copies each table's rows under other accounts and ids, in the shares that the tables have."""
-    counts = {name: _count(execute, name) for name in ACCOUNT_RESOURCES}
+    counts = {name: _count(execute, name) for name in RESOURCES.account_lists}
     copies = -(-number // sum(counts.values()))
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         types = {column.name: column.type for column in RESOURCES[name].table_columns}
         found = execute(
             "SELECT column_name FROM information_schema.columns"
@@ -114,7 +114,7 @@ def _count(execute: Execute, name: str) -> int:
 
 
 def _rows(execute: Execute) -> int:
-    return sum(_count(execute, name) for name in ACCOUNT_RESOURCES)
+    return sum(_count(execute, name) for name in RESOURCES.account_lists)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import FloatRect, Page, expect
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.deployment import LOCATION, Deployment, chromium, chromium_path
 from analytics_assets_tests.testing.reports import CAMPAIGNS as REPORT
@@ -91,9 +91,9 @@ def asset_graph(page: Page) -> None:
     page.goto(f"/locations/{LOCATION}/asset-groups/analytics")
     page.get_by_role("button", name="Hide navigation").click()
     page.reload()  # so that the graph fits into the room that there is now
-    expect(page.get_by_text("100% filled", exact=True)).to_have_count(len(ACCOUNT_RESOURCES))
+    expect(page.get_by_text("100% filled", exact=True)).to_have_count(len(RESOURCES.account_lists))
     expect(page.get_by_text(re.compile(r"^\d+ / \d+ Passed$"))).to_have_count(
-        len(ACCOUNT_RESOURCES) + 1
+        len(RESOURCES.account_lists) + 1
     )
     save(page, "asset-graph.png")
 

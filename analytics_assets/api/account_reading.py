@@ -15,7 +15,6 @@ import requests
 from dlt.extract import DltSource
 
 from analytics_assets.api.client import ApiClient
-from analytics_assets.api.paths import asked_by
 from analytics_assets.api.request_counts import AccountRequests
 from analytics_assets.api.source import MissingList, pages, with_parents
 from analytics_assets.errors import (
@@ -26,9 +25,9 @@ from analytics_assets.errors import (
     causes,
     raise_if_disk_full,
 )
-from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, ResourceRows
 from analytics_assets.rows.lists import AccountLists, KnownLists, ReadList
+from analytics_assets.schema import ResourceTable
 from analytics_assets.text import one_line
 
 _GONE: Final = 404
@@ -111,7 +110,7 @@ def read_account(
         try:
             rows = reading.read(stopped)
             lists = reading.lists()
-            failures = list(_failures(account_id or "", names, reading.errors))
+            failures = list(_failures(client.resources, account_id or "", names, reading.errors))
         except Exception as error:
             shutil.rmtree(own_folder, ignore_errors=True)
             rows, cause = {}, described_error(client, error)
@@ -134,11 +133,12 @@ class _Reading:
     ) -> None:
         self.errors: dict[str, AnalyticsError] = {}
         self._client = client
+        self._resources = client.resources
         self._levels = levels
         self._account_id = account_id
         self._names = names
         self._folder = folder
-        self._writer = AccountWriter(account_id, names, folder)
+        self._writer = AccountWriter(client.resources, account_id, names, folder)
         self._listed_anew: dict[str, Collection[str]] = {}
         self._known = known
         self._began = time.time()
@@ -147,7 +147,7 @@ class _Reading:
 
     def read(self, stopped: Event) -> Mapping[str, ResourceRows]:
         """The rows of the resources that came whole; `errors` tells of those that did not."""
-        needed = {resource.name for resource in with_parents(self._names)}
+        needed = {resource.name for resource in with_parents(self._resources, self._names)}
         for level in self._levels:
             names = [name for name in level.selected_resources if name in needed]
             self._ask(level, names, self._ids_to_ask, stopped)
@@ -175,7 +175,7 @@ class _Reading:
     ) -> None:
         if not names:
             return
-        for found in pages(level, names, self._account_id, parent_ids, self.errors):
+        for found in pages(self._client, level, names, self._account_id, parent_ids, self.errors):
             if stopped.is_set():
                 raise ReadError("the run was stopped")
             if isinstance(found, MissingList):
@@ -192,7 +192,7 @@ class _Reading:
 
     def _close(self) -> Iterator[tuple[str, ResourceRows]]:
         for name in self._names:
-            if not _first_failed(name, self.errors):
+            if not _first_failed(self._resources, name, self.errors):
                 try:
                     yield name, self._writer.close(name)
                 except ReadError as error:
@@ -204,20 +204,27 @@ class _Reading:
 
     def _has_lists(self, name: str) -> bool:
         """Whether a resource's lists are below rows, and these are known."""
-        resource = RESOURCES[name]
-        return resource.has_parent_rows and not _first_failed(str(resource.parent), self.errors)
+        resource = self._resources[name]
+        return resource.has_parent_rows and not _first_failed(
+            self._resources, str(resource.parent), self.errors
+        )
 
     def _parent_ids(self, name: str) -> list[Any]:
         """The ids of the rows below which a resource may have lists."""
-        return self._writer.ids(str(RESOURCES[name].parent)) if self._has_lists(name) else []
+        return self._writer.ids(str(self._resources[name].parent)) if self._has_lists(name) else []
 
     def _ids_to_ask(self, name: str) -> list[Any]:
         """The same without those whose lists are left out, which are noted."""
         ids = self._parent_ids(name)
-        below = (each for each in with_parents(self._names) if each.has_parent_rows)
+        below = (
+            each for each in with_parents(self._resources, self._names) if each.has_parent_rows
+        )
         if self._known is None or name not in self._names or name in {r.parent for r in below}:
             return ids
-        versions, account = self._writer.versions(str(RESOURCES[name].parent)), self._account_id
+        versions, account = (
+            self._writer.versions(str(self._resources[name].parent)),
+            self._account_id,
+        )
         for row_id in ids:
             found = self._known.unchanged(
                 name, str(account), str(row_id), versions[row_id], self._began
@@ -231,11 +238,12 @@ class _Reading:
 
         The parents are listed anew, unless they were and the row was not among them.
         """
-        resource = RESOURCES[missing.resource_name]
+        resource = self._resources[missing.resource_name]
         response = _response(missing.error)
         if not resource.has_parent_rows or response is None or response.status_code != _GONE:
             return False
-        parent, row_id = str(resource.parent), asked_by(response.request.path_url or "").parent_id
+        asked = self._client.asked_by(response.request.path_url or "")
+        parent, row_id = str(resource.parent), asked.parent_id
         if row_id not in self._listed_anew.get(parent, [row_id]):
             return True
         if (listed := self._list_anew(parent)) is None:
@@ -246,8 +254,8 @@ class _Reading:
     def _list_anew(self, name: str) -> Collection[str] | None:
         """The ids, as text, of a resource's rows as the API has them now; None if it fails."""
         level = next(level for level in self._levels if name in level.selected_resources)
-        writer = AccountWriter(self._account_id, [], self._folder)
-        for found in pages(level, [name], self._account_id, self._parent_ids):
+        writer = AccountWriter(self._resources, self._account_id, [], self._folder)
+        for found in pages(self._client, level, [name], self._account_id, self._parent_ids):
             if isinstance(found, MissingList):
                 return None
             writer.add(name, found.rows)
@@ -255,10 +263,13 @@ class _Reading:
 
 
 def _failures(
-    account_id: str, names: Sequence[str], errors: Mapping[str, AnalyticsError]
+    resources: ResourceTable,
+    account_id: str,
+    names: Sequence[str],
+    errors: Mapping[str, AnalyticsError],
 ) -> Iterator[ReadFailure]:
     """A failure for each error, with all that was lost by it; those that say the same are one."""
-    failed_by = {name: _first_failed(name, errors) for name in names}
+    failed_by = {name: _first_failed(resources, name, errors) for name in names}
     alike: dict[str, dict[str, str]] = {}
     for name, failed in failed_by.items():
         if failed is not None:
@@ -268,12 +279,16 @@ def _failures(
         yield ReadFailure(account_id, None if others else failed, tuple(lost), errors[failed])
 
 
-def _first_failed(name: str, errors: Mapping[str, AnalyticsError]) -> str | None:
+def _first_failed(
+    resources: ResourceTable, name: str, errors: Mapping[str, AnalyticsError]
+) -> str | None:
     """The resource by which a resource is lost: itself, or one above it; None if it is not."""
     if name in errors:
         return name
-    resource = RESOURCES[name]
-    return _first_failed(str(resource.parent), errors) if resource.has_parent_rows else None
+    resource = resources[name]
+    if not resource.has_parent_rows:
+        return None
+    return _first_failed(resources, str(resource.parent), errors)
 
 
 def _response(error: BaseException) -> requests.Response | None:

@@ -18,7 +18,7 @@ from analytics_assets.api.announced import announced
 from analytics_assets.api.answers import keep_answer, request_line
 from analytics_assets.api.pace import Pace
 from analytics_assets.api.paces import Paces
-from analytics_assets.api.paths import Asked, asked_by
+from analytics_assets.api.paths import Asked, path_reader
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.errors import ReadError
@@ -40,6 +40,7 @@ class ApiAdapter(BoundedAdapter):
     def __init__(self, settings: ApiSettings, by_account: RequestsByAccount) -> None:
         super().__init__(settings, settings.workers)
         self._by_account = by_account
+        self._asked_by = path_reader(settings.resources)
         self._in_flight = threading.BoundedSemaphore(settings.workers)
         per_account, ceiling = settings.quota_scope == "account", settings.max_requests_per_second
         self._paces = Paces(per_account, ceiling, settings.max_retry_delay)
@@ -53,7 +54,7 @@ class ApiAdapter(BoundedAdapter):
             ReadError: The answer is too long.
             requests.RequestException: The request failed on its way, or took too long.
         """
-        asked = asked_by(request.path_url)
+        asked = self._asked_by(request.path_url)
         requests_of_account = self._by_account.of(asked.account_id)
         attempt = _next_attempt(request)
         if attempt > 1:
@@ -69,7 +70,7 @@ class ApiAdapter(BoundedAdapter):
             finally:
                 requests_of_account.answered(asked.resource_name, time.monotonic())
         if 200 <= response.status_code < 300:
-            keep_answer(response)
+            keep_answer(response, asked.data_selector)
         return response
 
     @contextmanager

@@ -16,6 +16,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from analytics_assets.errors import AnalyticsError, causes
 from analytics_assets.rows.arrow import json_text
+from analytics_assets.schema import RESULTS
 from analytics_assets.text import one_line
 
 # An answer with that many digits in a row may hold an integer of more than 64 bits, which orjson
@@ -42,19 +43,26 @@ class InvalidAnswer(requests.RequestException):
         self.quoted = quoted
 
 
-def keep_answer(response: Response) -> None:
+def keep_answer(response: Response, data_selector: str = RESULTS) -> None:
     """Parses the answer once, and keeps it for `response.json()`.
 
     Raises:
-        InvalidAnswer: It is not a JSON object with a list of objects as `results`, or it tells of
+        InvalidAnswer: It is no JSON with a list of objects where the selector says, or it tells of
             an error as well.
     """
     answer = _parsed(response)
-    fault, quoted = _fault(answer)
+    fault, quoted = _fault(answer, data_selector)
     if fault is not None or response.status_code == 202:  # accepted: the answer is yet to be made
         what = fault or "to say that it has no answer yet"
         raise _invalid(response, what, quoted)
     response.json = lambda **_: answer  # type: ignore[method-assign]
+
+
+def rows_of(answer: Any, data_selector: str) -> Any:
+    """What an answer has where the selector says: of a whole one, the list of rows."""
+    for name in data_selector.split(".") if data_selector != "$" else ():
+        answer = answer.get(name) if isinstance(answer, dict) else None
+    return answer
 
 
 def request_line(response: Response) -> str:
@@ -122,14 +130,16 @@ def _loads(body: bytes) -> Any:
     return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
-def _fault(answer: Any) -> tuple[str | None, str | None]:
+def _fault(answer: Any, data_selector: str) -> tuple[str | None, str | None]:
     """Why it is no whole list, if so, and what it says itself."""
-    results = answer.get("results") if isinstance(answer, dict) else None
+    results = rows_of(answer, data_selector)
     if not isinstance(results, list):
-        return "without a list of `results`", _words(answer)
+        return f"without a list of `{data_selector}`", _words(answer)
     for row in results:
         if not isinstance(row, dict):
             return f"with a {type(row).__name__} where a row should be", None
+    if not isinstance(answer, dict):
+        return None, None
     status = answer.get("http_status")
     if isinstance(status, int) and status >= 400:
         return f"with the error {status} in it", _words(answer)

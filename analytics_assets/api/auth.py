@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import requests
@@ -16,7 +17,7 @@ from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
 from requests import PreparedRequest, Response
 
 from analytics_assets.api.answers import said
-from analytics_assets.api.paths import asked_by
+from analytics_assets.api.paths import Asked, path_reader
 from analytics_assets.api.request_counts import AccountRequests, RequestsByAccount
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.redaction import basic, redact
@@ -53,6 +54,7 @@ class Token:
         self.known: deque[str] = deque(maxlen=_TOKENS_KNOWN)
         self.failure: str | None = None
         self.failed_at = 0.0
+        self.asked_by: Callable[[str], Asked] = lambda path_url: Asked()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Token:
         return self
@@ -173,7 +175,7 @@ class SharedClientCredentials(OAuth2ClientCredentials):
     def _renew_after_401(self, response: Response, **kwargs: Any) -> Response:
         if not _is_refused(response):
             return response
-        account = self.token.requests.of(asked_by(response.request.path_url).account_id)
+        account = self.token.requests.of(self.token.asked_by(response.request.path_url).account_id)
         if account.given_up:
             return response
         time.sleep(random.uniform(*_RENEWAL_WAIT))
@@ -215,6 +217,7 @@ def client_credentials(
         session=session,
     )
     credentials.token.requests = by_account
+    credentials.token.asked_by = path_reader(settings.resources)
     return credentials
 
 

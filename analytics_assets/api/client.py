@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Final
@@ -24,8 +24,10 @@ from requests.exceptions import (
 from analytics_assets.api.adapter import ApiAdapter, FollowingAdapter
 from analytics_assets.api.answers import InvalidAnswer, described
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
+from analytics_assets.api.paths import Asked, path_reader
 from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
+from analytics_assets.schema import ResourceTable
 from analytics_assets.settings import ApiSettings
 
 RETRIED_STATUSES: Final = (429, 500, 502, 503, 504)
@@ -48,6 +50,8 @@ class ApiClient:
         auth: Signs them.
         requests: Counts them, by the account that they are for.
         workers: Requests in flight at once, over all accounts.
+        resources: What there is to ask for.
+        asked_by: Tells of a request's path what it asks for.
     """
 
     base_url: str
@@ -56,6 +60,8 @@ class ApiClient:
     auth: SharedClientCredentials
     requests: RequestsByAccount
     workers: int
+    resources: ResourceTable
+    asked_by: Callable[[str], Asked]
 
     def describe(self, error: BaseException) -> str:
         """One line, free of secrets, that names the request and what the API said."""
@@ -80,7 +86,14 @@ def make_client(settings: ApiSettings) -> ApiClient:
     )
     auth = client_credentials(settings, token_session, by_account)
     return ApiClient(
-        settings.base_url, settings.api_version, session, auth, by_account, settings.workers
+        settings.base_url,
+        settings.api_version,
+        session,
+        auth,
+        by_account,
+        settings.workers,
+        settings.resources,
+        path_reader(settings.resources),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import requests
 from dlt.sources.helpers.rest_client.client import RESTClient
 
-from analytics_assets.api.answers import InvalidAnswer, request_line
+from analytics_assets.api.answers import InvalidAnswer, request_line, rows_of
 from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.api.source import Row
@@ -73,7 +73,7 @@ def ask(
         if refusal is None:
             return Answer(client.describe(error), None, None, {})
         return Answer(client.describe(error), refusal.status_code, None, _quota(client, refusal))
-    rows: list[Row] = response.json()["results"]
+    rows: list[Row] = rows_of(response.json(), resource.data_selector)
     line = f"{request_line(response)} answers {response.status_code}, {len(rows)} rows"
     return Answer(line, response.status_code, rows, _quota(client, response))
 

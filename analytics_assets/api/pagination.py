@@ -244,7 +244,8 @@ def _short(pages: _Pages) -> str:
 
 def _announced_total(response: Response) -> int | None:
     """The number of rows that an answer announces; 0 if it does so in a way that says nothing."""
-    metadata = response.json().get("metadata")
+    answer = response.json()
+    metadata = answer.get("metadata") if isinstance(answer, dict) else None
     if not isinstance(metadata, dict) or "total" not in metadata:
         return None
     total = metadata["total"]

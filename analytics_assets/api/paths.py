@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from analytics_assets.reports import TOTALS
-from analytics_assets.resources import ALL_RESOURCES
-from analytics_assets.schema import Resource
+from analytics_assets.schema import RESULTS, Resource, ResourceTable
 
 _DOTS: Final = (".", "..")
-# an id may be a word of a shorter path
-_LONGEST_FIRST: Final = sorted(
-    {**ALL_RESOURCES, TOTALS.name: TOTALS}.items(), key=lambda each: -each[1].path.count("/")
-)
 
 
 class Asked(NamedTuple):
@@ -25,11 +20,13 @@ class Asked(NamedTuple):
         resource_name: The resource; empty for none of ours, as where a redirect led.
         account_id: The account; empty for none.
         parent_id: The `id`, as text, of the row below which the list lies; empty for none.
+        data_selector: Where an answer has the rows.
     """
 
     resource_name: str = ""
     account_id: str = ""
     parent_id: str = ""
+    data_selector: str = RESULTS
 
 
 def request_path(
@@ -47,17 +44,27 @@ def path_part(value: object) -> str:
     return part.replace(".", "%2E") if part in _DOTS else part
 
 
-def asked_by(path_url: str) -> Asked:
-    """What a request's path, with or without query and of whatever version, asks for."""
-    path = path_url.partition("?")[0].rstrip("/")
-    for name, resource in _LONGEST_FIRST:
-        if (found := _pattern(resource.path).fullmatch(path)) is not None:
-            ids = found.groupdict(default="")
-            return Asked(name, unquote(ids.get("account", "")), unquote(ids.get("parent", "")))
-    return Asked()
+def path_reader(resources: ResourceTable) -> Callable[[str], Asked]:
+    """What tells of a request's path, with or without query, of whatever version, what it asks."""
+    # an id may be a word of a shorter path, or of one with fewer ids
+    paths = sorted(
+        [*resources.values(), TOTALS],
+        key=lambda each: (-each.path.count("/"), each.path.count("{")),
+    )
+    patterns = [(_pattern(resource.path), resource) for resource in paths]
+
+    def asked_by(path_url: str) -> Asked:
+        path = path_url.partition("?")[0].rstrip("/")
+        for pattern, resource in patterns:
+            if (found := pattern.fullmatch(path)) is not None:
+                ids = found.groupdict(default="")
+                account_id, parent_id = (unquote(ids.get(k, "")) for k in ("account", "parent"))
+                return Asked(resource.name, account_id, parent_id, resource.data_selector)
+        return Asked()
+
+    return asked_by
 
 
-@cache
 def _pattern(resource_path: str) -> re.Pattern[str]:
     """Matches a resource's paths, below whatever prefix a base URL has."""
     path = re.escape(resource_path).rstrip("/")

@@ -15,7 +15,7 @@ from analytics_assets.api.report_source import report_source
 from analytics_assets.api.source import levels
 from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import API_SECTION, setting_name
 from analytics_assets.speedups import one_core
@@ -119,7 +119,7 @@ class Reader:
             CredentialsError: No account could be read, because the API gives no token.
         """
         reports = {name for names in wanted.values() for name in names}
-        source = report_source(self.client, [ALL_RESOURCES[name] for name in reports])
+        source = report_source(self.client, [self.client.resources[name] for name in reports])
         stopped, without_token = Event(), 0
         accounts = ThreadPoolExecutor(_ACCOUNTS_AT_ONCE, "account", one_core())
         reads = [

@@ -20,10 +20,9 @@ from analytics_assets.api.report_source import ReportAnswer, report_answers
 from analytics_assets.api.source import Row
 from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part, ResourceRows
 from analytics_assets.rows.arrow import as_day
-from analytics_assets.schema import Report, Resource
+from analytics_assets.schema import Report, Resource, ResourceTable
 from analytics_assets.text import one_line
 
 _QUOTED_LENGTH: Final = 40
@@ -102,7 +101,7 @@ def read_window(
         DiskFullError: There is no room for the rows.
     """
     started, own_folder = time.monotonic(), Path(mkdtemp(dir=folder))
-    reading = _Reading(source, account_id, ALL_RESOURCES[report_name], own_folder)
+    reading = _Reading(client.resources, source, account_id, report_name, own_folder)
     rows: dict[str, ResourceRows] = {}
     failures = []
     with client.requests.counting(account_id, stopped) as counts:
@@ -121,14 +120,19 @@ class _Reading:
     """Reads a window of one report into one file."""
 
     def __init__(
-        self, source: DltSource, account_id: str, resource: Resource, folder: Path
+        self,
+        resources: ResourceTable,
+        source: DltSource,
+        account_id: str,
+        report_name: str,
+        folder: Path,
     ) -> None:
         self.updated: list[datetime] = []
         self._source = source
         self._account_id = account_id
-        self._resource = resource
-        self._report = resource.report or Report()
-        self._writer = AccountWriter(account_id, [resource.name], folder)
+        self._resource = resources[report_name]
+        self._report = self._resource.report or Report()
+        self._writer = AccountWriter(resources, account_id, [report_name], folder)
 
     def read(self, window: Window, stopped: Event) -> ResourceRows:
         """The rows of the window's days.

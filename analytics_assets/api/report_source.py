@@ -11,6 +11,7 @@ from dlt.extract import DltSource
 from dlt.sources.rest_api.typing import EndpointResource
 from requests import Response
 
+from analytics_assets.api.answers import rows_of
 from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
@@ -43,7 +44,7 @@ def report_source(client: ApiClient, reports: Collection[Resource]) -> DltSource
     """The source of reports: one for all accounts and windows."""
     windows = [parents(report) for report in reports]
     endpoints = [_endpoint(report, client.version) for report in reports]
-    return rest_source(client, _ENVELOPE, [*windows, *endpoints])
+    return rest_source(client, [*windows, *endpoints])
 
 
 def report_answers(
@@ -66,7 +67,8 @@ def report_answers(
             raise found.error
         for answer in found.rows:
             first, last = (date.fromisoformat(answer[f"_{windows_of}_{name}"]) for name in _DAYS)
-            yield ReportAnswer(Window(first, last), answer["results"], _updated(answer))
+            sent = rows_of(answer, report.data_selector)
+            yield ReportAnswer(Window(first, last), sent, _updated(answer))
 
 
 class ReportPages(NumberedPages):
@@ -93,9 +95,10 @@ class ReportPages(NumberedPages):
         """
         [envelope] = data or []
         _announce(envelope)
-        for row in envelope["results"] if self._report.name_column else ():
+        rows = rows_of(envelope, self._resource.data_selector)
+        for row in rows if self._report.name_column else ():
             _name(row, self._report, self._report.name_column or "")
-        super().update_state(response, envelope["results"])
+        super().update_state(response, rows)
         if self._has_next_page and data:
             data.clear()
 
@@ -141,5 +144,6 @@ def _endpoint(resource: Resource, api_version: str) -> EndpointResource:
                 report.last_day_parameter: of_window % "last",
             },
             "paginator": ReportPages(resource),
+            "data_selector": _ENVELOPE,
         },
     }

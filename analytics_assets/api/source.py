@@ -8,12 +8,12 @@ binds it to the parents' ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import dlt
 from dlt.common.configuration import inject_section
 from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
-from dlt.common.jsonpath import TJsonPath, compile_path
+from dlt.common.jsonpath import compile_path
 from dlt.extract import DltResource, DltSource
 from dlt.extract.exceptions import ResourceExtractionError
 from dlt.extract.pipe_iterator import PipeIterator
@@ -24,15 +24,12 @@ from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.lookup import PIPELINE_NAME
-from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.keys import PARENT_ID, list_key, parents_of
-from analytics_assets.schema import Resource
+from analytics_assets.schema import Resource, ResourceTable
 from analytics_assets.speedups import await_any
 
 Row = dict[str, Any]
-
-# as text it would be parsed anew for each answer, which takes longer than all else
-_RESULTS: Final = compile_path("results")
 
 
 class Page(NamedTuple):
@@ -65,12 +62,13 @@ def levels(client: ApiClient, resource_names: Collection[str]) -> list[DltSource
     To make one takes many times as long as to clone it: one for all accounts, and a clone for each.
     """
     found: dict[int, list[Resource]] = {}
-    for resource in with_parents(resource_names):
-        found.setdefault(_depth(resource), []).append(resource)
+    for resource in with_parents(client.resources, resource_names):
+        found.setdefault(_depth(client.resources, resource), []).append(resource)
     return [_source(client, found[depth]) for depth in sorted(found)]
 
 
 def pages(
+    client: ApiClient,
     level: DltSource,
     names: Iterable[str],
     account_id: str | None,
@@ -82,6 +80,7 @@ def pages(
     One that cannot be had stops no other.
 
     Args:
+        client: Asks.
         level: The level that the resources are of.
         names: The resources.
         account_id: The account; None for the list of accounts.
@@ -89,7 +88,7 @@ def pages(
         given_up: Resources of which no further list is asked for; it may grow meanwhile.
     """
     source, account_path = level.with_resources(*names), path_part(account_id)
-    for resource in map(RESOURCES.__getitem__, source.selected_resources):
+    for resource in map(client.resources.__getitem__, source.selected_resources):
         if (parent := _asked_for(resource)) is not None:
             ids = [account_id] if parent == ACCOUNTS.name else parent_ids(resource.name)
             rows = [_parent_row(account_path, row_id) for row_id in ids]
@@ -131,30 +130,30 @@ class _UntilGivenUp:
             yield row
 
 
-def with_parents(resource_names: Collection[str]) -> list[Resource]:
-    """The named resources and those whose rows they are asked for, parents first."""
-    needed = set(resource_names)
-    for resource in reversed(RESOURCES.values()):
+def with_parents(resources: ResourceTable, names: Collection[str]) -> list[Resource]:
+    """The named lists and those whose rows they are asked for, parents first."""
+    needed = set(names)
+    for resource in reversed([*resources.lists.values()]):
         if resource.name in needed and resource.has_parent_rows:
             needed.add(str(resource.parent))
-    return [resource for name, resource in RESOURCES.items() if name in needed]
+    return [resource for name, resource in resources.lists.items() if name in needed]
 
 
 def _parent_row(account_path: str, row_id: Any) -> Row:
     return {"account_path": account_path, "path": path_part(row_id), PARENT_ID: row_id}
 
 
-def _depth(resource: Resource) -> int:
-    return 1 + _depth(RESOURCES[str(resource.parent)]) if resource.has_parent_rows else 0
+def _depth(resources: ResourceTable, resource: Resource) -> int:
+    if not resource.has_parent_rows:
+        return 0
+    return 1 + _depth(resources, resources[str(resource.parent)])
 
 
-def rest_source(
-    client: ApiClient, selector: TJsonPath, resources: list[EndpointResource | DltResource]
-) -> DltSource:
-    """dlt's REST source over the client; the selector finds in an answer what is handed on."""
+def rest_source(client: ApiClient, resources: list[EndpointResource | DltResource]) -> DltSource:
+    """dlt's REST source over the client."""
     config: RESTAPIConfig = {
         "client": {"base_url": client.base_url, "session": client.session, "auth": client.auth},
-        "resource_defaults": {"parallelized": True, "endpoint": {"data_selector": selector}},
+        "resource_defaults": {"parallelized": True},
         "resources": [*resources],
     }
     return rest_api_source(config, name="analytics")
@@ -172,14 +171,14 @@ def parents(resource: Resource) -> DltResource:
 def _source(client: ApiClient, resources: Collection[Resource]) -> DltSource:
     asked_for = [parents(resource) for resource in resources if _asked_for(resource)]
     endpoints = [_endpoint(resource, client.version) for resource in resources]
-    return rest_source(client, _RESULTS, [*asked_for, *endpoints])
+    return rest_source(client, [*asked_for, *endpoints])
 
 
 def _asked_for(resource: Resource) -> str | None:
     """The parent whose rows a list is asked for, if any."""
-    if resource is ACCOUNTS:
-        return None
-    return resource.parent if resource.has_parent_rows else ACCOUNTS.name
+    if resource.parent is None or resource.has_parent_rows:
+        return resource.parent
+    return ACCOUNTS.name
 
 
 def _endpoint(resource: Resource, api_version: str) -> EndpointResource:
@@ -191,6 +190,8 @@ def _endpoint(resource: Resource, api_version: str) -> EndpointResource:
                 resource, api_version, of_parent % "account_path", of_parent % "path"
             ),
             "paginator": NumberedPages(list_key(resource)),
+            # as text it would be parsed anew for each answer, which takes longer than all else
+            "data_selector": compile_path(resource.data_selector),
         },
     }
     if resource.has_parent_rows:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analytics_assets.cli.interrupts import Interrupted, end_process, stopping_as_ctrl_c_does
 from analytics_assets.errors import AnalyticsError
+
+if TYPE_CHECKING:
+    from analytics_assets.schema import ResourceTable
 
 # Each command lies in a module of its own, imported when it is used: `--help` stays quick.
 _COMMANDS = {
@@ -20,7 +23,10 @@ _COMMANDS = {
         "Show what is loaded, how old it is and what failed.",
     ),
     "doctor": ("analytics_assets.cli.doctor", "Check settings, API, warehouse and Dagster home."),
-    "forget": ("analytics_assets.cli.forget", "Remove what the warehouse holds of an account."),
+    "forget": (
+        "analytics_assets.cli.forget",
+        "Remove what the warehouse holds of an account or a resource.",
+    ),
     "prune": ("analytics_assets.cli.prune", "Remove what is on record of runs of long ago."),
     "sample-api": ("analytics_assets.sample_api.cli", "Serve a sample of the API, to try things."),
 }
@@ -62,8 +68,21 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="analytics-assets")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Ingests an advertising analytics API into a warehouse, with Dagster and dlt."""
+    ctx.obj = _resources  # for the sample API, which itself knows no settings
+
+
+def _resources() -> ResourceTable:
+    """The resources that there are, by the settings.
+
+    Raises:
+        SettingsError: One that they add cannot be read.
+    """
+    from analytics_assets.settings import platform_settings
+
+    return platform_settings().resources
 
 
 def run() -> None:

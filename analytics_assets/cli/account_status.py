@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from analytics_assets.cli.accounts import chosen_accounts
 from analytics_assets.cli.home import dagster_instance, end_killed_runs
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNTS, EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import ACCOUNTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -111,6 +111,7 @@ class StatusReport:
         skipped_accounts: The accounts that the settings leave out, where all were asked for.
         skipped_resources: The resources that the settings leave out.
         idle_reports: The reports that have a table and are not read any more.
+        left_tables: Tables of resources that the settings do not have any more, with their rows.
         runs: The runs that have not ended.
         not_compared: Why the warehouse could not be asked, if so; these are records only then.
     """
@@ -122,6 +123,7 @@ class StatusReport:
     skipped_accounts: Sequence[UnreadAccount]
     skipped_resources: Sequence[str]
     idle_reports: Sequence[str]
+    left_tables: Mapping[str, int]
     runs: Sequence[dg.DagsterRun]
     not_compared: str | None
 
@@ -172,8 +174,9 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
         statuses,
         [account for account in unread if account.setting is None],
         [account for account in unread if account.setting is not None],
-        [name for name in RESOURCES if name not in names.resource_names],
-        [n for n in EXTRA_RESOURCES if n in there and n not in names.report_names],
+        [name for name in names.resources.lists if name not in names.resource_names],
+        [n for n in names.resources.reports if n in there and n not in names.report_names],
+        _left(settings) if held is not None else {},
         runs,
         not_compared,
     )
@@ -191,6 +194,15 @@ def _held(
         return held_rows(settings, accounts), None
     except AnalyticsError as error:
         return None, str(error)
+
+
+def _left(settings: PlatformSettings) -> Mapping[str, int]:
+    from analytics_assets.warehouse.left_tables import left_tables
+
+    try:
+        return left_tables(settings)
+    except AnalyticsError:  # a run has begun meanwhile
+        return {}
 
 
 def _lost(loads: Mapping[_Key, Load], held: HeldRows | None) -> set[_Key]:

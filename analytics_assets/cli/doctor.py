@@ -6,7 +6,7 @@ import json
 import platform
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -19,18 +19,17 @@ from analytics_assets.cli.accounts import complete_account, left_out_by, no_such
 from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_dagster_home
 from analytics_assets.cli.sync_time import full_sync_time
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 
 if TYPE_CHECKING:
     from analytics_assets.api.doctor import Answer
+    from analytics_assets.schema import ResourceTable
     from analytics_assets.settings import PlatformSettings
 
 _PACKAGES: Final = ("analytics-assets", "dagster", "dagster-dlt", "dlt", "duckdb")
 # how our errors end: what happened, then what to do
 _ADVICE: Final = re.compile(r"(?P<detail>.+)[:;] (?P<advice>(check|copy|set|close|free|run) .+)")
-_ENDPOINTS: Final = tuple(f"endpoint {name}" for name in ACCOUNT_RESOURCES)
 _WAREHOUSE_CHECKS: Final = ("warehouse", "tables", "loads on record")
-_API_CHECKS: Final = ("token", "account list", *_ENDPOINTS, "quota headers")
 _WHAT_TO_DO: Final = (
     ((401, 403), "have the API's owner permit the client to read it"),
     ((429,), "the quota is used up: try later; a sync waits and tries again"),
@@ -114,7 +113,7 @@ def _checks(account: str | None) -> Iterator[Check]:
         yield from _settings()
     except AnalyticsError as error:  # a file of settings is broken
         yield _failed("settings", str(error))
-        yield from _skipped("settings", *_API_CHECKS, *_WAREHOUSE_CHECKS)
+        yield from _skipped("settings", *_api_checks(RESOURCES), *_WAREHOUSE_CHECKS)
     else:
         yield from _api(account)
         yield from _warehouse(home)
@@ -159,9 +158,12 @@ def _api(account: str | None) -> Iterator[Check]:
         settings = api_settings()
     except AnalyticsError as error:
         yield _failed("settings", str(error))
-        yield from _skipped("settings", *_API_CHECKS)
+        yield from _skipped("settings", *_api_checks(RESOURCES))
         return
     yield Check("settings", True, f"complete, for {public_url(settings.base_url)}")
+    for name, own in settings.resources.items():
+        if RESOURCES.get(name) != own:
+            yield Check(f"own resource {name}", True, f"GET {own.path_in(settings.api_version)}")
     client = probe_client(settings)
 
     def get_token() -> str:
@@ -172,7 +174,7 @@ def _api(account: str | None) -> Iterator[Check]:
     if token_check.ok:
         yield from _questions(partial(ask, client), account)
     else:
-        yield from _skipped("token", *_API_CHECKS[1:])
+        yield from _skipped("token", *_api_checks(settings.resources)[1:])
 
 
 def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Check]:
@@ -186,7 +188,7 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
         if row.get("account_id")
     }
     settings = _platform_settings()
-    skipped = skipped_accounts(settings, types)
+    skipped, endpoints = skipped_accounts(settings, types), _endpoint_checks(settings.resources)
     accounts = [account_id for account_id in types if account_id not in skipped]
     if listed.rows is not None and not types:
         yield Check("account list", False, listed.line, "have the API's owner give the client one")
@@ -194,15 +196,15 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
         yield _answered("account list", listed)
     yield from _accounts_left_out(settings, types, skipped)
     if not accounts:
-        yield from _skipped("accounts that are read" if types else "account list", *_ENDPOINTS)
+        yield from _skipped("accounts that are read" if types else "account list", *endpoints)
     elif account is not None and account in skipped:
         yield Check("account", False, *left_out_by(account, skipped[account]).rsplit(": ", 1))
-        yield from _skipped("account", *_ENDPOINTS)
+        yield from _skipped("account", *endpoints)
     elif account is not None and account not in accounts:
         yield Check("account", False, no_such_account(account, accounts))
-        yield from _skipped("account", *_ENDPOINTS)
+        yield from _skipped("account", *endpoints)
     else:
-        yield from _endpoints(ask, account or accounts[0], asked, _asked_for(settings))
+        yield from _endpoints(ask, settings, account or accounts[0], asked)
     headers = {
         name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
     }
@@ -237,14 +239,15 @@ def _accounts_left_out(
 
 def _endpoints(
     ask: Callable[..., Answer],
+    settings: PlatformSettings,
     account_id: str,
     asked: dict[str, Answer],
-    asked_for: Collection[str],
 ) -> Iterator[Check]:
     from analytics_assets.choice import SKIP_RESOURCES
 
-    reports = {name: EXTRA_RESOURCES[name] for name in EXTRA_RESOURCES if name in asked_for}
-    for name, resource in {**ACCOUNT_RESOURCES, **reports}.items():
+    resources, asked_for = settings.resources, _asked_for(settings)
+    reports = {name: resource for name, resource in resources.reports.items() if name in asked_for}
+    for name, resource in {**resources.account_lists, **reports}.items():
         check, parent_id = f"endpoint {name}", ""
         if name not in asked_for:
             yield Check(check, None, f"left out by {SKIP_RESOURCES}")
@@ -284,8 +287,18 @@ def _asked_for(settings: PlatformSettings) -> set[str]:
     from analytics_assets.api.source import with_parents
     from analytics_assets.choice import chosen_reports, chosen_resources
 
-    lists = {resource.name for resource in with_parents(chosen_resources(settings))}
+    lists = {
+        resource.name for resource in with_parents(settings.resources, chosen_resources(settings))
+    }
     return {*lists, *chosen_reports(settings)}
+
+
+def _api_checks(resources: ResourceTable) -> list[str]:
+    return ["token", "account list", *_endpoint_checks(resources), "quota headers"]
+
+
+def _endpoint_checks(resources: ResourceTable) -> list[str]:
+    return [f"endpoint {name}" for name in resources.account_lists]
 
 
 def _answered(name: str, answer: Answer) -> Check:
@@ -336,12 +349,24 @@ def _warehouse(home: Check) -> Iterator[Check]:
         yield from _skipped("warehouse", *_WAREHOUSE_CHECKS[1:])
         return
     yield _try("tables", partial(inspect_tables, settings))
+    yield from _left_tables(settings)
     if settings.publish_to is not None:
         yield _try("published copy", partial(probe_publication, settings))
     if home.ok:
         yield _try("loads on record", partial(_recorded_loads, settings))
     else:
         yield from _skipped("dagster home", "loads on record")
+
+
+def _left_tables(settings: PlatformSettings) -> Iterator[Check]:
+    from analytics_assets.warehouse.left_tables import LEFT, left_tables, told
+
+    try:
+        left = left_tables(settings)
+    except AnalyticsError:  # of which the check before tells
+        return
+    if left:
+        yield Check("tables left", True, told(left), LEFT)
 
 
 def _recorded_loads(settings: PlatformSettings) -> str:

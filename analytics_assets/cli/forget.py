@@ -1,37 +1,81 @@
-"""`analytics-assets forget`: takes an account that is no longer read out of the warehouse."""
+"""`analytics-assets forget`: takes what is no longer read out of the warehouse."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
-from analytics_assets.resources import ACCOUNT_RESOURCES, EXTRA_RESOURCES
+
+if TYPE_CHECKING:
+    from analytics_assets.settings import PlatformSettings
+    from analytics_assets.warehouse.file_lock import LockRequest
 
 
 @click.command()
-@click.argument("account")
+@click.argument("account", required=False)
+@click.option(
+    "--resource",
+    metavar="NAME",
+    help="The tables of this resource, which the settings no longer have, instead of an account.",
+)
 @click.option("--yes", is_flag=True, help="Remove the rows; without it, they are only counted.")
-def forget(account: str, yes: bool) -> None:
+def forget(account: str | None, resource: str | None, yes: bool) -> None:
     """Remove all rows of ACCOUNT, which is no longer listed or is left out, from all tables.
 
     So are all versions of them, where a history is kept or was.
 
     Without --yes nothing is removed: it says what would be.
     """
+    if (account is None) is (resource is None):
+        raise click.UsageError("give an account, or --resource and a name")
     ensure_dagster_home()
-    _refuse_listed(account)
-    counts = _rows_of(account, remove=yes)
-    if not any(counts.values()):
-        raise click.ClickException(f"the warehouse holds nothing of {account}")
+    named = account or f"resource {resource}"
+    if account is not None:
+        _refuse_listed(account)
+        counts = _rows_of(account, remove=yes)
+        is_there = any(counts.values())
+    else:
+        counts = _tables_of(resource or "", remove=yes)
+        is_there = bool(counts)
+    if not is_there:
+        raise click.ClickException(f"the warehouse holds nothing of {named}")
     for name, rows in counts.items():
         click.echo(f"{rows:>12,}  {name}")
+    what = f"These rows of {named}" if account else f"These tables of {named}"
     click.echo(
-        f"These rows of {account} were removed."
-        if yes
-        else f"These rows of {account} would be removed: run again with --yes."
+        f"{what} were removed." if yes else f"{what} would be removed: run again with --yes."
     )
+
+
+def _tables_of(resource: str, *, remove: bool) -> dict[str, int]:
+    """The rows of a resource's table and history; both go, with Dagster's records, if asked for."""
+    from analytics_assets.orchestration.naming import AssetNames
+    from analytics_assets.schema import resource_of
+    from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.left_tables import left_tables, remove_tables
+    from analytics_assets.warehouse.pipeline import working_folder
+    from analytics_assets.warehouse.publishing import publish, published_file
+
+    settings = platform_settings()
+    if resource in settings.resources:
+        raise click.ClickException(
+            f"{resource} is still there, so that the next sync would make its table again: remove"
+            " its entry from the settings first"
+        )
+    left = left_tables(settings)
+    counts = {name: rows for name, rows in left.items() if resource_of(name) == resource}
+    if remove and counts:
+        published_file(settings)  # if there can be none, nothing is removed
+        with working_folder() as folder, dagster_instance() as instance:
+            request = _request(settings)
+            remove_tables(settings, folder, counts, request)
+            names = AssetNames.of_settings(settings)
+            instance.wipe_assets([names.key(name) for name in counts])
+            publish(settings, request)
+    return counts
 
 
 def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
@@ -40,20 +84,15 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
     from analytics_assets.orchestration.run_records import record_forgotten
     from analytics_assets.rows.account_rows import no_rows
     from analytics_assets.settings import platform_settings
-    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.history_retention import remove_versions_of, versions_of
     from analytics_assets.warehouse.load import audit_tables, load
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.publishing import publish, published_file
 
     settings = platform_settings()
-    request = LockRequest(
-        holder=f"analytics-assets forget (process {os.getpid()})",
-        timeout=settings.lock_timeout,
-        report=lambda line: click.echo(line, err=True),
-    )
+    request = _request(settings)
     with working_folder() as folder:
-        tables = [*ACCOUNT_RESOURCES, *EXTRA_RESOURCES]
+        tables = [*settings.resources.account_lists, *settings.resources.reports]
         audits = audit_tables(settings, folder, tables, request, [account]).audits
         counts = {name: held[account].rows for name, held in audits.items()}
         versions = versions_of(settings, account)
@@ -66,6 +105,16 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
             load(settings, folder, list(audits), [nothing], request, allow_empty=True)
             publish(settings, request)
     return {**counts, **versions}
+
+
+def _request(settings: PlatformSettings) -> LockRequest:
+    from analytics_assets.warehouse.file_lock import LockRequest
+
+    return LockRequest(
+        holder=f"analytics-assets forget (process {os.getpid()})",
+        timeout=settings.lock_timeout,
+        report=lambda line: click.echo(line, err=True),
+    )
 
 
 def _refuse_listed(account: str) -> None:

@@ -106,6 +106,7 @@ def _json(report: StatusReport) -> dict[str, Any]:
         ],
         "skipped_resources": list(report.skipped_resources),
         "idle_reports": list(report.idle_reports),
+        "left_tables": dict(report.left_tables),
         "unfinished_runs": [
             {"run_id": run.run_id, "job": run.job_name, "status": run.status.value}
             for run in report.runs
@@ -216,6 +217,7 @@ def _print_departed(console: Console, departed: Sequence[UnreadAccount]) -> None
 def _print_skipped(console: Console, report: StatusReport) -> None:
     """A line for each setting that leaves something out."""
     from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
+    from analytics_assets.warehouse.left_tables import LEFT, told
 
     if report.skipped_resources:
         named = ", ".join(report.skipped_resources)
@@ -225,6 +227,8 @@ def _print_skipped(console: Console, report: StatusReport) -> None:
             f"not in {EXTRA_RESOURCES_SETTING} any more, so that their tables stay as they are:"
             f" {', '.join(report.idle_reports)}"
         )
+    if report.left_tables:
+        console.print(f"{told(report.left_tables)}: {LEFT}")
     for setting, number in Counter(a.setting for a in report.skipped_accounts).items():
         skipped = [account for account in report.skipped_accounts if account.setting == setting]
         named = ", ".join(one_line(account.account_id) for account in skipped[:_ACCOUNTS_NAMED])

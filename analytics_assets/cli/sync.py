@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from analytics_assets.cli.accounts import chosen_accounts, complete_account
 from analytics_assets.cli.home import (
@@ -21,7 +22,7 @@ from analytics_assets.cli.imports import import_platform
 from analytics_assets.cli.interrupts import Interrupted
 from analytics_assets.days import asked_window
 from analytics_assets.errors import AnalyticsError
-from analytics_assets.resources import ALL_RESOURCES
+from analytics_assets.resources import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -31,18 +32,41 @@ if TYPE_CHECKING:
     from analytics_assets.cli.sync_report import SyncReport
     from analytics_assets.dagster_backend.command_runs import CommandRun
     from analytics_assets.orchestration.naming import AssetNames
+    from analytics_assets.schema import ResourceTable
 
-    _Choice = click.Choice[str]
+    _Type = click.ParamType[str]
 else:
-    _Choice = click.Choice  # generic in newer releases only
+    _Type = click.ParamType  # generic in newer releases only
 
 
-class _ResourceName(_Choice):
+class _ResourceName(_Type):
+    name = "name"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        near = get_close_matches(value, self.choices, n=1)
-        if value not in self.choices and near:
+        try:
+            known = list(_resources())
+        except AnalyticsError as error:
+            raise click.ClickException(str(error)) from None
+        near = get_close_matches(value, known, n=1)
+        if value not in known and near:
             self.fail(f"there is no resource {value!r}: did you mean {near[0]}?", param, ctx)
-        return super().convert(value, param, ctx)
+        return click.Choice(known).convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        try:
+            return [CompletionItem(name) for name in _resources() if name.startswith(incomplete)]
+        except Exception:  # of a home or settings that will not do: the command itself will say it
+            return []
+
+
+def _resources() -> ResourceTable:
+    """The resources that there are: the package's, and those of the settings."""
+    from analytics_assets.settings import platform_settings
+
+    ensure_dagster_home()  # where settings may lie
+    return platform_settings().resources
 
 
 @click.command()
@@ -59,8 +83,9 @@ class _ResourceName(_Choice):
     "resources",
     multiple=True,
     metavar="NAME",
-    type=_ResourceName(list(ALL_RESOURCES)),
-    help=f"Only this resource; may be given more than once. One of {', '.join(ALL_RESOURCES)}.",
+    type=_ResourceName(),
+    help="Only this resource; may be given more than once. One of"
+    f" {', '.join(RESOURCES)}, or one that the settings add.",
 )
 @click.option(
     "--from",
@@ -168,7 +193,7 @@ def _asked_days(
             raise click.ClickException("--to needs --from: give the first day, too")
         return None
     for name in resources:
-        if ALL_RESOURCES[name].report is None:
+        if _resources()[name].report is None:
             raise click.ClickException(f"{name} has no days: give --from for reports only")
     asked_window(first, last, datetime.now(timezone.utc))
     return first, last or ""
@@ -252,7 +277,7 @@ def _resources_by_kind(names: AssetNames, chosen: _Chosen) -> list[list[str]]:
 
     for name in chosen.resources:
         if name not in names.all_names:
-            is_list = ALL_RESOURCES[name].report is None
+            is_list = names.resources[name].report is None
             hint = (
                 f"is left out by {SKIP_RESOURCES}: remove it there"
                 if is_list

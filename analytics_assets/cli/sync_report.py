@@ -11,7 +11,6 @@ import click
 
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.cli.interrupts import Interrupted
-from analytics_assets.resources import HISTORIES
 from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
@@ -75,8 +74,8 @@ class SyncReport:
 
         self.runs.append(run)
         for event in _materializations(run):
-            if event.asset_key.path[-1] not in HISTORIES:  # which tells of versions, not of rows
-                name = AssetNames.resource_name(event.asset_key)
+            name = AssetNames.resource_name(event.asset_key)
+            if event.asset_key.path[-1] == name:  # that of a history tells of versions, not of rows
                 self.rows[name, event.partition] = _row_count(event)
         if not run.success and not run.interrupted:
             self.failures += _failures(instance, run)

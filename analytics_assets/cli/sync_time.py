@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from analytics_assets.cli.home import ensure_dagster_home, has_records
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 
 if TYPE_CHECKING:
     from analytics_assets.settings import PlatformSettings
@@ -62,7 +62,7 @@ def _requests(
     if not held:
         return None
     requests = 1
-    for resource in (ALL_RESOURCES[name] for name in asked_for if name != ACCOUNTS.name):
+    for resource in (settings.resources[name] for name in asked_for if name != ACCOUNTS.name):
         if resource.has_parent_rows:
             requests += sum(rows for key, rows in held.items() if key[0] == resource.parent)
         else:

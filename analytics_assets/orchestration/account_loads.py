@@ -15,7 +15,12 @@ from analytics_assets.dagster_backend.batches import reported
 from analytics_assets.errors import AnalyticsError, ReadError, SuddenlyEmptyError
 from analytics_assets.orchestration.asset_checks import Findings
 from analytics_assets.orchestration.evidence import check_tables
-from analytics_assets.orchestration.ingestion import Ingestion, ingestion, selected_resources
+from analytics_assets.orchestration.ingestion import (
+    Ingestion,
+    ingestion,
+    selected_resources,
+    users_errors_as_failures,
+)
 from analytics_assets.orchestration.metadata import early_end, failure, materializations
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import (
@@ -26,6 +31,7 @@ from analytics_assets.orchestration.partitions import (
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.orchestration.run_records import listed_accounts
+from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.load import LoadOutcome, merged
 
 ALLOW_EMPTY_HINT: Final = (
@@ -102,7 +108,8 @@ def load_accounts(
     Raises:
         dagster.Failure: Something that was asked for is not there; it names each partition.
     """
-    resource_names = selected_resources(context)
+    with users_errors_as_failures():
+        resource_names = selected_resources(context, platform_settings())
     account_ids = requested_accounts(context, config)
     loaded_before = earlier_loads(context)
     wanted = without_partitions(resource_names, account_ids, loaded_before)
@@ -158,7 +165,7 @@ class _Step:
 
     def load(self, reads: Sequence[AccountRead]) -> LoadOutcome:
         """Loads what was read; without anything, it goes by the records."""
-        names = selected_resources(self.context)
+        names = selected_resources(self.context, self.run.settings)
         allow_empty = self.config.allow_empty or not reads
         return self.run.load(self.context, self.dlt, names, reads, allow_empty=allow_empty)
 

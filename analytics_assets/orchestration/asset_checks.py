@@ -16,7 +16,6 @@ import dagster as dg
 from analytics_assets.orchestration.history_checks import history_check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.reports import RECONCILED
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import AccountAudit, TableAudit, rows_of_departed
@@ -247,7 +246,7 @@ def check_specs(names: AssetNames, resource_names: Collection[str]) -> list[dg.A
             dg.AssetCheckSpec(name, asset=names.key(resource_name), description=check.description)
             for resource_name in resource_names
             for name, check in CHECKS.items()
-            if check.applies(ALL_RESOURCES[resource_name], names)
+            if check.applies(names.resources[resource_name], names)
         ),
     ]
 

@@ -80,8 +80,9 @@ def _declared(translator: AnalyticsTranslator, resource_names: Sequence[str]) ->
 
     The pipeline is left out: dlt writes to disk when it makes one, and every run makes its own.
     """
+    resources = [translator.settings.resources[name] for name in resource_names]
     specs = build_dlt_asset_specs(
-        load_source(plan(resource_names, [], {})),
+        load_source(plan(resources, [], {})),
         None,  # type: ignore[arg-type]
         translator,
     )

@@ -29,8 +29,9 @@ from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import as_recorded, recorded_audits
 from analytics_assets.orchestration.run_records import loads_of, recorded_as_skipped
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.audit import NO_ROWS
 from analytics_assets.warehouse.columns import TableColumns
@@ -75,6 +76,7 @@ def check_tables(
         differences: What of an account does not add up, as far as that was looked at.
     """
     names, instance = AssetNames.of_run(context, settings), context.instance
+    resources = names.resources
     tables = {
         key: AssetNames.resource_name(key.asset_key)
         for key in context.selected_asset_check_keys
@@ -94,22 +96,22 @@ def check_tables(
     def evidence(name: str) -> Evidence:
         of_table = {key.name: earlier[key] for key in earlier if tables[key] == name}
         return Evidence(
-            resource=ALL_RESOURCES[name],
+            resource=resources[name],
             audit=outcome.audits.get(name, {}),
-            columns=outcome.columns.get(name) or TableColumns.of(ALL_RESOURCES[name], {}),
+            columns=outcome.columns.get(name) or TableColumns.of(resources[name], {}),
             before=before.get(name, {}),
             left_out=_left_out(loaded.get(name, ()), name),
             data_at=_data_at(instance, names, name),
             differences=differences or {},
             unread={f.account_id: str(f.error) for f in failures if name in f.lost},
             earlier={
-                check: _still_found(CHECKS[check], name, found, outcome, read)
+                check: _still_found(CHECKS[check], resources[name], found, outcome, read)
                 for check, found in of_table.items()
             },
             read=read,
             listed=listed,
             settings=settings,
-            whole_at=whole_at.get(name) if ALL_RESOURCES[name].report else None,
+            whole_at=whole_at.get(name) if resources[name].report else None,
         )
 
     # of a table that is not there it is known whether its accounts could be read, and nothing else
@@ -180,16 +182,17 @@ def _before(
 
 
 def _still_found(
-    check: Check, name: str, earlier: _Found, outcome: LoadOutcome, read: Collection[str]
+    check: Check, resource: Resource, earlier: _Found, outcome: LoadOutcome, read: Collection[str]
 ) -> Findings:
     """What a check found earlier of accounts that it does not judge anew."""
+    name = resource.name
     if name in outcome.whole and not check.by_reading:
         return {}
     loads = [load for load in outcome.tables if load.resource.name == name]
     judged = {account for load in loads for account in (ALL_ACCOUNTS, *_ids(load))}
     audit = outcome.audits.get(name, {})
     there = {*read, *audit, ALL_ACCOUNTS} if check.of_departed else {*read, ALL_ACCOUNTS}
-    if check.of_days and ALL_RESOURCES[name].report:  # days that are not looked at now
+    if check.of_days and resource.report:  # days that are not looked at now
         return {account: found for account, found in earlier.findings.items() if account in there}
     return {
         account: found
@@ -210,7 +213,7 @@ def _left_out(accounts: Iterable[AccountRows], name: str) -> dict[str, dict[str,
 
 def _data_at(instance: dg.DagsterInstance, names: AssetNames, name: str) -> dict[str, float]:
     """When the data of a report was updated, by account, as its latest loads were told."""
-    if ALL_RESOURCES[name].report is None:
+    if names.resources[name].report is None:
         return {}
     loads = loads_of(instance, names, [name])
     return {str(load.account_id): load.data_at for load in loads if load.data_at is not None}

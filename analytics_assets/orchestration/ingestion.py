@@ -28,7 +28,6 @@ from analytics_assets.orchestration.recorded_audits import completed
 from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets.orchestration.run_records import requests_taken
 from analytics_assets.orchestration.translator import AnalyticsTranslator
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.warehouse.audit import TableAudit
@@ -214,7 +213,7 @@ def lock_request(
     )
 
 
-def selected_resources(context: dg.AssetExecutionContext) -> list[str]:
+def selected_resources(context: dg.AssetExecutionContext, settings: PlatformSettings) -> list[str]:
     """The resources that the step materialises, parents first."""
     selected = {AssetNames.resource_name(key) for key in context.selected_asset_keys}
-    return [name for name in ALL_RESOURCES if name in selected]
+    return [name for name in settings.resources if name in selected]

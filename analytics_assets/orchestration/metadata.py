@@ -20,7 +20,7 @@ from analytics_assets.dagster_backend.internals import (
 from analytics_assets.errors import AnalyticsError, RefusedError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.translator import column_lineage
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
@@ -135,7 +135,7 @@ def load_metadata(
         "dagster/row_count": sum(account.rows for account in audit.values()),
         "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(ALL_RESOURCES[resource_name], names),
+        "dagster/column_lineage": column_lineage(names.resources[resource_name], names),
         **_destination_metadata(outcome, settings),
     }
 
@@ -175,7 +175,7 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
     refused = sorted({n for f in failures if isinstance(f.error, RefusedError) for n in f.lost})
     if refused:
         left_out = f"set {SKIP_RESOURCES}"
-        if set(refused) <= EXTRA_RESOURCES.keys():
+        if set(refused) <= RESOURCES.reports.keys():
             left_out = f"take it out of {EXTRA_RESOURCES_SETTING}"
         lines.append(
             "What the API refuses for good (403, 404) is not tried again before the next sync of"

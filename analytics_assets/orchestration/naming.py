@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
-from analytics_assets.resources import ACCOUNTS, HISTORIES, RESOURCES
-from analytics_assets.schema import Resource
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.schema import Resource, ResourceTable, resource_of
 from analytics_assets.settings import PlatformSettings
 
 
@@ -22,12 +22,14 @@ class AssetNames:
         resource_names: The lists that are assets, each parent before its children.
         histories: Those of them whose history is an asset, too.
         report_names: The reports that are assets.
+        resources: All that there are, assets or not.
     """
 
     key_prefix: tuple[str, ...] = ()
-    resource_names: tuple[str, ...] = tuple(RESOURCES)
+    resource_names: tuple[str, ...] = tuple(RESOURCES.lists)
     histories: tuple[str, ...] = ()
     report_names: tuple[str, ...] = ()
+    resources: ResourceTable = RESOURCES
 
     @classmethod
     def of_settings(cls, settings: PlatformSettings) -> AssetNames:
@@ -42,6 +44,7 @@ class AssetNames:
             chosen_resources(settings),
             tuple(kept_histories(settings)),
             chosen_reports(settings),
+            settings.resources,
         )
 
     @classmethod
@@ -75,7 +78,7 @@ class AssetNames:
         """The resource whose asset this one's comes after: the next above it that is an asset."""
         parent = resource.parent
         while parent is not None and parent not in self.resource_names:
-            parent = RESOURCES[parent].parent
+            parent = self.resources[parent].parent
         return parent
 
     def key(self, resource_name: str) -> dg.AssetKey:
@@ -93,13 +96,12 @@ class AssetNames:
 
     def history_key(self, resource_name: str) -> dg.AssetKey:
         """The asset of a resource's history."""
-        return self.key(RESOURCES[resource_name].history.name)
+        return self.key(self.resources[resource_name].history.name)
 
     @staticmethod
     def resource_name(key: dg.AssetKey) -> str:
         """The resource of one of the platform's assets, which may be its history."""
-        name = key.path[-1]
-        return HISTORIES[name].name if name in HISTORIES else name
+        return resource_of(key.path[-1])
 
     def is_ours(self, run: dg.DagsterRun) -> bool:
         """Whether a run is for the platform's assets or checks, and not only for others'."""

@@ -9,7 +9,6 @@ import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import Load, loads_of
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, TableAudit
 from analytics_assets.warehouse.load import LoadOutcome
 
@@ -35,7 +34,8 @@ def as_recorded(
     account as the load has recorded.
     """
     found = {name: dict(of_table) for name, of_table in audits.items()}
-    for load in loads_of(instance, names, [n for n in found if ALL_RESOURCES[n].has_parent_rows]):
+    below = [name for name in found if names.resources[name].has_parent_rows]
+    for load in loads_of(instance, names, below):
         audit = found[load.resource].get(str(load.account_id))
         if load.lists_left_out and audit is not None and audit.rows == load.rows:
             found[load.resource][str(load.account_id)] = replace(audit, loaded_at=_loaded_at(load))

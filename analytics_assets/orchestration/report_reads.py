@@ -33,7 +33,6 @@ from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.report_windows import Windows, windows
 from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.reports import RECONCILED, TOTALS
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.warehouse.load import LoadOutcome
 
@@ -89,7 +88,7 @@ class ReportReading:
             yield dg.AssetMaterialization(
                 names.key(name),
                 partition=account_id,
-                tags=provenance(ALL_RESOURCES[name], names),
+                tags=provenance(names.resources[name], names),
                 metadata={
                     "dagster/partition_row_count": audit[account_id].rows,
                     **_figures(self._found.pop((name, account_id)), name),

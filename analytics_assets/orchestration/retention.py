@@ -16,7 +16,6 @@ from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import chunks
 from analytics_assets.orchestration.sensors import REFRESH_TAG
-from analytics_assets.resources import ALL_RESOURCES, EXTRA_RESOURCES, RESOURCES
 
 
 def expired_runs(instance: dg.DagsterInstance, names: AssetNames, before: float) -> list[str]:
@@ -66,9 +65,11 @@ def _runs_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[s
 def _runs_of_checks(instance: dg.DagsterInstance, names: AssetNames) -> Iterator[str]:
     # of the resources that are skipped now, too
     everything = replace(
-        names, resource_names=tuple(RESOURCES), report_names=tuple(EXTRA_RESOURCES)
+        names,
+        resource_names=tuple(names.resources.lists),
+        report_names=tuple(names.resources.reports),
     )
-    keys = [spec.key for spec in check_specs(everything, ALL_RESOURCES)]
+    keys = [spec.key for spec in check_specs(everything, names.resources)]
     for summary in instance.event_log_storage.get_asset_check_summary_records(keys).values():
         for record in (
             summary.last_check_execution_record,

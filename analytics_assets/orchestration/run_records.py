@@ -22,7 +22,7 @@ from analytics_assets.orchestration.metadata import (
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.run_failures import run_failure
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 
 # Dagster's names for the rows of a partition and of a table
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
@@ -236,9 +236,9 @@ def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id
 
     Dagster's storages cannot take a partition out of their records.
     """
-    reports = instance.get_asset_records(names.keys(EXTRA_RESOURCES))
+    reports = instance.get_asset_records(names.keys(names.resources.reports))
     known = [record.asset_entry.asset_key for record in reports]
-    for key in [*names.keys(ACCOUNT_RESOURCES), *known]:
+    for key in [*names.keys(names.resources.account_lists), *known]:
         instance.report_runless_asset_event(
             dg.AssetObservation(
                 key,

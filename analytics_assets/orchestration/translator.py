@@ -15,7 +15,6 @@ from dagster_dlt.translator import DltResourceTranslatorData
 
 from analytics_assets import reports, resources
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
 from analytics_assets.settings import ApiSettings, PlatformSettings
 from analytics_assets.warehouse.history import VALID_FROM, VALID_TO, VALIDITY
@@ -35,7 +34,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
 
     def get_asset_spec(self, data: DltResourceTranslatorData) -> dg.AssetSpec:
         """The asset of a dlt resource, as the resource table declares it."""
-        resource, settings = ALL_RESOURCES[data.resource.name], self.settings
+        resource, settings = self.names.resources[data.resource.name], self.settings
         names, path = self.names, resource.path_in(self.api_version)
         parent = names.parent(resource)
         old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
@@ -64,7 +63,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
         name = self.names.resource_name(spec.key)
         if name not in self.names.histories:
             return []
-        resource, key = ALL_RESOURCES[name], self.names.history_key(name)
+        resource, key = self.names.resources[name], self.names.history_key(name)
         lineage = {
             column.name: [dg.TableColumnDep(spec.key, column.name)]
             for column in resource.table_columns

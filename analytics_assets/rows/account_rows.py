@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_assets.errors import ReadError
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
 from analytics_assets.rows.keys import key_value, parent_id_field, row_key
 from analytics_assets.rows.lists import AccountLists, ReadList, row_version
-from analytics_assets.schema import ACCOUNT_ID, Resource
+from analytics_assets.schema import ACCOUNT_ID, Resource, ResourceTable
 
 _ROWS_IN_MEMORY = 2_000
 
@@ -96,6 +95,7 @@ class AccountWriter:
     """Writes an account's rows, each key once, to files in a folder.
 
     Args:
+        resources: The resources that there are.
         account_id: The account; None for resources of no account.
         resource_names: The resources to write. Of others, which are read for their children's sake,
             nothing but the ids is kept.
@@ -103,11 +103,16 @@ class AccountWriter:
     """
 
     def __init__(
-        self, account_id: str | None, resource_names: Collection[str], folder: Path
+        self,
+        resources: ResourceTable,
+        account_id: str | None,
+        resource_names: Collection[str],
+        folder: Path,
     ) -> None:
+        self._resources = resources
         self._account_id = account_id
-        self._files = {name: _File(ALL_RESOURCES[name], folder) for name in resource_names}
-        self._keys = {name: _Keys(ALL_RESOURCES[name], account_id) for name in resource_names}
+        self._files = {name: _File(resources[name], folder) for name in resource_names}
+        self._keys = {name: _Keys(resources, name, account_id) for name in resource_names}
         self._listed: dict[str, Collection[str]] = {}
 
     def add(self, resource_name: str, rows: Iterable[Row]) -> None:
@@ -117,7 +122,7 @@ class AccountWriter:
             ReadError: A value is nested too deep.
         """
         if resource_name not in self._keys:
-            self._keys[resource_name] = _Keys(ALL_RESOURCES[resource_name], self._account_id)
+            self._keys[resource_name] = _Keys(self._resources, resource_name, self._account_id)
         keys, file = self._keys[resource_name], self._files.get(resource_name)
         for row in rows:
             keyed = keys.keyed(row)
@@ -142,7 +147,7 @@ class AccountWriter:
         self, resource_name: str, kept: Mapping[Any, ReadList], read_at: float
     ) -> AccountLists:
         """What became of a resource's lists, of which those kept were not asked for."""
-        parent = str(ALL_RESOURCES[resource_name].parent)
+        parent = str(self._resources[resource_name].parent)
         versions = {
             row_id: version
             for row_id, version in self.versions(parent).items()
@@ -172,7 +177,7 @@ class AccountWriter:
         Raises:
             ReadError: A value is nested too deep.
         """
-        resource, rows = ALL_RESOURCES[resource_name], self._files[resource_name].close()
+        resource, rows = self._resources[resource_name], self._files[resource_name].close()
         self._leave_out_unlisted(rows, resource)
         keys, parent = self._keys[resource_name], self._keys.get(str(resource.parent))
         rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
@@ -200,7 +205,10 @@ def _keep_rows(rows: ResourceRows, column: str, values: Collection[str]) -> None
 class _Keys:
     """Gives rows their key columns, and lets each key through once."""
 
-    def __init__(self, resource: Resource, account_id: str | None) -> None:
+    def __init__(
+        self, resources: ResourceTable, resource_name: str, account_id: str | None
+    ) -> None:
+        resource = resources[resource_name]
         self.duplicates = 0
         self.keyless = 0
         self.strays = False
@@ -213,13 +221,12 @@ class _Keys:
         # lists of which not all rows could be kept, or that have a key with another in common
         self._unsettled: set[Any] = set()
         self._has_lists = any(
-            other.has_parent_rows and other.parent == resource.name
-            for other in ALL_RESOURCES.values()
+            other.has_parent_rows and other.parent == resource.name for other in resources.values()
         )
         columns = {column.name: column for column in resource.table_columns}
         self._key = [columns[name] for name in resource.key]
         # the parent's column holds what the parent's key holds
-        parent = ALL_RESOURCES[str(resource.parent)] if resource.parent_column else resource
+        parent = resources[str(resource.parent)] if resource.parent_column else resource
         self._parent_id = next((c for c in parent.columns if c.name == "id"), None)
 
     def keyed(self, row: Row) -> Row | None:

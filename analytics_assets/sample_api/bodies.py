@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from analytics_assets.sample_api.data import ListKey, SampleData
+if TYPE_CHECKING:
+    from analytics_assets.sample_api.data import ListKey, SampleData
 
 _CACHE_BYTES = 128 * 2**20
 
@@ -48,8 +50,20 @@ class Bodies:
             metadata["total"] = len(rows)
             rows = rows[(page.number - 1) * page.size : page.number * page.size]
             metadata["count"] = len(rows)
-        body = encode_json({"results": rows, "metadata": metadata})
+        selector = self._data.resources[key.resource].data_selector
+        body = encode_json(enveloped(rows, selector, {"metadata": metadata}))
         return gzip.compress(body, compresslevel=1) if compressed else body
+
+
+def enveloped(rows: list[Any], data_selector: str, rest: Mapping[str, Any]) -> Any:
+    """An answer with the rows where a selector finds them."""
+    if data_selector == "$":
+        return rows
+    first, *others = data_selector.split(".")
+    inner: Any = rows
+    for name in reversed(others):
+        inner = {name: inner}
+    return {first: inner, **rest}
 
 
 def encode_json(value: Any) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import shlex
 import signal
+from collections.abc import Callable, Mapping
 from typing import get_args
 
 import click
@@ -20,6 +21,7 @@ from analytics_assets.sample_api.behaviour import (
     QuotaScope,
 )
 from analytics_assets.sample_api.data import SampleData
+from analytics_assets.schema import Resource
 
 _COUNT = click.IntRange(min=0)
 
@@ -121,7 +123,9 @@ def _faults_help() -> str:
     callback=_read_faults,
     help="Spoils requests; can be given more than once.",
 )
+@click.pass_obj
 def sample_api(
+    resources: Callable[[], Mapping[str, Resource]] | None,
     host: str,
     port: int,
     accounts: int,
@@ -141,8 +145,13 @@ def sample_api(
     api_version: str,
     faults: list[Fault],
 ) -> None:
-    """Serves a sample of the analytics API, until it is interrupted."""
-    data = SampleData.generate(accounts, campaigns, items, motion_ads)
+    """Serves a sample of the analytics API, until it is interrupted.
+
+    It has lists and reports for resources that the settings add, too.
+    """
+    data = SampleData.generate(
+        accounts, campaigns, items, motion_ads, resources=resources() if resources else None
+    )
     behaviour = Behaviour(
         latency=latency_ms / 1000,
         quota=quota,

@@ -7,12 +7,13 @@ from copy import deepcopy
 from threading import RLock
 from typing import Any, NamedTuple
 
-from analytics_assets import resources as declared
+from analytics_assets.resources import ACCOUNTS as LISTED
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api.generator import Generator, Row
 from analytics_assets.sample_api.reports import SampleReports
 from analytics_assets.schema import Resource
 
-ACCOUNTS = declared.ACCOUNTS.name
+ACCOUNTS = LISTED.name
 
 
 class ListKey(NamedTuple):
@@ -37,7 +38,8 @@ class SampleData:
     def __init__(
         self, resources: Mapping[str, Resource], generator: Generator, accounts: int
     ) -> None:
-        self.resources = resources
+        self.resources = {n: of for n, of in resources.items() if of.report is None}
+        own = {n: of for n, of in resources.items() if of.report and n not in RESOURCES}
         self._generator = generator
         self._changed: dict[ListKey, list[Row]] = {}
         self._changed_accounts: set[str] = set()
@@ -46,7 +48,7 @@ class SampleData:
         self._indices = {str(row["account_id"]): index for index, row in enumerate(rows)}
         self._next_index = accounts
         self.set_rows(ACCOUNTS, rows)
-        self.reports = SampleReports(self)
+        self.reports = SampleReports(self, own, generator.day)
 
     @classmethod
     def generate(
@@ -67,9 +69,9 @@ class SampleData:
             items: How many items a campaign has; a few campaigns have none.
             motion_ads: How many motion ads a campaign has; a few campaigns have none.
             others: How many rows every other list has.
-            resources: The resource table; the package's own by default.
+            resources: The resource table; the package's by default.
         """
-        table = declared.RESOURCES if resources is None else resources
+        table = RESOURCES if resources is None else resources
         sizes = {"campaigns": campaigns, "campaign_items": items, "motion_ads": motion_ads}
         return cls(table, Generator(table, sizes, others), accounts)
 

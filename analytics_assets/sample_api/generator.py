@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from datetime import date
 from functools import lru_cache
 from itertools import count
 from typing import Any, NamedTuple
@@ -92,6 +93,18 @@ class Generator:
             rows.append(self._row(resource, known, place + parent_ordinal if is_awkward else None))
         return rows
 
+    def day(self, report: Resource, account_id: str, day: date) -> list[Row]:
+        """The rows that a report has of an account's day, as the report's columns say."""
+        day_column = report.report.day_column if report.report else ""
+        names = [name for name in report.key if name not in ("account_id", day_column)]
+        types = {column.name: column.type for column in report.columns}
+        rows = []
+        for number in range(self._others if names else 1):
+            keyed = {n: number if types[n] == "bigint" else f"{n} {number}" for n in names}
+            known = {"account_id": account_id, day_column: f"{day} 00:00:00.0", **keyed}
+            rows.append(self._row(report, known, None, f"{account_id}/{day}/{number}"))
+        return rows
+
     def _ordinals(self, resource_name: str, index: int) -> Mapping[str, int]:
         """The ordinal by `id` of all rows of a resource in an account."""
         resource = self._resources[resource_name]
@@ -117,9 +130,12 @@ class Generator:
             number += _BEYOND_DOUBLE
         return number if self._id_types.get(resource.name) == "bigint" else str(number)
 
-    def _row(self, resource: Resource, known: Row, awkwardness: int | None) -> Row:
-        """A row with the known values; where an awkwardness is given, half the rest is awkward."""
-        seed = crc32(f"{resource.name}/{known['id']}".encode())
+    def _row(self, resource: Resource, known: Row, awkwardness: int | None, name: str = "") -> Row:
+        """A row with the known values; where an awkwardness is given, half the rest is awkward.
+
+        The others follow from the row's id, or the name that stands for it.
+        """
+        seed = crc32(f"{resource.name}/{name or known['id']}".encode())
         row: Row = {}
         for number, cell in enumerate(self._cells[resource.name]):
             if cell.name in known:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from analytics_assets.reports import TOTALS
-from analytics_assets.resources import ACCOUNTS, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.sample_api.bodies import enveloped
 from analytics_assets.sample_api.generator import Row
-from analytics_assets.schema import Resource
+from analytics_assets.schema import Report, Resource
 
 if TYPE_CHECKING:
     from analytics_assets.sample_api.data import SampleData
+
+DayRows = Callable[[Resource, str, date], list[Row]]
+"""Makes the rows that a report has of an account's day."""
 
 _CHANGING_DAYS: Final = 30
 _MOST_ITEMS: Final = 1_000
@@ -40,16 +45,15 @@ class ReportWindow:
     last: date
 
     @classmethod
-    def of_query(cls, query: str) -> ReportWindow:
-        """Reads `start_date=2026-01-01&end_date=2026-01-31`.
+    def of_query(cls, query: str, report: Report) -> ReportWindow:
+        """Reads `start_date=2026-01-01&end_date=2026-01-31`, or what the report calls them.
 
         Raises:
             ValueError: One is missing or no day, or the last comes before the first.
         """
         asked = parse_qs(query)
-        first, last = (
-            date.fromisoformat(asked.get(name, [""])[-1]) for name in ("start_date", "end_date")
-        )
+        names = (report.first_day_parameter, report.last_day_parameter)
+        first, last = (date.fromisoformat(asked.get(name, [""])[-1]) for name in names)
         if last < first:
             raise ValueError(f"{last} comes before {first}")
         return cls(first, last)
@@ -71,8 +75,8 @@ class SampleReports:
         now: The moment that it is; None for that of the clock.
     """
 
-    def __init__(self, data: SampleData) -> None:
-        self.resources: Mapping[str, Resource] = {**EXTRA_RESOURCES, TOTALS.name: TOTALS}
+    def __init__(self, data: SampleData, own: Mapping[str, Resource], day_rows: DayRows) -> None:
+        self.resources: Mapping[str, Resource] = {**RESOURCES.reports, **own, TOTALS.name: TOTALS}
         self.now: datetime | None = None
         self._data = data
         self._pauses: dict[str, list[ReportWindow]] = {}
@@ -81,6 +85,7 @@ class SampleReports:
             "site_performance": self._by_site,
             "item_performance": self._by_item,
             TOTALS.name: self._totals,
+            **{name: partial(self._own, of, day_rows) for name, of in own.items()},
         }
 
     def today(self, account_id: str) -> date:
@@ -104,15 +109,14 @@ class SampleReports:
         return rows
 
     def answer(
-        self, account_id: str, window: ReportWindow, rows: list[Row], total: int
-    ) -> dict[str, Any]:
+        self, name: str, account_id: str, window: ReportWindow, rows: list[Row], total: int
+    ) -> Any:
         """What the API sends with some of a report's rows, of which there are `total`."""
         made = self._now().replace(minute=0, second=0, microsecond=0)
-        return {
+        rest = {
             "timezone": made.astimezone(self._zone(account_id)).tzname(),
             "last-used-rawdata-update-time": f"{made:%Y-%m-%d %H:%M:%S}.0",
             "last-used-rawdata-update-time-gmt-millisec": int(made.timestamp() * 1000),
-            "results": rows,
             "recordCount": len(rows),
             "metadata": {
                 "total": total,
@@ -121,6 +125,7 @@ class SampleReports:
                 "end_date": str(window.last),
             },
         }
+        return enveloped(rows, self.resources[name].data_selector, rest)
 
     def _now(self) -> datetime:
         return self.now or datetime.now(timezone.utc)
@@ -174,6 +179,16 @@ class SampleReports:
             for item, part in zip(items, _split(row, len(items)), strict=True):
                 del part["date"]
                 yield {**part, **item}
+
+    def _own(
+        self, report: Resource, day_rows: DayRows, account_id: str, window: ReportWindow
+    ) -> Iterator[Row]:
+        """A report that a user has declared; of one whose rows have no day, those of the last."""
+        sends_day = report.report is None or report.report.has_days
+        column = report.report.day_column if report.report else ""
+        for day in window.days() if sends_day else [window.last]:
+            for row in day_rows(report, account_id, day):
+                yield row if sends_day else {k: v for k, v in row.items() if k != column}
 
     def _totals(self, account_id: str, window: ReportWindow) -> Iterator[Row]:
         for row in _summed(self._by_campaign(account_id, window), "date").values():

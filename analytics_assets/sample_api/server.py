@@ -24,6 +24,7 @@ from analytics_assets.sample_api.responses import (
 )
 from analytics_assets.sample_api.routes import Routes
 from analytics_assets.sample_api.tokens import Tokens
+from analytics_assets.schema import Report
 
 
 class Server:
@@ -164,19 +165,24 @@ class Server:
         self, request: web.BaseRequest, key: ListKey, path: str, query: str, token: str
     ) -> web.StreamResponse:
         account_id = key.account_id or ""
+        report = self.data.reports.resources[key.resource].report or Report()
         try:
-            window = ReportWindow.of_query(query)
+            window = ReportWindow.of_query(query, report)
             page = _page(self.behaviour.report_page_size, query)
         except ValueError:
             return error(
-                HTTPStatus.BAD_REQUEST, "start_date and end_date must be a window of days."
+                HTTPStatus.BAD_REQUEST,
+                f"{report.first_day_parameter} and {report.last_day_parameter} must be a window of"
+                " days.",
             )
         rows = self.data.reports.rows(key.resource, account_id, window.first, window.last)
         sent = rows
         if page is not None:
             number = 1 if self.behaviour.ignores_page else page.number
             sent = rows[(number - 1) * page.size : number * page.size]
-        body = encode_json(self.data.reports.answer(account_id, window, sent, len(rows)))
+        body = encode_json(
+            self.data.reports.answer(key.resource, account_id, window, sent, len(rows))
+        )
         fault = self.behaviour.next_fault(path)
         if fault is not None:
             return await spoil(Hit(fault, request, body, self.tokens, token))

@@ -37,6 +37,9 @@ AWKWARD: dict[ColumnType, tuple[Any, ...]] = {
 }
 """What ingestions are known to spoil."""
 
+# no list of the package has a day
+_AWKWARD_DAYS = ("2024-01-31 00:00:00.0", None, "9999-12-31")
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "aggregation_type": ("LAST_TOUCH", "EVERY_CONVERSION", "SINGLE"),
     "approval_state": ("APPROVED", "APPROVED", "APPROVED", "PENDING", "REJECTED"),
@@ -89,6 +92,8 @@ def maker(column: Column) -> Maker:
     name = column.name
     if column.type == "text":
         return _text_maker(name)
+    if column.type == "date":
+        return lambda number: _day(number % 700)
     if column.type == "json":
         return _json_maker(name)
     if column.type == "double":
@@ -101,7 +106,7 @@ def maker(column: Column) -> Maker:
 
 def awkward_values(column: Column) -> tuple[Any, ...]:
     """The awkward values that a column may hold."""
-    values = AWKWARD[column.type]
+    values = AWKWARD.get(column.type, _AWKWARD_DAYS)
     return values if column.nullable else tuple(value for value in values if value is not None)
 
 

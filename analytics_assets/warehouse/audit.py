@@ -140,7 +140,7 @@ def _audit_table(
 ) -> dict[str, AccountAudit]:
     known = columns[name]
     required = [column.name for column in known.resource.table_columns if not column.nullable]
-    variants, unknown = sorted(known.variants), known.unknown
+    variants, unknown = known.unfit, known.unknown
     counts = {column: _nulls(client, known, column) for column in required}
     counts |= {column: f"COUNT({_column(client, column)})" for column in (*variants, *unknown)}
     audits = {}

@@ -101,9 +101,18 @@ class TableColumns:
 
     @property
     def unknown(self) -> list[str]:
-        """The columns for fields that the resource does not declare."""
+        """The columns for fields that the resource does not declare, unless it may have others."""
+        if self.resource.is_open:
+            return []
         names = self.types.keys() - self.declared.keys() - self.variants - self.others
         return [name for name in self.types if name in names]
+
+    @property
+    def unfit(self) -> list[str]:
+        """The columns for values of another type than declared; of any, unless it is open."""
+        if not self.resource.is_open:
+            return sorted(self.variants)
+        return sorted(variant for name in self.declared for variant in self.variants_of(name))
 
     @property
     def misfits(self) -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Any, Final
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.resources import HISTORIES
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.history import VALIDITY
 from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
@@ -64,7 +63,7 @@ def write_comments(pipeline: Pipeline, resources: Iterable[Resource]) -> None:
 def _statements(client: SqlClientBase[Any], resource: Resource, written: Comments) -> Iterator[str]:
     described = {"": resource.description}
     described |= {column.name: column.description for column in resource.table_columns}
-    if resource.name in HISTORIES:
+    if resource.is_history:
         described |= VALIDITY
     table = client.make_qualified_table_name(resource.name)
     for column, text in described.items():

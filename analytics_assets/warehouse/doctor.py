@@ -17,7 +17,6 @@ from analytics_assets.choice import (
     kept_histories,
 )
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
-from analytics_assets.resources import ALL_RESOURCES, EXTRA_RESOURCES, HISTORIES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
@@ -121,17 +120,19 @@ def inspect_tables(settings: PlatformSettings) -> str:
             anew; the message says what to do.
     """
     stored = _look(settings)
-    kept = kept_histories(settings)
-    histories = [ALL_RESOURCES[name].history for name in kept]
-    refuse_changed_keys(stored, [*ALL_RESOURCES.values(), *histories], settings.dataset_name)
+    kept, resources = kept_histories(settings), settings.resources
+    histories = [resources[name].history for name in kept]
+    refuse_changed_keys(stored, [*resources.values(), *histories], settings.dataset_name)
     if lines := stored_otherwise(known_columns(stored)):
         raise WarehouseError(
             f"{'; '.join(lines)}; what does not fit is in columns beside them: check docs/tables.md"
             " on how to change a column's type"
         )
-    lacking = [(name, HISTORY, of.name) for name, of in HISTORIES.items() if of.name not in kept]
+    lacking = [
+        (name, HISTORY, of.name) for name, of in resources.histories.items() if of.name not in kept
+    ]
     chosen = chosen_reports(settings)
-    lacking += [(n, EXTRA_RESOURCES_SETTING, n) for n in EXTRA_RESOURCES if n not in chosen]
+    lacking += [(n, EXTRA_RESOURCES_SETTING, n) for n in resources.reports if n not in chosen]
     idle = [
         f"; {name} is not written any more, because {setting} lacks {lacked}"
         for name, setting, lacked in lacking
@@ -151,7 +152,7 @@ def _look(settings: PlatformSettings) -> StoredTables:
         try:
             pipeline = make_pipeline(settings, folder)
             with pipeline.sql_client() as client:
-                stored = stored_tables(pipeline)
+                stored = stored_tables(pipeline, settings.resources)
                 if is_duckdb(settings):
                     # what a killed load left is for the next one to tidy up
                     client.execute_sql("PRAGMA disable_checkpoint_on_shutdown")

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.resources import HISTORIES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history import VALID_TO
@@ -80,7 +79,7 @@ def _count(settings: PlatformSettings, column: str, is_: str, value: Any) -> dic
         if client is None:
             return {}
         sql, found = client.sql_client, {}
-        for name, columns in client.get_storage_tables(HISTORIES):
+        for name, columns in client.get_storage_tables(settings.resources.histories):
             if column in {known.lower() for known in columns}:
                 statement = f"SELECT COUNT(*) FROM {_where(sql, name, column, is_)}"
                 found[name] = int((sql.execute_sql(statement, value) or [[0]])[0][0])

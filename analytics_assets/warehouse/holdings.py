@@ -17,7 +17,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.errors import AnalyticsError, WarehouseError
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.failures import explain, first_cause
@@ -82,7 +82,7 @@ def held_loads(settings: PlatformSettings) -> HeldLoads:
         WarehouseError: It cannot be asked now.
     """
     with read_only_client(settings) as client:
-        return _loads(client) if client else HeldLoads()
+        return _loads(settings, client) if client else HeldLoads()
 
 
 def held_rows(settings: PlatformSettings, accounts: Sequence[str] = ()) -> HeldRows:
@@ -95,7 +95,7 @@ def held_rows(settings: PlatformSettings, accounts: Sequence[str] = ()) -> HeldR
     with read_only_client(settings) as client:
         if client is None:
             return HeldRows()
-        loads = _loads(client)
+        loads = _loads(settings, client)
         counts = {
             (name, account_id): held
             for name in loads.tables
@@ -123,9 +123,9 @@ def file_mark(settings: PlatformSettings) -> str | None:
     return "/".join(marks)
 
 
-def _loads(client: SqlJobClientBase) -> HeldLoads:
+def _loads(settings: PlatformSettings, client: SqlJobClientBase) -> HeldLoads:
     loads_table = client.schema.loads_table_name
-    tables = client.get_storage_tables([*ALL_RESOURCES, loads_table])
+    tables = client.get_storage_tables([*settings.resources, loads_table])
     there = {name for name, columns in tables if columns}
     if loads_table not in there:
         return HeldLoads(there)

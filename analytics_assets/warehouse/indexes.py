@@ -11,7 +11,7 @@ from typing import Final
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
 
-from analytics_assets.resources import ALL_RESOURCES
+from analytics_assets.schema import ResourceTable
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres
 from analytics_assets.warehouse.failures import first_cause, is_refused
@@ -44,8 +44,9 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
     with making_tables(settings, pipeline), pipeline.sql_client() as client:
         for name in _without(pipeline, tables):
             table = client.make_qualified_table_name(name)
+            columns = ", ".join(_columns(settings.resources, name))
             try:
-                client.execute_sql(f"CREATE INDEX ON {table} ({', '.join(_columns(name))})")
+                client.execute_sql(f"CREATE INDEX ON {table} ({columns})")
             except DatabaseException as error:
                 if not is_refused(error):
                     raise
@@ -57,9 +58,9 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
     return ""
 
 
-def _columns(table: str) -> list[str]:
+def _columns(resources: ResourceTable, table: str) -> list[str]:
     """The account and, in a report, the day: so that a load finds the rows of its window."""
-    report = ALL_RESOURCES[table].report if table in ALL_RESOURCES else None
+    report = resources[table].report if table in resources else None
     return ["account_id", *([report.day_column] if report else [])]
 
 

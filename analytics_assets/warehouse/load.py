@@ -12,7 +12,7 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from analytics_assets.choice import kept_histories
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.rows.arrow import arrow_array
 from analytics_assets.settings import PlatformSettings
@@ -117,16 +117,17 @@ def load(
     pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def replace_rows() -> LoadOutcome:
-        stored = stored_tables(pipeline)
-        checked = [ALL_RESOURCES[name] for name in tables]
+        stored = stored_tables(pipeline, settings.resources)
+        checked = [settings.resources[name] for name in tables]
         checked += [resource.history for resource in checked if resource.name in kept]
         refuse_changed_keys(stored, checked, settings.dataset_name)
         there = [name for name in tables if name in stored.columns]
         before = row_counts(pipeline, there, _named(accounts))
-        read, overtaken = with_parts(pipeline, accounts)
+        read, overtaken = with_parts(settings, pipeline, accounts)
         empty = {}
         if not allow_empty:
-            empty = suddenly_empty(before, read) | suddenly_empty_windows(pipeline, before, read)
+            empty = suddenly_empty(before, read)
+            empty |= suddenly_empty_windows(settings, pipeline, before, read)
         sound = [account for account in read if account.account_id not in empty]
         loaded = [name for name in tables if any(name in a.resources for a in sound)]
         loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []
@@ -137,7 +138,7 @@ def load(
             named += [READ_LISTS] if stored.has_read_lists else []
             not_indexed = index_accounts(settings, pipeline, named)
             if stored.has_read_lists:
-                forget_lists(pipeline, sound)
+                forget_lists(settings, pipeline, sound)
             # `stored_tables` has just restored the pipeline: dlt need not do it a second time
             pipeline.config.restore_from_destination = not stored.columns
             run(pipeline, load_source(loads))
@@ -163,7 +164,7 @@ def load(
                 name
                 for name in loaded
                 if name == ACCOUNTS.name
-                or (name not in stored.columns and ALL_RESOURCES[name].report is None)
+                or (name not in stored.columns and settings.resources[name].report is None)
             ],
             not_indexed=not_indexed,
             overtaken=overtaken,
@@ -227,7 +228,7 @@ def audit_tables(
     pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
     def look() -> LoadOutcome:
-        stored = stored_tables(pipeline)
+        stored = stored_tables(pipeline, settings.resources)
         columns = known_columns(stored)
         audits = audit(pipeline, columns, dict.fromkeys(tables, accounts))
         whole = audits if accounts is None else ()

@@ -16,10 +16,9 @@ from dlt import Pipeline
 from dlt.common.data_types import TDataType
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.resources import ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.rows.lists import ReadList
-from analytics_assets.schema import Resource
+from analytics_assets.schema import Resource, ResourceTable
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import sound_text
 from analytics_assets.warehouse.failures import tables_were_changed
@@ -68,7 +67,7 @@ def read_lists(
     def look() -> Lists:
         try:
             with pipeline.sql_client() as client:
-                return dict(_sound_lists(client, resource_names, account_ids))
+                return dict(_sound_lists(settings, client, resource_names, account_ids))
         except Exception as error:
             if tables_were_changed(error):  # no such table or column
                 return {}
@@ -78,7 +77,7 @@ def read_lists(
 
 
 def with_parts(
-    pipeline: Pipeline, accounts: Sequence[AccountRows]
+    settings: PlatformSettings, pipeline: Pipeline, accounts: Sequence[AccountRows]
 ) -> tuple[list[AccountRows], Mapping[str, Sequence[str]]]:
     """Tells what is replaced where some lists were kept: the rows of all others.
 
@@ -94,10 +93,10 @@ def with_parts(
         return list(accounts), {}
     with pipeline.sql_client() as client:
         held = {
-            name: _rows_below(client, ALL_RESOURCES[name], account_ids)
+            name: _rows_below(client, settings.resources[name], account_ids)
             for name, account_ids in kept.items()
         }
-    parts = [_with_parts(account, held) for account in accounts]
+    parts = [_with_parts(settings.resources, account, held) for account in accounts]
     overtaken = {
         str(account.account_id): sorted(account.resources.keys() - part.resources)
         for account, part in zip(accounts, parts, strict=True)
@@ -105,12 +104,16 @@ def with_parts(
     return parts, {account_id: names for account_id, names in overtaken.items() if names}
 
 
-def forget_lists(pipeline: Pipeline, accounts: Iterable[AccountRows]) -> None:
+def forget_lists(
+    settings: PlatformSettings, pipeline: Pipeline, accounts: Iterable[AccountRows]
+) -> None:
     """Removes from the table the lists that are replaced, that are gone or that failed."""
     with pipeline.sql_client() as client, client.begin_transaction():
         for account in accounts:
             for name in {*account.resources, *account.lists}:
-                if ALL_RESOURCES[name].has_parent_rows and _is_storable(str(account.account_id)):
+                if settings.resources[name].has_parent_rows and _is_storable(
+                    str(account.account_id)
+                ):
                     lists = account.lists.get(name)
                     _forget(client, name, str(account.account_id), lists.kept if lists else ())
 
@@ -142,11 +145,14 @@ def note_lists(
 
 
 def _sound_lists(
-    client: SqlClientBase[Any], resource_names: Collection[str], account_ids: Collection[str]
+    settings: PlatformSettings,
+    client: SqlClientBase[Any],
+    resource_names: Collection[str],
+    account_ids: Collection[str],
 ) -> Iterator[tuple[tuple[str, str], Mapping[str, ReadList]]]:
     noted = _noted(client, account_ids)
     for name in {name for name, _ in noted}.intersection(resource_names):
-        held = _rows_below(client, ALL_RESOURCES[name], account_ids)
+        held = _rows_below(client, settings.resources[name], account_ids)
         for (resource_name, account_id), lists in noted.items():
             if resource_name == name and _are_there(lists, held.get(account_id, {})):
                 yield (name, account_id), lists
@@ -199,18 +205,20 @@ def _of_accounts(
 
 
 def _with_parts(
-    account: AccountRows, held: Mapping[str, Mapping[str, Mapping[Any, int]]]
+    resources: ResourceTable,
+    account: AccountRows,
+    held: Mapping[str, Mapping[str, Mapping[Any, int]]],
 ) -> AccountRows:
-    resources = dict(account.resources)
+    read = dict(account.resources)
     for name, lists in account.lists.items():
-        if name in resources and lists.kept:
+        if name in read and lists.kept:
             there = held[name].get(str(account.account_id), {})
-            rows = resources.pop(name)
+            rows = read.pop(name)
             if _are_there(lists.kept, there):
                 replaced = {parent_id for parent_id in there if str(parent_id) not in lists.kept}
-                part = Part(str(ALL_RESOURCES[name].parent_column), replaced.union(lists.asked))
-                resources[name] = replace(rows, part=part)
-    return replace(account, resources=resources)
+                column = str(resources[name].parent_column)
+                read[name] = replace(rows, part=Part(column, replaced.union(lists.asked)))
+    return replace(account, resources=read)
 
 
 def _forget(

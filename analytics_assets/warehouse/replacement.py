@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
 from dlt.extract import DltResource, DltSource
 
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.rows.arrow import ARROW_TYPES
 from analytics_assets.rows.versions import row_versions
@@ -88,7 +87,7 @@ class TableLoad:
 
 
 def plan(
-    resource_names: Sequence[str],
+    resources: Sequence[Resource],
     accounts: Sequence[AccountRows],
     stored: Mapping[str, Mapping[str, StoredColumn]],
     kept: Mapping[str, frozenset[str]] = MappingProxyType({}),
@@ -96,14 +95,14 @@ def plan(
     """What to load into each table.
 
     Args:
-        resource_names: The tables.
+        resources: Those of the tables.
         accounts: The accounts with their rows.
         stored: The warehouse's columns by table.
         kept: The tables whose history is kept, with the columns that it ignores.
     """
     loads = []
-    for name in resource_names:
-        resource = ALL_RESOURCES[name]
+    for resource in resources:
+        name = resource.name
         columns = TableColumns.of(resource, stored.get(name, {}))
         read = [account for account in accounts if name in account.resources]
         extending = [a for a in read if a.resources[name].extras or columns.misfits]
@@ -164,7 +163,7 @@ def _resource(load: TableLoad) -> DltResource:
 
 def _replaced(load: TableLoad) -> str:
     """The rows of the table that give way to what is staged."""
-    if load.resource is ACCOUNTS:
+    if load.resource.parent is None:
         return _ALL_ROWS
     if (column := load.part_column) is None:
         return load.scope

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
-from analytics_assets.resources import ACCOUNTS, ALL_RESOURCES, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows, Part
-from analytics_assets.schema import Report
+from analytics_assets.schema import Report, Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.failures import tables_were_changed
@@ -70,11 +70,11 @@ def report_days(
 
     def look(pipeline: Pipeline) -> ReportDays:
         zones = _ask(pipeline, ACCOUNTS.name, "SELECT account_id, time_zone_name FROM {}")
-        newest = dict(_days(pipeline, accounts, _NEWEST_SINCE, since))
+        newest = dict(_days(settings, pipeline, accounts, _NEWEST_SINCE, since))
         others = {
             name: [a for a in ids if (name, a) not in newest] for name, ids in accounts.items()
         }
-        return ReportDays(dict(zones), newest | dict(_days(pipeline, others, _NEWEST)))
+        return ReportDays(dict(zones), newest | dict(_days(settings, pipeline, others, _NEWEST)))
 
     return _look(settings, folder, request, look) or ReportDays()
 
@@ -98,7 +98,7 @@ def held_days(
     }
 
     def look(pipeline: Pipeline) -> None:
-        for key, day in _days(pipeline, accounts, _HELD):
+        for key, day in _days(settings, pipeline, accounts, _HELD):
             held[key].add(day)
 
     if any(accounts.values()):
@@ -107,11 +107,11 @@ def held_days(
 
 
 def _days(
-    pipeline: Pipeline, accounts: Accounts, sql: str, *values: date
+    settings: PlatformSettings, pipeline: Pipeline, accounts: Accounts, sql: str, *values: date
 ) -> Iterator[tuple[tuple[str, str], date]]:
     """What a statement finds: each a report and an account, and a day of it."""
     for name, account_ids in accounts.items():
-        day, ids = _day_column(name), list(account_ids)
+        day, ids = _day_column(settings.resources[name]), list(account_ids)
         for start in range(0, len(ids), _ACCOUNTS_PER_STATEMENT):
             some = ids[start : start + _ACCOUNTS_PER_STATEMENT]
             statement = sql.format(table="{}", day=day, places=", ".join(["%s"] * len(some)))
@@ -120,13 +120,17 @@ def _days(
 
 
 def suddenly_empty_windows(
-    pipeline: Pipeline, before: RowCounts, accounts: Iterable[AccountRows]
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    before: RowCounts,
+    accounts: Iterable[AccountRows],
 ) -> dict[str, int]:
     """Accounts of whose report no row came for a window of which the table holds some.
 
     That one day of several vanishes is an ordinary answer. That all do at once is not.
 
     Args:
+        settings: Which resources are reports.
         pipeline: Leads to the tables.
         before: The rows that the tables of the load hold.
         accounts: What was read of the accounts.
@@ -138,7 +142,7 @@ def suddenly_empty_windows(
         (name, str(account.account_id), rows.part)
         for account in accounts
         for name, rows in account.resources.items()
-        if name in EXTRA_RESOURCES and rows.part and not rows.rows
+        if name in settings.resources.reports and rows.part and not rows.rows
     ]
     if not any(account_id in before.get(name, {}) for name, account_id, _ in empty):
         return {}
@@ -183,5 +187,5 @@ def _ask(pipeline: Pipeline, table_name: str, sql: str, *values: str | date) -> 
         raise
 
 
-def _day_column(report_name: str) -> str:
-    return (ALL_RESOURCES[report_name].report or Report()).day_column
+def _day_column(resource: Resource) -> str:
+    return (resource.report or Report()).day_column

@@ -10,7 +10,6 @@ from typing import Any, Final
 from dlt.common.schema.typing import C_DLT_LOAD_ID, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
-from analytics_assets.resources import ALL_RESOURCES, HISTORIES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.holdings import read_only_client
@@ -53,7 +52,8 @@ def recorded_loads(
     with read_only_client(settings) as client:
         if client is None:
             return RecordedLoads()
-        names = [*ALL_RESOURCES, *HISTORIES, PIPELINE_STATE_TABLE_NAME, LOADS_TABLE_NAME]
+        names = [*settings.resources, *settings.resources.histories]
+        names += [PIPELINE_STATE_TABLE_NAME, LOADS_TABLE_NAME]
         tables = {name: columns for name, columns in client.get_storage_tables(names) if columns}
         if LOADS_TABLE_NAME not in tables:
             return RecordedLoads()

@@ -21,8 +21,8 @@ from dlt.common.schema.typing import (
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import ALL_RESOURCES, HISTORIES
-from analytics_assets.schema import Resource
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import Resource, ResourceTable
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
 from analytics_assets.warehouse.history import VALIDITY, History
@@ -65,11 +65,6 @@ _COLUMNS_SQL: Final = """
 
 _DLT_TABLES: Final = (VERSION_TABLE_NAME, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME)
 
-_TABLES: Final = {
-    **ALL_RESOURCES,
-    **{name: resource.history for name, resource in HISTORIES.items()},
-}
-
 Columns = dict[str, dict[str, str | None]]
 """Type by column by table; None where only dlt knows it."""
 
@@ -83,24 +78,27 @@ class StoredTables:
         lacking: What dlt remembers and is not there: tables (`audiences`) and columns
             (`campaigns.name`).
         has_read_lists: Whether the table `READ_LISTS` is there.
+        resources: Those that there are.
     """
 
     columns: Mapping[str, Mapping[str, StoredColumn]]
     lacking: Collection[str] = ()
     has_read_lists: bool = False
+    resources: ResourceTable = RESOURCES
 
 
-def stored_tables(pipeline: Pipeline) -> StoredTables:
-    """Looks at the tables, and brings the pipeline's own schema up to date.
+def stored_tables(pipeline: Pipeline, resources: ResourceTable) -> StoredTables:
+    """Looks at the resources' tables, and brings the pipeline's own schema up to date.
 
     Raises:
         WarehouseError: dlt's own tables cannot be read; the message says what to do.
     """
+    tables = _tables(resources)
     try:
         pipeline.sync_destination()
         with _client(pipeline) as client:
             remembered = _remembered(client)
-            there = _there(pipeline, client)
+            there = _there(pipeline, client, tables)
     except Exception as error:
         if not tables_were_changed(error):
             raise
@@ -111,19 +109,26 @@ def stored_tables(pipeline: Pipeline) -> StoredTables:
         ) from error
     columns = {
         name: _stored_columns(resource, there[name], remembered.get(name, {}))
-        for name, resource in _TABLES.items()
+        for name, resource in tables.items()
         if name in there
     }
-    return StoredTables(columns, list(_lacking(remembered, there)), READ_LISTS in there)
+    lacking = list(_lacking(tables, remembered, there))
+    return StoredTables(columns, lacking, READ_LISTS in there, resources)
+
+
+def _tables(resources: ResourceTable) -> dict[str, Resource]:
+    """What each table is of: of a resource, or of a history."""
+    histories = {name: resource.history for name, resource in resources.histories.items()}
+    return {**resources, **histories}
 
 
 def known_columns(stored: StoredTables) -> dict[str, TableColumns]:
     """The columns of each table that can be judged: one that has what each row has to have."""
     return {
-        name: TableColumns.of(ALL_RESOURCES[name], there)
+        name: TableColumns.of(resource, there)
         for name, there in stored.columns.items()
-        if name in ALL_RESOURCES
-        and all(c.nullable or c.name in there for c in ALL_RESOURCES[name].table_columns)
+        if (resource := stored.resources.get(name))
+        and all(c.nullable or c.name in there for c in resource.table_columns)
     }
 
 
@@ -153,11 +158,11 @@ def forget_lacking(pipeline: Pipeline, stored: StoredTables) -> None:
             sql = f"DELETE FROM {table} WHERE schema_name = %s"
             client.sql_client.execute_sql(sql, SOURCE_NAME)
         return
-    tables = pipeline.schemas[SOURCE_NAME].tables
+    tables, ours = pipeline.schemas[SOURCE_NAME].tables, _tables(stored.resources)
     for table, _, column in (name.partition(".") for name in stored.lacking):
-        if table in _TABLES and column:
+        if table in ours and column:
             tables[table]["columns"].pop(column, None)
-        elif table in _TABLES:
+        elif table in ours:
             tables.pop(table, None)
 
 
@@ -188,7 +193,7 @@ def refuse_changed_keys(
         wrong = {
             name: "is not there" for name in (*resource.key, *DLT_COLUMNS) if name not in there
         }
-        if resource.name in HISTORIES:
+        if resource.is_history:
             wrong |= {name: "is not there" for name in VALIDITY if name not in there}
         for name in resource.key:
             if name in there and there[name].type != types[name]:
@@ -216,10 +221,10 @@ def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
     return {name: schema.get_table_columns(name) for name in schema.tables}
 
 
-def _there(pipeline: Pipeline, client: SqlJobClientBase) -> Columns:
+def _there(pipeline: Pipeline, client: SqlJobClientBase, names: Iterable[str]) -> Columns:
     exact = _EXACT.get(pipeline.destination.destination_type)
     if exact is None:
-        tables = client.get_storage_tables([*_TABLES, *_DLT_TABLES, READ_LISTS])
+        tables = client.get_storage_tables([*names, *_DLT_TABLES, READ_LISTS])
         # some databases tell the names in capitals; ours have none
         return {
             table: {name.lower(): None for name in columns} for table, columns in tables if columns
@@ -247,8 +252,10 @@ def _stored_columns(
     return found
 
 
-def _lacking(remembered: Mapping[str, TTableSchemaColumns], there: Columns) -> Iterator[str]:
-    for table in (*_TABLES, *_DLT_TABLES):
+def _lacking(
+    names: Iterable[str], remembered: Mapping[str, TTableSchemaColumns], there: Columns
+) -> Iterator[str]:
+    for table in (*names, *_DLT_TABLES):
         columns = remembered.get(table, {})
         if columns and table not in there:
             yield table

@@ -8,6 +8,7 @@ from dataclasses import replace
 from dlt import Pipeline
 
 from analytics_assets.rows.account_rows import AccountRows
+from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.destination import is_postgres, storable
@@ -54,12 +55,13 @@ def prepare(
     Raises:
         WarehouseError: Another run was not done with its tables in time.
     """
-    loads = _plan(pipeline, resource_names, accounts, stored, kept)
+    resources = [settings.resources[name] for name in resource_names]
+    loads = _plan(pipeline, resources, accounts, stored, kept)
     if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
         with making_tables(settings, pipeline):
             pipeline.drop()  # so that dlt looks again at what the warehouse has
-            stored = stored_tables(pipeline)
-            loads = _plan(pipeline, resource_names, accounts, stored, kept)
+            stored = stored_tables(pipeline, settings.resources)
+            loads = _plan(pipeline, resources, accounts, stored, kept)
             if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
                 _make_tables(pipeline, loads, stored)
     if not is_postgres(pipeline):
@@ -79,12 +81,12 @@ def prepare(
 
 def _plan(
     pipeline: Pipeline,
-    resource_names: Sequence[str],
+    resources: Sequence[Resource],
     accounts: Sequence[AccountRows],
     stored: StoredTables,
     kept: Mapping[str, frozenset[str]],
 ) -> list[TableLoad]:
-    loads = plan(resource_names, accounts, stored.columns, kept)
+    loads = plan(resources, accounts, stored.columns, kept)
     _leave_out_unfilled(pipeline, [load.columns for load in loads] + _of_histories(loads))
     return loads
 

@@ -15,7 +15,7 @@ from analytics_assets.api.account_reading import AccountRead, ReadFailure
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import Reader
 from analytics_assets.errors import CredentialsError
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import encode_json
 from analytics_assets.sample_api.responses import error
@@ -196,7 +196,7 @@ def test_accounts_refused_for_good_cost_two_tokens_each(
     if not single:
         assert api.log.tokens_issued <= 1 + 2 * bad
     others = set(api.data.account_ids) - set(refused)
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         rows = [row for row in warehouse_table(home, name) if row["account_id"] in others]
         assert_equal_tables(served_table(api.data, name, others), rows, name)
 
@@ -210,7 +210,7 @@ def test_what_was_read_is_loaded_when_the_endpoint_gives_up(home, sync, api: Sam
     assert list(causes) == [bad]
     assert "/oauth/token refuses the credentials (403): check" in causes[bad]
     others = set(api.data.account_ids) - {bad}
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert_equal_tables(served_table(api.data, name, others), warehouse_table(home, name), name)
 
 

@@ -25,11 +25,11 @@ from analytics_assets.errors import (
     RefusedError,
     SuddenlyEmptyError,
 )
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.reading import UNREACHABLE, client_of
 
-NAMES = list(ACCOUNT_RESOURCES)
+NAMES = list(RESOURCES.account_lists)
 
 
 def read(api: SampleApi, folder: Path, names: list[str] = NAMES) -> dict[str, AccountRead]:

@@ -17,12 +17,12 @@ from analytics_assets.api.report_reading import ReportRead, report_reads
 from analytics_assets.api.report_source import report_source
 from analytics_assets.days import Window, first_windows, pieces
 from analytics_assets.errors import CredentialsError, ReadError, RefusedError
-from analytics_assets.resources import EXTRA_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.arrow import as_day
 from analytics_assets.sample_api import Fault, Row, SampleApi, SampleData
 from analytics_assets_tests.testing.reading import client_of
 
-CAMPAIGNS, SITES, ITEMS = EXTRA_RESOURCES
+CAMPAIGNS, SITES, ITEMS = RESOURCES.reports
 TODAY = date(2026, 9, 29)
 WEEK = Window(date(2026, 9, 23), TODAY)
 
@@ -74,11 +74,11 @@ def spelled(rows: list[Row]) -> list[str]:
 
 
 def requests_for(api: SampleApi, name: str) -> list[str]:
-    end = EXTRA_RESOURCES[name].path.rpartition("/")[2]
+    end = RESOURCES[name].path.rpartition("/")[2]
     return [entry.query for entry in api.log.entries if entry.path.endswith(end)]
 
 
-@pytest.mark.parametrize("name", EXTRA_RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.reports)
 def test_the_rows_are_the_reports(api: SampleApi, tmp_path: Path, name: str) -> None:
     accounts = api.data.account_ids
     found = read(api, tmp_path, {account: {name: [WEEK]} for account in accounts})
@@ -124,7 +124,7 @@ def test_each_is_read_when_the_one_before_was_taken(api: SampleApi, tmp_path: Pa
     assert len(requests_for(api, CAMPAIGNS)) == 1
 
 
-@pytest.mark.parametrize("name", EXTRA_RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.reports)
 def test_days_without_rows(api: SampleApi, tmp_path: Path, name: str) -> None:
     api.data.reports.pause(api.data.account_ids[0], WEEK.first, WEEK.last)
     found = read_one(api, tmp_path, name, WEEK)
@@ -175,7 +175,7 @@ def test_one_day_that_cannot_be_had_fails_the_window(api: SampleApi, tmp_path: P
 def test_a_run_that_was_stopped(api: SampleApi, tmp_path: Path) -> None:
     client, stopped = client_of(api), Event()
     stopped.set()
-    source = report_source(client, [EXTRA_RESOURCES[CAMPAIGNS]])
+    source = report_source(client, [RESOURCES[CAMPAIGNS]])
     account = api.data.account_ids[0]
     windows = {CAMPAIGNS: first_windows(TODAY, 365)}
     [found] = report_reads(client, source, account, windows, tmp_path, stopped)
@@ -192,7 +192,7 @@ def test_without_a_token(api: SampleApi, tmp_path: Path) -> None:
 
 
 class TestPages:
-    @pytest.mark.parametrize("name", EXTRA_RESOURCES)
+    @pytest.mark.parametrize("name", RESOURCES.reports)
     def test_a_report_that_is_sent_in_pages(
         self, api: SampleApi, tmp_path: Path, name: str
     ) -> None:
@@ -202,7 +202,7 @@ class TestPages:
         account = api.data.account_ids[0]
         assert spelled(rows_of(found)) == spelled(served(api, name, account, WEEK))
 
-    @pytest.mark.parametrize("name", EXTRA_RESOURCES)
+    @pytest.mark.parametrize("name", RESOURCES.reports)
     def test_rows_that_do_not_come(self, api: SampleApi, tmp_path: Path, name: str) -> None:
         api.behaviour.report_page_size = 4
         api.behaviour.ignores_page = True

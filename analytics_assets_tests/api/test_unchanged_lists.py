@@ -12,15 +12,15 @@ import pytest
 
 from analytics_assets.api import account_reading
 from analytics_assets.api.account_reading import AccountRead
-from analytics_assets.api.paths import asked_by
+from analytics_assets.api.paths import path_reader
 from analytics_assets.api.reader import Reader
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.lists import KnownLists, ReadList
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets.schema import Resource, columns
+from analytics_assets.schema import Resource, columns, resource_table
 from analytics_assets_tests.testing.reading import client_of
 
-NAMES = list(ACCOUNT_RESOURCES)
+NAMES = list(RESOURCES.account_lists)
 ITEMS, ADS = "campaign_items", "motion_ads"
 Lists = dict[tuple[str, str], dict[str, ReadList]]
 
@@ -30,6 +30,7 @@ class Readings:
 
     def __init__(self, api: SampleApi, folder: Path, days: int = 7) -> None:
         self.api, self.now, self.days = api, 1e9, days
+        self.resources = RESOURCES
         self._folder = folder
         self._lists: Lists = {}
 
@@ -37,7 +38,7 @@ class Readings:
         self.api.log.clear()
         known = KnownLists(self.days, self._lists)
         wanted = dict.fromkeys(self.api.data.account_ids, names)
-        reader = Reader(client_of(self.api), self._folder)
+        reader = Reader(client_of(self.api, resources=self.resources), self._folder)
         reads = list(chain.from_iterable(reader.read_accounts(wanted, known)))
         for read in reads:
             for name, lists in read.rows.lists.items():
@@ -50,8 +51,8 @@ class Readings:
     @property
     def asked(self) -> Counter[tuple[str, str, str]]:
         """How often each list below a row was asked for."""
-        asked = Counter(asked_by(entry.path) for entry in self.api.log.entries)
-        return Counter({(*key,): number for key, number in asked.items() if key.parent_id})
+        asked = Counter(path_reader(RESOURCES)(entry.path) for entry in self.api.log.entries)
+        return Counter({key[:3]: number for key, number in asked.items() if key.parent_id})
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_a_parent_that_goes_meanwhile_is_not_on_record(readings: Readings, api: 
 
 
 def test_a_list_with_lists_below_its_rows_is_always_read(
-    readings: Readings, monkeypatch: pytest.MonkeyPatch
+    readings: Readings,
 ):
     clicks = Resource(
         "clicks",
@@ -227,8 +228,10 @@ def test_a_list_with_lists_below_its_rows_is_always_read(
         parent=ITEMS,
         parent_column="item_id",
     )
-    monkeypatch.setitem(RESOURCES, clicks.name, clicks)
-    data = SampleData.generate(accounts=1, campaigns=2, items=1, motion_ads=1, others=1)
+    readings.resources = resource_table([*RESOURCES.values(), clicks])
+    data = SampleData.generate(
+        accounts=1, campaigns=2, items=1, motion_ads=1, others=1, resources=readings.resources
+    )
     with SampleApi(data) as api:
         readings.api = api
         names = [ITEMS, ADS, clicks.name]

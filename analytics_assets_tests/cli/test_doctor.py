@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.doctor import (
@@ -31,7 +31,7 @@ def test_all_is_well_and_nothing_is_left_behind(new_home, doctor, api: SampleApi
     assert (failed(checks), skipped(checks)) == ([], [])
     first = api.data.account_ids[0]
     assert checks["account list"]["detail"].endswith("answers 200, 3 rows")
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert f"GET /v1/{first}/" in checks[f"endpoint {name}"]["detail"]
     assert checks["quota headers"]["detail"] == "none"
     assert "warehouse.duckdb is not there yet" in checks["warehouse"]["detail"]
@@ -40,7 +40,9 @@ def test_all_is_well_and_nothing_is_left_behind(new_home, doctor, api: SampleApi
         assert f"{package} " in checks["versions"]["detail"]
     api.log.clear()
     assert invoke("doctor").stdout.splitlines()[-1] == "all is well"
-    assert api.log.requests == 2 + len(ACCOUNT_RESOURCES)  # the token and the list of accounts
+    assert api.log.requests == 2 + len(
+        RESOURCES.account_lists
+    )  # the token and the list of accounts
 
 
 @pytest.mark.usefixtures("synced")
@@ -65,8 +67,8 @@ def test_how_long_a_full_sync_takes_under_the_quota(doctor, api: SampleApi):
     api.behaviour.quota, api.behaviour.quota_burst = 1.4, 84
     api.behaviour.quota_headers = "policy"  # the same in every answer
     accounts, campaigns = len(api.data.account_ids), len(api.data.table("campaigns"))
-    children = sum(resource.has_parent_rows for resource in ACCOUNT_RESOURCES.values())
-    requests = 1 + accounts * (len(ACCOUNT_RESOURCES) - children) + campaigns * children
+    children = sum(resource.has_parent_rows for resource in RESOURCES.account_lists.values())
+    requests = 1 + accounts * (len(RESOURCES.account_lists) - children) + campaigns * children
     assert doctor()["quota"]["detail"].startswith(
         f"84 requests per 60 s announced; a full sync of {accounts} accounts"
         f" (about {requests} requests) takes about "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.marks import both_warehouses
@@ -23,7 +23,7 @@ def test_forget(home, sync, api: SampleApi, instance):
     assert (listed.exit_code, listed.stderr.count("\n")) == (1, 1)
     assert f"the API still lists {account}" in listed.stderr
 
-    rows = {name: warehouse_table(home, name) for name in ACCOUNT_RESOURCES}
+    rows = {name: warehouse_table(home, name) for name in RESOURCES.account_lists}
     api.data.remove_account(account)
     assert sync().exit_code == 0
     assert set(instance.get_dynamic_partitions("accounts")) == set(others)
@@ -69,7 +69,7 @@ def test_versions_alone_are_forgotten(home, sync, api: SampleApi, monkeypatch):
     assert sync().exit_code == 0
     api.data.remove_account(account)
     assert sync().exit_code == 0
-    tables = (*ACCOUNT_RESOURCES,)
+    tables = (*RESOURCES.account_lists,)
     change_warehouse(
         home, *(f"DELETE FROM analytics.{name} WHERE account_id = '{account}'" for name in tables)
     )

@@ -18,7 +18,7 @@ from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation
@@ -173,7 +173,7 @@ def test_the_automation_does_not_begin_anew(api: SampleApi, instance):
     # all of it once more, by runs of which the automation knows nothing
     assert run_job(automation, "__ASSET_JOB", ["accounts"]).success
     target = run_target(instance, AssetNames().accounts_op, api.data.account_ids)
-    assert run_job(automation, "sync", list(ACCOUNT_RESOURCES), target).success
+    assert run_job(automation, "sync", list(RESOURCES.account_lists), target).success
     prune("--older-than", "0h", "--yes")
     assert Automation(instance).tick() is None
     kept = sorted(run.job_name for run in instance.get_runs())

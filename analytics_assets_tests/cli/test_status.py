@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from dagster import AssetCheckKey, AssetKey, DagsterRunStatus
 
 from analytics_assets.cli import main
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import metadata
@@ -86,12 +86,12 @@ def test_every_state(home, sync, status, api: SampleApi, instance):
     assert accounts[bad]["failure"].pop("at") is not None
     run = next(run for run in instance.get_runs() if "range_start" in str(run.tags))
     assert accounts[bad]["failure"] == {
-        "resources": list(ACCOUNT_RESOURCES),
+        "resources": list(RESOURCES.account_lists),
         "cause": accounts[bad]["failure"]["cause"],
         "permanent": True,
         "run_id": run.run_id,
     }
-    assert accounts[never]["resources"] == dict.fromkeys(ACCOUNT_RESOURCES, NEVER)
+    assert accounts[never]["resources"] == dict.fromkeys(RESOURCES.account_lists, NEVER)
     for name, load in accounts[good]["resources"].items():
         assert load["rows"] == len(api.data.table(name, [good]))
         loaded_at = datetime.fromisoformat(load["last_load"])
@@ -100,7 +100,7 @@ def test_every_state(home, sync, status, api: SampleApi, instance):
         assert load["run_id"] == run.run_id
         assert load["in_warehouse"] is True
     assert accounts[good]["rows"] == sum(
-        len(api.data.table(name, [good])) for name in ACCOUNT_RESOURCES
+        len(api.data.table(name, [good])) for name in RESOURCES.account_lists
     )
 
     lines = status().stdout.splitlines()
@@ -123,11 +123,11 @@ def test_one_account_resource_by_resource(home, sync, status, api: SampleApi):
     states = {
         words[1]: (words[0], words[2])
         for words in (line.split() for line in lines[2:])
-        if words[1:2] and words[1] in ACCOUNT_RESOURCES
+        if words[1:2] and words[1] in RESOURCES.account_lists
     }
     assert states == {
         name: ("failed" if name == "audiences" else "ok", str(len(api.data.table(name, [first]))))
-        for name in ACCOUNT_RESOURCES
+        for name in RESOURCES.account_lists
     }
     assert set(accounts_of(status("--account", first, "--json"))) == {first}
 
@@ -143,7 +143,7 @@ def test_an_unknown_account(home, sync, status, api: SampleApi):
 @both_warehouses
 def test_accounts_that_are_no_longer_listed(home, sync, status, api: SampleApi, instance):
     account, *others = api.data.account_ids
-    rows = sum(len(api.data.table(name, [account])) for name in ACCOUNT_RESOURCES)
+    rows = sum(len(api.data.table(name, [account])) for name in RESOURCES.account_lists)
     campaigns = len(api.data.table("campaigns", [account]))
     assert json.loads(status("--json").stdout)["departed_accounts"] == []
     api.data.remove_account(account)
@@ -176,7 +176,7 @@ def test_accounts_that_are_no_longer_listed(home, sync, status, api: SampleApi, 
 @pytest.mark.usefixtures("synced")
 def test_departed_accounts_of_a_warehouse_that_cannot_be_asked(home, sync, status, api: SampleApi):
     account = api.data.account_ids[0]
-    rows = sum(len(api.data.table(name, [account])) for name in ACCOUNT_RESOURCES)
+    rows = sum(len(api.data.table(name, [account])) for name in RESOURCES.account_lists)
     api.data.remove_account(account)
     assert sync("--resource", "accounts").exit_code == 0
     with taken(home / "warehouse.duckdb"):
@@ -199,7 +199,9 @@ def test_a_narrow_terminal(home, sync, status, api: SampleApi, monkeypatch):
     in_detail = [
         line.rstrip() for line in unstyle(status("--account", others[0]).stdout).splitlines()
     ]
-    assert len([line for line in in_detail if line.split()[:1] == ["ok"]]) == len(ACCOUNT_RESOURCES)
+    assert len([line for line in in_detail if line.split()[:1] == ["ok"]]) == len(
+        RESOURCES.account_lists
+    )
     assert all(len(line) <= 60 for line in in_detail)
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from analytics_assets.cli import main
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.reports import CAMPAIGNS
@@ -27,7 +27,7 @@ def test_every_table_equals_the_api_for_20_accounts(home, sync, api: SampleApi):
     assert second.exit_code == 0, second.stderr
     assert_warehouse_equals_api(home, api.data)
     assert "acme-0001-sc" in first.stdout
-    for name in RESOURCES:
+    for name in RESOURCES.lists:
         assert name in first.stdout
 
 
@@ -61,7 +61,7 @@ def test_json_of_a_sync_that_succeeded(home, sync, api: SampleApi, instance: Dag
     assert (result.stderr, report["state"], report["error"]) == ("", "ok", None)
     assert report["seconds"] > 0
     assert report["run_ids"] == [run.run_id for run in reversed(instance.get_runs())]
-    rows = {name: len(api.data.table(name)) for name in RESOURCES}
+    rows = {name: len(api.data.table(name)) for name in RESOURCES.lists}
     assert report["resources"] == rows
     assert report["rows"] == sum(rows.values())
     of_accounts = sum(rows.values()) - rows["accounts"]
@@ -81,7 +81,7 @@ def test_json_of_accounts_that_failed(home, sync, api: SampleApi, instance: Dags
     states = [(account["account_id"], account["state"]) for account in report["accounts"]]
     assert states == [(third, "failed"), (second, "partly"), (first, "ok")]
     failures = {(found["account_id"], found["resource"]): found for found in report["failures"]}
-    expected = {(third, name) for name in ACCOUNT_RESOURCES} | {(second, "audiences")}
+    expected = {(third, name) for name in RESOURCES.account_lists} | {(second, "audiences")}
     assert failures.keys() == expected
     assert {key for key, found in failures.items() if not found["permanent"]} == {
         (second, "audiences")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterInstance
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer
@@ -33,7 +33,7 @@ def test_a_sync_is_recorded_in_postgres(home_of_several: Path, commands, api: Sa
 
     with DagsterInstance.get() as instance:
         assert set(instance.get_dynamic_partitions("accounts")) == {failing, *others}
-        for name in ACCOUNT_RESOURCES:
+        for name in RESOURCES.account_lists:
             key = AssetKey(name)
             assert instance.get_materialized_partitions(key) == set(others)
             assert instance.get_latest_materialization_event(key) is not None

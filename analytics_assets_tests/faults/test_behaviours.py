@@ -12,7 +12,7 @@ import pytest
 
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import Reader
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import api_settings
 from analytics_assets_tests.testing.data import items_path
@@ -48,7 +48,7 @@ def test_two_processes_where_only_the_newest_token_is_valid(api: SampleApi, home
     def read(name: str) -> list:
         (tmp_path / name).mkdir()
         reader = Reader(make_client(api_settings()), tmp_path / name)
-        wanted = {key: list(ACCOUNT_RESOURCES) for key in api.data.account_ids}
+        wanted = {key: list(RESOURCES.account_lists) for key in api.data.account_ids}
         return list(chain.from_iterable(reader.read_accounts(wanted)))
 
     with ThreadPoolExecutor(2) as pool:
@@ -93,7 +93,7 @@ def test_pages(home, sync, api: SampleApi, page_size: int):
     for account in api.data.account_ids:
         for campaign in api.data.rows("campaigns", account):
             for name in ("campaign_items", "motion_ads"):
-                path = ACCOUNT_RESOURCES[name].path_in("v1")
+                path = RESOURCES[name].path_in("v1")
                 path = path.format(account_id=account, parent_id=campaign["id"])
                 rows = len(api.data.rows(name, account, campaign["id"]))
                 assert asked[path] == max(ceil(rows / page_size), 1)

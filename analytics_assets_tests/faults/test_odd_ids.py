@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.records import states
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, warehouse_table
@@ -52,7 +52,7 @@ def test_odd_ids(home, sync, api: SampleApi, instance: DagsterInstance):
     assert_warehouse_equals_api(home, api.data)
     assert asked(api) == lists(api.data)
     accounts = set(api.data.account_ids)
-    assert states(instance) == {name: (accounts, set()) for name in ACCOUNT_RESOURCES}
+    assert states(instance) == {name: (accounts, set()) for name in RESOURCES.account_lists}
 
     # Each account is replaced alone, also in a table where it has nothing left.
     emptied, changed, unseen = "o'neil'); --", '"quoted"', "sla/sh"
@@ -63,7 +63,7 @@ def test_odd_ids(home, sync, api: SampleApi, instance: DagsterInstance):
     before = warehouse_table(home, "audiences")
     result = sync("--account", emptied, "--account", changed)
     assert result.exit_code == 0, result.output
-    for name in set(ACCOUNT_RESOURCES) - {"audiences"}:
+    for name in set(RESOURCES.account_lists) - {"audiences"}:
         assert_warehouse_equals_api(home, api.data, [name])
     rows = {row["account_id"]: row for row in warehouse_table(home, "audiences")}
     assert set(rows) == accounts - {emptied}
@@ -85,7 +85,7 @@ def lists(data: SampleData) -> list[tuple[str, ...]]:
     paths = []
     for account in data.account_ids:
         campaigns = [row["id"] for row in data.rows("campaigns", account)]
-        for resource in ACCOUNT_RESOURCES.values():
+        for resource in RESOURCES.account_lists.values():
             for parent in campaigns if "{parent_id}" in resource.path else [""]:
                 segments = resource.path_in("v1").strip("/").split("/")
                 ids = {"{account_id}": account, "{parent_id}": parent}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import Bodies
 from analytics_assets.sample_api.data import ListKey
@@ -131,7 +131,7 @@ def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkey
     )
     causes = failures(sync(), api.data)
     for account, (_, said) in NOT_ROWS.items():
-        path = ACCOUNT_RESOURCES["audiences"].path_in("v1").format(account_id=account)
+        path = RESOURCES["audiences"].path_in("v1").format(account_id=account)
         assert causes[account].startswith("audiences: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert said in causes[account]
@@ -155,7 +155,7 @@ def test_numbers_beyond_doubles(home, sync, api: SampleApi, instance, monkeypatc
     causes = failures(sync(), api.data)
     assert set(causes) == set(BEYOND_DOUBLES)
     for account, (name, _) in BEYOND_DOUBLES.items():
-        path = ACCOUNT_RESOURCES[name].path_in("v1").format(account_id=account)
+        path = RESOURCES[name].path_in("v1").format(account_id=account)
         assert causes[account].startswith(f"{name}: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert "number" in causes[account]
@@ -194,7 +194,7 @@ def test_any_list_and_another_number_of_retries(
     monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "1")
     account = api.data.account_ids[0]
     campaign = api.data.rows("campaigns", account)[0]["id"]
-    path = ACCOUNT_RESOURCES[resource].path_in("v1").format(account_id=account, parent_id=campaign)
+    path = RESOURCES[resource].path_in("v1").format(account_id=account, parent_id=campaign)
     api.behaviour.faults.append(Fault("status", path, value=503))
     before = rows_by_account(synced)
     change_everything(api.data)
@@ -216,7 +216,7 @@ def test_all_accounts_fail(synced: Path, sync, api: SampleApi, instance: Dagster
         assert "answers 403: No permission for this account." in cause
     # dlt's own columns included
     assert rows_by_account(synced) == before
-    assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, (accounts, accounts))
+    assert states(instance) == dict.fromkeys(RESOURCES.account_lists, (accounts, accounts))
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, bodies: Mapping[ListKey, bytes]) -> None:
@@ -240,7 +240,7 @@ def assert_unchanged_and_loaded(
 ) -> None:
     """The failed partitions' rows are as before, all others as the API serves them now."""
     now, accounts = rows_by_account(home), set(data.account_ids)
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         lost = {account for account, names in failed.items() if name in names}
         assert all(now[account].get(name) == before[account].get(name) for account in lost)
         rows = [row for row in warehouse_table(home, name) if row["account_id"] not in lost]
@@ -250,7 +250,7 @@ def assert_unchanged_and_loaded(
 
 def with_those_below(resource: str) -> list[str]:
     """A resource, and those that are asked for by its rows."""
-    below = [name for name, of in ACCOUNT_RESOURCES.items() if of.parent == resource]
+    below = [name for name, of in RESOURCES.account_lists.items() if of.parent == resource]
     return [resource, *below]
 
 

@@ -11,7 +11,7 @@ import pytest
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import Reader
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.request_log import Entry
 from analytics_assets.settings import api_settings
@@ -24,7 +24,7 @@ def read(home, api: SampleApi, tmp_path_factory: pytest.TempPathFactory):
     def read_all() -> list[AccountRead]:
         folder = tmp_path_factory.mktemp("read")
         reader = Reader(make_client(api_settings()), folder)
-        wanted = {key: list(ACCOUNT_RESOURCES) for key in api.data.account_ids}
+        wanted = {key: list(RESOURCES.account_lists) for key in api.data.account_ids}
         reads = list(chain.from_iterable(reader.read_accounts(wanted)))
         assert [str(failure) for read in reads for failure in read.failures] == []
         return reads
@@ -35,12 +35,12 @@ def read(home, api: SampleApi, tmp_path_factory: pytest.TempPathFactory):
 def lists(data: SampleData, names: list[str]) -> Counter[str]:
     """Every list of these resources, once."""
     return Counter(
-        ACCOUNT_RESOURCES[name].path_in("v1").format(account_id=account, parent_id=campaign["id"])
+        RESOURCES[name].path_in("v1").format(account_id=account, parent_id=campaign["id"])
         for name in names
         for account in data.account_ids
         for campaign in (
             data.rows("campaigns", account)
-            if "{parent_id}" in ACCOUNT_RESOURCES[name].path
+            if "{parent_id}" in RESOURCES[name].path
             else [{"id": None}]
         )
     )
@@ -52,7 +52,7 @@ def test_a_clean_run_asks_for_every_list_once(commands, api: SampleApi):
     assert api.log.count_by_url() == {
         "/oauth/token": 1,
         "/v1/users/current/allowed-accounts": 1,
-        **lists(api.data, list(ACCOUNT_RESOURCES)),
+        **lists(api.data, list(RESOURCES.account_lists)),
     }
 
 
@@ -84,7 +84,7 @@ def test_one_refused_token_costs_one_new_one(read, api: SampleApi, monkeypatch, 
         refused = api.log.count_by_status()[401]
         assert refused >= 1
         # each refused request is repeated once, and nothing else
-        expected = sum(lists(api.data, list(ACCOUNT_RESOURCES)).values()) + refused + 2
+        expected = sum(lists(api.data, list(RESOURCES.account_lists)).values()) + refused + 2
         assert api.log.requests == expected
 
 
@@ -156,4 +156,4 @@ def test_requests_that_wait_for_a_place_wait_for_the_api_too(home, api: SampleAp
 def assert_each_list_once(entries: list[Entry], data: SampleData) -> None:
     answered = Counter(entry.path for entry in entries if entry.status == 200)
     del answered["/oauth/token"]
-    assert answered == lists(data, list(ACCOUNT_RESOURCES))
+    assert answered == lists(data, list(RESOURCES.account_lists))

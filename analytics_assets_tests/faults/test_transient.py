@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
@@ -47,7 +47,7 @@ FAULTS = {
 def test_on_lists_of_campaigns(home, sync, api: SampleApi, monkeypatch, faults: list):
     monkeypatch.setenv("SOURCES__ANALYTICS__TIMEOUT", "1")
     paths = [
-        ACCOUNT_RESOURCES[name].path_in("v1").format(account_id=account, parent_id=campaign["id"])
+        RESOURCES[name].path_in("v1").format(account_id=account, parent_id=campaign["id"])
         for account in api.data.account_ids
         for campaign in api.data.rows("campaigns", account)
         for name in ("campaign_items", "motion_ads")

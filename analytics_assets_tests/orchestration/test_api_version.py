@@ -55,10 +55,10 @@ def test_the_assets_say_which(home, monkeypatch):
             assert str(spec.description).endswith(f"Read from `{spec.metadata['endpoint']}`.")
         return sorted(spec.metadata["endpoint"] for spec in specs)
 
-    assert endpoints() == sorted(f"GET {r.path_in('v1')}" for r in RESOURCES.values())
+    assert endpoints() == sorted(f"GET {r.path_in('v1')}" for r in RESOURCES.lists.values())
     monkeypatch.setenv("SOURCES__ANALYTICS__API_VERSION", "1.0")
     monkeypatch.delenv("SOURCES__ANALYTICS__CLIENT_ID")  # nothing is asked for here
-    assert endpoints() == sorted(f"GET {r.path_in('1.0')}" for r in RESOURCES.values())
+    assert endpoints() == sorted(f"GET {r.path_in('1.0')}" for r in RESOURCES.lists.values())
 
 
 def test_a_version_that_the_api_does_not_have(sync, doctor, api: SampleApi):

@@ -120,10 +120,10 @@ def test_accounts_are_lost_by_their_number() -> None:
 def test_only_tables_with_a_parent_row_are_asked_for_it() -> None:
     asked = {
         spec.asset_key.to_user_string()
-        for spec in check_specs(NAMES, RESOURCES)
+        for spec in check_specs(NAMES, RESOURCES.lists)
         if spec.name == "parents_exist"
     }
-    assert asked == {name for name, resource in RESOURCES.items() if resource.parent_column}
+    assert asked == {name for name, resource in RESOURCES.lists.items() if resource.parent_column}
 
 
 def test_a_check_says_how_many_and_names_a_few() -> None:
@@ -169,7 +169,7 @@ def test_a_column_that_is_stored_as_another_type() -> None:
 
 
 def test_checks_say_what_holds_when_they_pass() -> None:
-    for spec in check_specs(NAMES, RESOURCES):
+    for spec in check_specs(NAMES, RESOURCES.lists):
         assert spec.description == CHECKS[spec.name].description
 
 

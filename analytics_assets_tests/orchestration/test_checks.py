@@ -17,7 +17,7 @@ from dagster._core.storage.asset_check_execution_record import (
 from analytics_assets.definitions import defs
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 
 NAMES = AssetNames()
@@ -28,7 +28,7 @@ FAILED = AssetCheckExecutionRecordStatus.FAILED
 
 
 def latest(instance: DagsterInstance) -> dict[AssetCheckKey, AssetCheckExecutionRecord]:
-    keys = [spec.key for spec in check_specs(NAMES, RESOURCES)]
+    keys = [spec.key for spec in check_specs(NAMES, RESOURCES.lists)]
     return dict(instance.event_log_storage.get_latest_asset_check_execution_by_key(keys))
 
 
@@ -58,12 +58,13 @@ def change(home: Path, *statements: str) -> None:
 @pytest.mark.usefixtures("synced")
 def test_all_pass_after_a_sync(home, api: SampleApi, instance: DagsterInstance):
     records = latest(instance)
-    assert set(records) == {spec.key for spec in check_specs(NAMES, RESOURCES)}
+    assert set(records) == {spec.key for spec in check_specs(NAMES, RESOURCES.lists)}
     assert {record.status for record in records.values()} == {SUCCEEDED}
     kinds = {
-        name: {key.name for key in records if key.asset_key == AssetKey(name)} for name in RESOURCES
+        name: {key.name for key in records if key.asset_key == AssetKey(name)}
+        for name in RESOURCES.lists
     }
-    for name in RESOURCES:
+    for name in RESOURCES.lists:
         assert kinds[name] >= {"key_is_unique", "types_are_as_declared", "row_count_holds"}
         assert ("parents_exist" in kinds[name]) == (name in ("campaign_items", "motion_ads"))
     requests = api.log.requests
@@ -212,7 +213,7 @@ def test_what_a_sync_finds(
     if isinstance(found, str):
         found = found.format(before=before, after=after)
     told = failing(instance)
-    assert all(told.pop((name, "every_account_is_read")) for name in ACCOUNT_RESOURCES)
+    assert all(told.pop((name, "every_account_is_read")) for name in RESOURCES.account_lists)
     assert told == {check: {account: found}}
 
 
@@ -238,7 +239,7 @@ def test_an_account_that_left_is_neither_old_nor_lost(home, sync, api, instance)
         home,
         *(
             f"UPDATE analytics.{name} SET _dlt_load_id = '1000000000.5' WHERE account_id = '{gone}'"
-            for name in ACCOUNT_RESOURCES
+            for name in RESOURCES.account_lists
         ),
     )
     check_again(instance)
@@ -277,7 +278,7 @@ def test_a_run_that_loads_nothing_fails_no_check(
     unread = {key: accounts for key, accounts in found.items() if key[1] == "every_account_is_read"}
     assert {key: value for key, value in found.items() if key not in unread} == old
     if spoil is refuse_all:
-        assert set(unread) == {(name, "every_account_is_read") for name in ACCOUNT_RESOURCES}
+        assert set(unread) == {(name, "every_account_is_read") for name in RESOURCES.account_lists}
         assert all(set(accounts) == {account} for accounts in unread.values())
     else:
         assert unread == {}
@@ -290,7 +291,7 @@ def test_a_first_run_that_loads_nothing_fails_no_check(
     api.behaviour.forbidden_accounts.update(api.data.account_ids)
     assert sync().exit_code == 1
     found = failing(instance)
-    assert set(found) == {(name, "every_account_is_read") for name in ACCOUNT_RESOURCES}
+    assert set(found) == {(name, "every_account_is_read") for name in RESOURCES.account_lists}
     assert all(accounts.keys() == set(api.data.account_ids) for accounts in found.values())
 
 

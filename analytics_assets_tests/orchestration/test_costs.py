@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool
 
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT
 
@@ -53,15 +53,15 @@ def events_of_last_sync(instance: DagsterInstance) -> Counter[DagsterEventType]:
 @pytest.mark.usefixtures("synced")
 def test_two_events_for_each_account_and_asset(home, sync, api: SampleApi, instance):
     few = events_of_last_sync(instance)
-    checks = len(check_specs(NAMES, list(ACCOUNT_RESOURCES)))
+    checks = len(check_specs(NAMES, list(RESOURCES.account_lists)))
     assert few[DagsterEventType.ASSET_CHECK_EVALUATION] == checks
     for kind in PER_ACCOUNT:
-        assert few[kind] == len(api.data.account_ids) * len(ACCOUNT_RESOURCES)
+        assert few[kind] == len(api.data.account_ids) * len(RESOURCES.account_lists)
     for number in range(3):
         api.data.add_account(f"further-{number}")
     assert sync().exit_code == 0
     many = events_of_last_sync(instance)
-    added = 3 * len(ACCOUNT_RESOURCES)
+    added = 3 * len(RESOURCES.account_lists)
     # nothing else grows with the number of accounts
     assert many - few == Counter(dict.fromkeys(PER_ACCOUNT, added))
 

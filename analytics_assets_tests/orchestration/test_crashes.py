@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.commands import start_sync
 from analytics_assets_tests.testing.data import change_every_table
@@ -52,17 +52,19 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, monkeypat
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    versions = {name: [by_account(served_table(api.data, name))] for name in ACCOUNT_RESOURCES}
+    versions = {
+        name: [by_account(served_table(api.data, name))] for name in RESOURCES.account_lists
+    }
     kills, left = 0, False
     for number, point in enumerate(points):
         change_every_table(api, number)
-        for name in ACCOUNT_RESOURCES:
+        for name in RESOURCES.account_lists:
             versions[name].append(by_account(served_table(api.data, name)))
         api.log.clear()
         process = start_sync(TMPDIR=str(temporary))
         kills += kill_when(process, condition(home, api, point))
         left |= any(temporary.iterdir())
-        for name in ACCOUNT_RESOURCES:
+        for name in RESOURCES.account_lists:
             for account, rows in by_account(warehouse_table(home, name)).items():
                 assert rows in [version.get(account) for version in versions[name]]
     assert kills >= len(points) / 2  # a late point may come too late on a quick machine
@@ -84,7 +86,7 @@ def test_no_room_for_the_warehouse(home: Path, api: SampleApi, sync, small_disk,
 
 @pytest.mark.usefixtures("synced")
 def test_no_room_for_what_is_read(home: Path, api: SampleApi, sync, small_disk, monkeypatch):
-    tables = {name: by_account(warehouse_table(home, name)) for name in ACCOUNT_RESOURCES}
+    tables = {name: by_account(warehouse_table(home, name)) for name in RESOURCES.account_lists}
     change_every_table(api, 1)
     (small_disk / "ballast").write_bytes(b"x" * 100_000)
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))

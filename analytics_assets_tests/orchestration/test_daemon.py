@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.deployment import Deployment
 from analytics_assets_tests.testing.records import states
@@ -57,7 +57,7 @@ def ended(instance: DagsterInstance, runs: int) -> bool:
 
 
 def expected(materialized: set[str], failed: set[str]) -> dict[str, tuple[set[str], set[str]]]:
-    return dict.fromkeys(ACCOUNT_RESOURCES, (materialized, failed))
+    return dict.fromkeys(RESOURCES.account_lists, (materialized, failed))
 
 
 def test_accounts_are_read_and_healed_with_no_human_act(tmp_path: Path, monkeypatch):

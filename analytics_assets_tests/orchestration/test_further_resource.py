@@ -32,7 +32,7 @@ def test_one_entry_is_enough(home, commands, tmp_path: Path, monkeypatch):
     table.write_text(f"{before}{DECLARED})\n\nRESOURCES{after}")
     (reviews,) = eval(f"[{DECLARED}]", {"Resource": Resource, "columns": columns})
 
-    resources = {**RESOURCES, reviews.name: reviews}
+    resources = {**RESOURCES.lists, reviews.name: reviews}
     data = SampleData.generate(accounts=2, campaigns=2, items=2, resources=resources)
     with SampleApi(data) as api:
         commands.environment = {

@@ -51,7 +51,7 @@ def test_who_waits_for_the_warehouse_says_which_run_it_is() -> None:
 
 def test_what_a_run_materialises_comes_parents_first() -> None:
     chosen = {dg.AssetKey("motion_ads"), dg.AssetKey("campaigns"), dg.AssetKey("accounts")}
-    found = selected_resources(context(selected_asset_keys=chosen))
+    found = selected_resources(context(selected_asset_keys=chosen), PlatformSettings())
     assert found == ["accounts", "campaigns", "motion_ads"]
 
 

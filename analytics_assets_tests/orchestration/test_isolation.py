@@ -6,7 +6,7 @@ import re
 
 from dagster import DagsterInstance
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import metadata, states
@@ -38,7 +38,7 @@ def test_a_failing_list_harms_no_other(home, sync, api: SampleApi, instance: Dag
     assert re.search(cause, result.output)
     assert "(so nothing is changed of campaign_items, motion_ads either)" in result.output
     assert "To leave it out of a run, select the assets without conversion_rules (" in result.output
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         whole = set(accounts) - lost.get(name, set())
         assert_equal_tables(served_table(api.data, name, whole), warehouse_table(home, name), name)
         assert states(instance)[name] == (whole, lost.get(name, set()))
@@ -48,7 +48,7 @@ def test_a_failing_list_harms_no_other(home, sync, api: SampleApi, instance: Dag
 
     api.behaviour.faults.clear()
     assert sync("--account", second, "--account", third).exit_code == 0
-    assert states(instance) == {name: (set(accounts), set()) for name in ACCOUNT_RESOURCES}
+    assert states(instance) == {name: (set(accounts), set()) for name in RESOURCES.account_lists}
     assert_warehouse_equals_api(home, api.data)
 
 
@@ -94,9 +94,9 @@ def test_a_set_with_gaps_shows_its_own_partitions_only(
     first, _, third = api.data.account_ids
     api.behaviour.faults.append(Fault("status", f"/v1/{third}/*", value="403"))
     assert sync("--account", third, "--account", first).exit_code == 1
-    assert states(instance) == {name: ({first}, {third}) for name in ACCOUNT_RESOURCES}
+    assert states(instance) == {name: ({first}, {third}) for name in RESOURCES.account_lists}
     runs = [run for run in instance.get_runs() if run.job_name == "sync"]
     assert len(runs) == 1
     api.behaviour.faults.clear()
     assert sync("--account", third, "--account", first).exit_code == 0
-    assert states(instance) == {name: ({first, third}, set()) for name in ACCOUNT_RESOURCES}
+    assert states(instance) == {name: ({first, third}, set()) for name in RESOURCES.account_lists}

@@ -8,14 +8,14 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from analytics_assets.definitions import defs
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 
 
 def statuses(instance: DagsterInstance, account: str) -> set[StaleStatus]:
     graph = defs.resolve_asset_graph()
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-    return {resolver.get_status(AssetKey(name), account) for name in ACCOUNT_RESOURCES}
+    return {resolver.get_status(AssetKey(name), account) for name in RESOURCES.account_lists}
 
 
 @pytest.mark.usefixtures("synced")

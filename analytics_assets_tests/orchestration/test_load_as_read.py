@@ -27,7 +27,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.orchestration.run_records import failed_partitions
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.warehouse import publishing
 from analytics_assets_tests.testing.client import wait_until
@@ -56,15 +56,15 @@ def load_at_once(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 def all_partitions(account_ids: list[str]) -> Partitions:
-    return {(name, account_id) for name in ACCOUNT_RESOURCES for account_id in account_ids}
+    return {(name, account_id) for name in RESOURCES.account_lists for account_id in account_ids}
 
 
 def green(instance: DagsterInstance) -> Partitions:
-    return {(name, key) for name in ACCOUNT_RESOURCES for key in materialized(instance, name)}
+    return {(name, key) for name in RESOURCES.account_lists for key in materialized(instance, name)}
 
 
 def red(instance: DagsterInstance) -> Partitions:
-    return {(name, key) for name in ACCOUNT_RESOURCES for key in failed(instance, name)}
+    return {(name, key) for name in RESOURCES.account_lists for key in failed(instance, name)}
 
 
 def lists_of(data: SampleData, account_id: str) -> set[str]:
@@ -72,7 +72,7 @@ def lists_of(data: SampleData, account_id: str) -> set[str]:
     campaigns = data.rows("campaigns", account_id)
     return {
         resource.path_in("v1").format(account_id=account_id, parent_id=campaign["id"])
-        for resource in ACCOUNT_RESOURCES.values()
+        for resource in RESOURCES.account_lists.values()
         for campaign in campaigns
     }
 
@@ -154,7 +154,7 @@ def test_what_is_read_is_there_while_the_run_reads_on(
     assert result.exit_code == 0, result.output
     assert called
     served = served_tables(api.data)
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert seen["tables"][name] == {key: served[name][key] for key in others}
     assert seen["status"] == DagsterRunStatus.STARTED
     assert len(seen["files"]) == 1  # of the account that is not read yet
@@ -165,13 +165,13 @@ def test_what_is_read_is_there_while_the_run_reads_on(
     logs = instance.all_logs(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION)
     loads = [entry.asset_materialization for entry in logs]
     assert len({load.metadata["dlt_load_id"].value for load in loads}) > 1
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         of_name = [e for e in logs if e.asset_materialization.asset_key == NAMES.key(name)]
         at = [int(entry.timestamp * 1000) for entry in of_name]
         assert len(set(at)) == len(api.data.account_ids)
     checks = instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.event_specific_data for entry in checks]
-    assert len(found) == len(check_specs(NAMES, list(ACCOUNT_RESOURCES)))  # once, at the end
+    assert len(found) == len(check_specs(NAMES, list(RESOURCES.account_lists)))  # once, at the end
     assert all(evaluation.passed for evaluation in found)
     for evaluation in found:
         name = NAMES.resource_name(evaluation.asset_key)
@@ -331,7 +331,7 @@ def assert_healed(home: Path, api: SampleApi, instance: DagsterInstance, old: Ta
     invoke("status")  # which ends the run that was killed
     lost = red(instance)
     assert lost
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         for account_id, rows in found[name].items():
             assert rows in (old[name][account_id], new[name][account_id])
             assert rows == new[name][account_id] or (name, account_id) in lost
@@ -376,7 +376,7 @@ def test_a_warehouse_that_fails_between_two_loads(
     run_id = of_sync(instance).run_id
     logs = instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [entry.dagster_event.event_specific_data for entry in logs]
-    assert len(found) == len(check_specs(NAMES, list(ACCOUNT_RESOURCES)))
+    assert len(found) == len(check_specs(NAMES, list(RESOURCES.account_lists)))
     not_passed = {evaluation.check_name for evaluation in found if not evaluation.passed}
     assert not_passed == {"every_account_is_read"}
     for evaluation in found:

@@ -13,7 +13,7 @@ from dagster import DagsterInstance
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import latest_loads
 from analytics_assets.orchestration.sensors import LOST
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault
 from analytics_assets_tests.testing.automation import Automation, accounts_read
 from analytics_assets_tests.testing.marks import both_warehouses
@@ -40,7 +40,7 @@ def heal(automation: Automation) -> list[tuple[str, set[str]]]:
     return asked
 
 
-EVERYTHING = [("refresh_accounts", set()), ("sync", set(ACCOUNT_RESOURCES))]
+EVERYTHING = [("refresh_accounts", set()), ("sync", set(RESOURCES.account_lists))]
 
 
 def move_away(home: Path) -> None:

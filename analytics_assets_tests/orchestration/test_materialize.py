@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import (
@@ -14,7 +14,7 @@ from analytics_assets_tests.testing.tables import (
     warehouse_table,
 )
 
-ALL_SIX = ",".join(ACCOUNT_RESOURCES)
+ALL_SIX = ",".join(RESOURCES.account_lists)
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def test_accounts_then_one_partition_then_a_range(home, commands, api: SampleApi
     assert set(instance.get_dynamic_partitions("accounts")) == {first, second, third}
 
     assert commands.materialize(ALL_SIX, "--partition", first).returncode == 0
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         expected = served_table(api.data, name, [first])
         assert_equal_tables(expected, warehouse_table(home, name), name)
 
     keys = instance.get_dynamic_partitions("accounts")
     ranged = commands.materialize(ALL_SIX, "--partition-range", f"{keys[1]}...{keys[2]}")
     assert ranged.returncode == 0, ranged.stderr
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert_equal_tables(served_table(api.data, name), warehouse_table(home, name), name)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
@@ -23,7 +23,7 @@ from analytics_assets_tests.testing.tables import (
     warehouse_table,
 )
 
-NAMES = list(ACCOUNT_RESOURCES)
+NAMES = list(RESOURCES.account_lists)
 
 places = st.integers(0, 7)
 changes = st.one_of(

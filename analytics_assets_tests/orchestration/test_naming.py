@@ -14,7 +14,7 @@ from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_records import latest_loads
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.automation import Automation
@@ -82,7 +82,7 @@ def test_which_runs_are_ours(job, assets, checked, ours):
 def test_nothing_is_named_without_the_prefix():
     defs = compose(platform_settings(), Progress())
     assert AssetNames.of_settings(platform_settings()) == NAMES
-    keys = set(NAMES.keys(RESOURCES))
+    keys = set(NAMES.keys(RESOURCES.lists))
     graph = defs.resolve_asset_graph()
     assert set(graph.get_all_asset_keys()) == keys
     assert {key.asset_key for key in graph.asset_check_keys} == keys
@@ -100,7 +100,7 @@ def test_nothing_is_named_without_the_prefix():
 def test_sync_status_and_sensor_agree_on_the_names(sync, api: SampleApi, instance: DagsterInstance):
     assert sync().exit_code == 0
     loads = latest_loads(instance, NAMES)
-    assert {name for name, _ in loads} == set(RESOURCES)
+    assert {name for name, _ in loads} == set(RESOURCES.lists)
     assert latest_loads(instance, AssetNames()) == {}
     report = json.loads(invoke("status", "--json").output)
     assert {account["state"] for account in report["accounts"]} == {"ok"}
@@ -110,6 +110,6 @@ def test_sync_status_and_sensor_agree_on_the_names(sync, api: SampleApi, instanc
     assert automation.run(automation.schedule("list_accounts_to_find_new"))
     request = automation.tick()
     assert request is not None
-    assert set(request.asset_selection or []) == set(NAMES.keys(ACCOUNT_RESOURCES))
+    assert set(request.asset_selection or []) == set(NAMES.keys(RESOURCES.account_lists))
     assert automation.run(request)
     assert ("campaigns", new) in latest_loads(instance, NAMES)

@@ -8,7 +8,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
 from analytics_assets.definitions import defs
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.records import materialized
 
@@ -34,7 +34,7 @@ def test_a_range_is_read_as_far_as_it_is_left(
     ended = instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status == DagsterRunStatus.SUCCESS
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert materialized(instance, name) == set(accounts)
     assert not any(f"/{left}/" in path for path in api.log.count_by_path())
     [warning] = [e for e in instance.all_logs(run.run_id) if "no longer" in e.user_message]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.deployment import LOCATION, Deployment
 
@@ -103,7 +103,7 @@ def test_what_failed_is_read_again_and_nothing_else(
     path = f"/v1/{broken}/campaigns/"
     fault = Fault("status", path, value=503)
     api.behaviour.faults.append(fault)
-    everything = {(name, account) for name in ACCOUNT_RESOURCES for account in accounts}
+    everything = {(name, account) for name in RESOURCES.account_lists for account in accounts}
     lost = {(name, broken) for name in ("campaigns", "campaign_items", "motion_ads")}
 
     def asked(start: Callable[[], str]) -> tuple[str, set[str]]:

@@ -28,7 +28,7 @@ from analytics_assets.orchestration.run_records import (
     record_forgotten,
     unfinished_runs,
 )
-from analytics_assets.resources import ACCOUNT_RESOURCES, ACCOUNTS
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT
@@ -37,7 +37,7 @@ from analytics_assets_tests.testing.tables import change_warehouse
 NAMES = AssetNames()
 
 
-ALL = tuple(ACCOUNT_RESOURCES)
+ALL = tuple(RESOURCES.account_lists)
 MATERIALIZE = ("dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
 
 

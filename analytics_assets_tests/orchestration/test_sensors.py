@@ -15,7 +15,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.sensors import _is_due
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets_tests.testing.automation import Automation, accounts_read
@@ -40,7 +40,7 @@ def test_new_accounts_get_their_first_data_in_one_run(
     assert automation.run(request)
     assert accounts_read(api) == {first, third, fourth}
     assert states(instance) == {
-        name: ({first, second, third, fourth}, set()) for name in ACCOUNT_RESOURCES
+        name: ({first, second, third, fourth}, set()) for name in RESOURCES.account_lists
     }
     assert automation.tick() is None
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analytics_assets.orchestration import sharding
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.sharding import balanced
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.automation import Automation, accounts_read
 from analytics_assets_tests.testing.records import states
@@ -92,7 +92,7 @@ def test_more_accounts_than_a_run_may_read_are_spread_over_several(
     assert set.union(*read) == set(api.data.account_ids)
     assert_warehouse_equals_api(home, api.data)
     everything: tuple[set[str], set[str]] = (set(api.data.account_ids), set())
-    assert states(instance) == dict.fromkeys(ACCOUNT_RESOURCES, everything)
+    assert states(instance) == dict.fromkeys(RESOURCES.account_lists, everything)
     assert automation.tick() is None
 
     # the command does the same, run by run

@@ -40,7 +40,7 @@ def test_what_is_skipped_is_not_asked_for_and_nobody_misses_it(
     home, sync, doctor, api: SampleApi, instance: DagsterInstance, monkeypatch
 ):
     monkeypatch.setenv(SKIP, "motion_ads, audiences")
-    kept = [name for name in RESOURCES if name not in ("motion_ads", "audiences")]
+    kept = [name for name in RESOURCES.lists if name not in ("motion_ads", "audiences")]
     result = sync()
     assert result.exit_code == 0, result.output
     assert not [e for e in api.log.entries if "/performance-video/" in e.path]
@@ -72,12 +72,14 @@ def test_what_is_skipped_is_not_asked_for_and_nobody_misses_it(
 def test_there_is_no_asset_and_no_check_of_it(home, monkeypatch):
     monkeypatch.setenv(SKIP, "audiences")
     found = graph()
-    assert {key.path[-1] for key in found.get_all_asset_keys()} == {*RESOURCES} - {"audiences"}
+    assert {key.path[-1] for key in found.get_all_asset_keys()} == {*RESOURCES.lists} - {
+        "audiences"
+    }
     checked = {key.asset_key.path[-1] for key in found.asset_check_keys}
-    assert checked == {*RESOURCES} - {"audiences"}
+    assert checked == {*RESOURCES.lists} - {"audiences"}
     job = compose(platform_settings()).resolve_job_def("sync")
     synced = {key.path[-1] for key in job.asset_layer.executable_asset_keys}
-    assert synced == {*RESOURCES} - {"audiences", "accounts"}
+    assert synced == {*RESOURCES.lists} - {"audiences", "accounts"}
 
 
 def test_what_was_loaded_before_stays(synced, sync, api: SampleApi, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import states
@@ -37,7 +37,7 @@ def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
 @both_warehouses
 def test_an_account_that_is_empty_all_at_once(home, sync, api: SampleApi, instance):
     account, *others = api.data.account_ids
-    tables = {name: warehouse_table(home, name) for name in ACCOUNT_RESOURCES}
+    tables = {name: warehouse_table(home, name) for name in RESOURCES.account_lists}
     held = sum(row["account_id"] == account for rows in tables.values() for row in rows)
     api.data.empty_account(account)
     result = sync()

@@ -32,7 +32,7 @@ def spec(name: str, **settings: Any) -> dg.AssetSpec:
     return translator.get_asset_spec(cast(DltResourceTranslatorData, data))
 
 
-@pytest.mark.parametrize("name", RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.lists)
 def test_an_asset_is_named_as_its_resource_and_comes_after_its_parent(name: str) -> None:
     found, parent = spec(name), RESOURCES[name].parent
     assert found.key == dg.AssetKey(name)
@@ -65,7 +65,7 @@ def test_what_is_dlts_alone_is_left_out() -> None:
     assert found.metadata == {"key": "id"}
 
 
-@pytest.mark.parametrize("name", RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.lists)
 def test_the_columns_are_those_of_the_table(name: str) -> None:
     resource = RESOURCES[name]
     columns = {column.name: column for column in column_schema(resource).columns}

@@ -13,16 +13,19 @@ from analytics_assets.errors import ReadError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, no_rows
 from analytics_assets.rows.keys import parent_id_field
-from analytics_assets.schema import Resource, columns
+from analytics_assets.schema import Resource, ResourceTable, columns, resource_table
 
 AUDIENCES, ITEMS, CAMPAIGNS = "audiences", "campaign_items", "campaigns"
 BELOW = parent_id_field(RESOURCES[ITEMS])
 
 
 def write(
-    folder: Path, rows: Mapping[str, Sequence[Mapping[str, Any]]], *names: str
+    folder: Path,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    *names: str,
+    resources: ResourceTable = RESOURCES,
 ) -> tuple[AccountWriter, AccountRows]:
-    writer = AccountWriter("acme", names or list(rows), folder)
+    writer = AccountWriter(resources, "acme", names or list(rows), folder)
     for name, of_resource in rows.items():
         writer.add(name, of_resource)
     return writer, AccountRows("acme", {name: writer.close(name) for name in names or rows})
@@ -105,7 +108,7 @@ def test_a_child_names_its_parent(tmp_path: Path, own: dict[str, Any], expected:
     assert BELOW not in row.get("_extras", "")
 
 
-def test_a_parents_id_has_the_type_that_it_has_there(tmp_path: Path, monkeypatch):
+def test_a_parents_id_has_the_type_that_it_has_there(tmp_path: Path):
     members = Resource(
         "members",
         "/v1/{account_id}/audiences/{parent_id}/members",
@@ -114,13 +117,14 @@ def test_a_parents_id_has_the_type_that_it_has_there(tmp_path: Path, monkeypatch
         parent=AUDIENCES,
         parent_column="audience_id",
     )
-    monkeypatch.setitem(RESOURCES, members.name, members)
-    _, rows = write(tmp_path, {members.name: [{"id": "m", "audience_id": "7"}]})
+    resources = resource_table([*RESOURCES.values(), members])
+    given = {members.name: [{"id": "m", "audience_id": "7"}]}
+    _, rows = write(tmp_path, given, resources=resources)
     assert stored(rows, members.name) == [{"account_id": "acme", "id": "m", "audience_id": 7}]
 
 
 def test_the_list_of_accounts_belongs_to_none(tmp_path: Path):
-    writer = AccountWriter(None, ["accounts"], tmp_path)
+    writer = AccountWriter(RESOURCES, None, ["accounts"], tmp_path)
     writer.add("accounts", [{"account_id": "acme"}, {"account_id": "globex"}, {"id": 1}])
     rows = AccountRows(None, {"accounts": writer.close("accounts")})
     assert stored(rows, "accounts") == [{"account_id": "acme"}, {"account_id": "globex"}]
@@ -152,7 +156,7 @@ def test_no_rows():
 
 
 def test_rows_of_what_is_no_longer_listed_are_left_out(tmp_path: Path):
-    writer = AccountWriter("acme", [CAMPAIGNS, ITEMS, AUDIENCES], tmp_path)
+    writer = AccountWriter(RESOURCES, "acme", [CAMPAIGNS, ITEMS, AUDIENCES], tmp_path)
     writer.add(CAMPAIGNS, [{"id": "7", "new": 1}, {"id": "8", "new": 2}])
     writer.add(ITEMS, [{"id": "i", BELOW: "7"}, {"id": "j", BELOW: "8"}, {"id": "k", BELOW: "8"}])
     writer.add(AUDIENCES, [{"id": 1}])
@@ -169,7 +173,7 @@ def test_rows_of_what_is_no_longer_listed_are_left_out(tmp_path: Path):
 
 
 def test_what_is_dropped_leaves_no_file(tmp_path: Path):
-    writer = AccountWriter("acme", [CAMPAIGNS, ITEMS], tmp_path)
+    writer = AccountWriter(RESOURCES, "acme", [CAMPAIGNS, ITEMS], tmp_path)
     writer.add(CAMPAIGNS, [{"id": "7"}])
     writer.drop(ITEMS)
     writer.drop(AUDIENCES)  # which was not to be written

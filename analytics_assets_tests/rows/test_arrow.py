@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_assets.errors import ReadError
-from analytics_assets.resources import EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.arrow import (
     ARROW_TYPES,
     DEEPEST,
@@ -186,7 +186,7 @@ def test_a_field_that_is_nested_too_deep_is_named(name: str) -> None:
     ["2026-09-29", "2026-09-29 00:00:00.0", "2026-09-29T00:00:00", "2026-09-29 00:00:00.000"],
 )
 def test_a_text_that_is_a_day(text: str) -> None:
-    report = EXTRA_RESOURCES["campaign_performance"]
+    report = RESOURCES["campaign_performance"]
     table = to_arrow(report, [{"date": text}, {"date": date(2026, 9, 29)}])
     assert table["date"].to_pylist() == [date(2026, 9, 29)] * 2
     assert table[EXTRAS].null_count == 2
@@ -208,6 +208,6 @@ def test_a_text_that_is_a_day(text: str) -> None:
     ],
 )
 def test_what_is_no_day_is_beside_the_column(value: Any) -> None:
-    table = to_arrow(EXTRA_RESOURCES["campaign_performance"], [{"date": value}, {"date": None}])
+    table = to_arrow(RESOURCES["campaign_performance"], [{"date": value}, {"date": None}])
     assert table["date"].to_pylist() == [None, None]
     assert table[EXTRAS].to_pylist() == [json_text({"date": value}), None]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_assets.definitions import defs
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.keys import key_value
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.schema import Column
@@ -199,7 +199,7 @@ def test_children_of_a_campaign_without_a_key(home, sync, api: SampleApi, instan
     assert findings(instance, "campaigns") == {account: {"rows without a key": 1}}
     assert findings(instance, "campaign_items") == {account: {"parent rows without a key": 1}}
     # the account and its other rows are loaded
-    assert_warehouse_equals_api(home, api.data, set(ACCOUNT_RESOURCES) - {"campaigns"})
+    assert_warehouse_equals_api(home, api.data, set(RESOURCES.account_lists) - {"campaigns"})
 
 
 def test_accounts_left_out_of_the_list(home, sync, api: SampleApi, instance, monkeypatch):

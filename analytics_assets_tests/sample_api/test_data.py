@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleData
 from analytics_assets.sample_api.values import AWKWARD
 from analytics_assets.schema import Resource, columns
@@ -52,7 +52,7 @@ def test_same_sizes_give_the_same_data_in_every_process(hash_seed: str) -> None:
 
 def test_sizes_are_as_asked_for() -> None:
     data = SampleData.generate(accounts=3, campaigns=6, items=4, motion_ads=1, others=2)
-    counts = {name: len(data.table(name)) for name in RESOURCES}
+    counts = {name: len(data.table(name)) for name in RESOURCES.lists}
     # one campaign in each account has nothing below it
     assert counts == {
         "accounts": 3,
@@ -65,7 +65,7 @@ def test_sizes_are_as_asked_for() -> None:
     }
 
 
-@pytest.mark.parametrize("name", RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.lists)
 def test_rows_have_the_declared_columns_and_types(name: str) -> None:
     types: dict[str, tuple[type, ...]] = {
         "text": (str,),
@@ -90,18 +90,18 @@ def test_columns_that_are_never_null() -> None:
     resource = Resource(
         name="never_null", path="/v1/{account_id}/x", description="", columns=columns(declared)
     )
-    data = SampleData.generate(2, others=40, resources={**RESOURCES, "never_null": resource})
+    data = SampleData.generate(2, others=40, resources={**RESOURCES.lists, "never_null": resource})
     assert all(None not in row.values() for row in data.table("never_null"))
 
 
-@pytest.mark.parametrize("name", RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.lists)
 def test_the_key_is_unique_over_all_accounts(name: str) -> None:
     rows = SampleData.generate(accounts=5, campaigns=30, items=7).table(name)
     keys = [tuple(row[column] for column in RESOURCES[name].key) for row in rows]
     assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize("name", ACCOUNT_RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.account_lists)
 def test_accounts_share_some_ids(name: str) -> None:
     rows = small().table(name)
     assert len({row["id"] for row in rows}) < len(rows)
@@ -222,7 +222,7 @@ def test_accounts_come_and_go() -> None:
     assert data.table("campaign_items", [added])
     empty = data.add_account("o'neil'); --", empty=True)
     assert data.account_ids == [FIRST, SECOND, added, empty]
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert data.table(name, [empty]) == []
     assert [row["account_id"] for row in data.table("accounts", [empty])] == [empty]
 
@@ -240,7 +240,7 @@ def test_accounts_come_and_go() -> None:
 def test_an_account_can_be_emptied() -> None:
     data = small()
     data.empty_account(FIRST)
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert data.table(name, [FIRST]) == []
         assert data.table(name) == small().table(name, [SECOND])
 
@@ -265,7 +265,7 @@ def test_an_account_row_without_its_key_lists_nothing() -> None:
 def test_an_account_that_was_listed_by_hand_has_no_rows() -> None:
     data = small()
     data.add_row("accounts", {"id": 1, "account_id": "by-hand"})
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert data.table(name, ["by-hand"]) == []
 
 

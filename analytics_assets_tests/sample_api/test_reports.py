@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.resources import EXTRA_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleData
 from analytics_assets_tests.testing.client import Client, Start
 
@@ -68,9 +68,9 @@ def test_items_have_no_day_and_those_of_deleted_campaigns_an_old_name(start: Sta
     assert len(nameless) == 2  # and one that nobody has seen in the list
 
 
-@pytest.mark.parametrize("name", EXTRA_RESOURCES)
+@pytest.mark.parametrize("name", RESOURCES.reports)
 def test_rows_have_declared_columns(name: str) -> None:
-    resource = EXTRA_RESOURCES[name]
+    resource = RESOURCES[name]
     made = {"account_id", "item_key", *(["date"] if name == "item_performance" else [])}
     for row in data().reports.rows(name, FIRST, date(2026, 9, 1), TODAY):
         assert set(row) == {column.name for column in resource.table_columns} - made

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.tables import text_column
 
@@ -54,7 +54,7 @@ def change_everything(data: SampleData) -> None:
 
 def change_every_table(api: SampleApi, number: int) -> None:
     for account in api.data.account_ids:
-        for name in ACCOUNT_RESOURCES:
+        for name in RESOURCES.account_lists:
             for row in api.data.table(name, [account]):
                 api.data.update_row(
                     name, row["id"], {text_column(name): str(number)}, account_id=account

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets_tests.testing.commands import invoke
 
 SECRET = "a-secret-that-must-not-show"
-ENDPOINTS = [f"endpoint {name}" for name in ACCOUNT_RESOURCES]
+ENDPOINTS = [f"endpoint {name}" for name in RESOURCES.account_lists]
 API_CHECKS = ["token", "account list", *ENDPOINTS, "quota headers"]
 WAREHOUSE_CHECKS = ["warehouse", "tables", "loads on record"]
-CHILDREN = [name for name, resource in ACCOUNT_RESOURCES.items() if resource.has_parent_rows]
+CHILDREN = [name for name, resource in RESOURCES.account_lists.items() if resource.has_parent_rows]
 Checks = dict[str, dict]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import Any
 
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part
+from analytics_assets.schema import Resource, ResourceTable, resource_table
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import load as load_accounts
@@ -21,6 +23,7 @@ def load(
     folder: Path,
     accounts: Mapping[str, Sequence[Mapping[str, Any]]],
     parts: Mapping[str, Part | None] = MappingProxyType({}),
+    resource: Resource = RULES,
 ) -> None:
     """Loads audience rules of each account, with a pipeline folder of its own.
 
@@ -28,11 +31,13 @@ def load(
         folder: An existing folder.
         accounts: The rules by account.
         parts: What was read of the accounts that were not read whole.
+        resource: How the rules are declared.
     """
-    settings = platform_settings()
+    resources = resource_table({**RESOURCES, RULES.name: resource}.values())
+    settings = replace(platform_settings(), resources=resources)
     with TemporaryDirectory(dir=folder) as working:
         rows = [
-            account_rows(Path(working) / str(number), account_id, {RULES.name: given})
+            account_rows(Path(working) / str(number), account_id, {RULES.name: given}, resources)
             for number, (account_id, given) in enumerate(accounts.items())
         ]
         for account in rows:
@@ -42,11 +47,14 @@ def load(
 
 
 def account_rows(
-    folder: Path, account_id: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    folder: Path,
+    account_id: str,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    resources: ResourceTable = RESOURCES,
 ) -> AccountRows:
     """An account's rows by resource, as a reader writes them."""
     folder.mkdir()
-    writer = AccountWriter(account_id, list(rows), folder)
+    writer = AccountWriter(resources, account_id, list(rows), folder)
     for name, of_resource in rows.items():
         writer.add(name, of_resource)
     return AccountRows(account_id, {name: writer.close(name) for name in rows})

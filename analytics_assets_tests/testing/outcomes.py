@@ -6,7 +6,7 @@ import re
 
 from click.testing import Result
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleData
 
 
@@ -22,7 +22,7 @@ def failures(result: Result, data: SampleData) -> dict[str, str]:
         account, _, cause = line.partition(": ")
         if cause and account in data.account_ids:
             causes[account] = f"{causes[account]}\n{cause}" if account in causes else cause
-    partitions = len(data.account_ids) * len(ACCOUNT_RESOURCES)
+    partitions = len(data.account_ids) * len(RESOURCES.account_lists)
     assert (int(told[2]), int(told[3])) == (partitions, len(causes)), result.output
     assert len(causes) <= int(told[1]) <= partitions
     return causes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 
 
 def materialized(instance: DagsterInstance, name: str) -> set[str]:
@@ -26,7 +26,8 @@ def failed(instance: DagsterInstance, name: str) -> set[str]:
 def states(instance: DagsterInstance) -> dict[str, tuple[set[str], set[str]]]:
     """Materialised and failed partitions of every asset."""
     return {
-        name: (materialized(instance, name), failed(instance, name)) for name in ACCOUNT_RESOURCES
+        name: (materialized(instance, name), failed(instance, name))
+        for name in RESOURCES.account_lists
     }
 
 

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from analytics_assets.resources import EXTRA_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.arrow import as_day
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.tables import opened_warehouse
 
-CAMPAIGNS, SITES, ITEMS = EXTRA_RESOURCES
+CAMPAIGNS, SITES, ITEMS = RESOURCES.reports
 FIRST_DAY = date(2026, 9, 1)
 DAY = timedelta(days=1)
 Row = dict[str, Any]
@@ -46,7 +46,9 @@ def table(home: Path, name: str) -> list[Row]:
 def spelled(rows: Iterable[Row]) -> list[str]:
     """Rows without dlt's own columns; a double is one, however the API writes it."""
     kept = ({k: v for k, v in row.items() if not k.startswith("_dlt")} for row in rows)
-    doubles = {c.name for of in EXTRA_RESOURCES.values() for c in of.columns if c.type == "double"}
+    doubles = {
+        c.name for of in RESOURCES.reports.values() for c in of.columns if c.type == "double"
+    }
     return sorted(
         str(sorted((k, float(v) if k in doubles and v is not None else v) for k, v in row.items()))
         for row in kept

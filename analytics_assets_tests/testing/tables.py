@@ -15,7 +15,7 @@ import duckdb
 import psycopg2
 import psycopg2.extras
 
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleData
 
 Row = dict[str, Any]
@@ -137,7 +137,7 @@ def assert_equal_tables(expected: list[Row], actual: list[Row], name: str) -> No
 
 
 def assert_warehouse_equals_api(
-    home: Path, data: SampleData, names: Iterable[str] = tuple(RESOURCES)
+    home: Path, data: SampleData, names: Iterable[str] = tuple(RESOURCES.lists)
 ) -> None:
     with opened_warehouse(home) as read:
         for name in names:
@@ -160,7 +160,7 @@ def rows_by_account(home: Path) -> dict[str, dict[str, list]]:
     """Every row of every table by account, dlt's own columns included."""
     accounts: dict[str, dict[str, list]] = {}
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
-        for name in ACCOUNT_RESOURCES:
+        for name in RESOURCES.account_lists:
             result = connection.sql(f'SELECT * FROM analytics."{name}" ORDER BY account_id, id')
             place = result.columns.index("account_id")
             for row in result.fetchall():
@@ -178,8 +178,8 @@ def by_account(rows: list[Row]) -> dict[str, list[str]]:
 
 def warehouse_tables(home: Path) -> Tables:
     with opened_warehouse(home) as read:
-        return {name: by_account(_table(read, name)) for name in RESOURCES}
+        return {name: by_account(_table(read, name)) for name in RESOURCES.lists}
 
 
 def served_tables(data: SampleData) -> Tables:
-    return {name: by_account(served_table(data, name)) for name in RESOURCES}
+    return {name: by_account(served_table(data, name)) for name in RESOURCES.lists}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from analytics_assets.resources import ACCOUNT_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.launched_runs import succeeded_run, view_launched_run
 from analytics_assets_tests.testing.scene import Scene
@@ -29,7 +29,7 @@ def test_the_job_sync_heals_a_failed_account(page: Page, scene: Scene):
     launch(page, dialog)
 
     assert accounts_asked_for(scene) == {account_id}
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         assert_partition_equals_api(scene, name, account_id)
     page.goto(f"/assets/audience_rules?view=partitions&partition={account_id}")
     expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
@@ -78,7 +78,7 @@ def accounts_asked_for(scene: Scene) -> set[str]:
 
 def rows_of(scene: Scene, name: str, account_id: str) -> list[dict]:
     """The account's rows, without the column that holds what another account sends as text."""
-    declared = {column.name for column in ACCOUNT_RESOURCES[name].table_columns}
+    declared = {column.name for column in RESOURCES[name].table_columns}
     return [
         {column: value for column, value in row.items() if column in declared}
         for row in warehouse_table(scene.deployment.home, name)

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from analytics_assets.errors import SettingsError, WarehouseError
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets_tests.testing.data import change_every_table
@@ -62,7 +62,7 @@ def merges(home, sync, api) -> Callable[[], list[tuple[str, str, int]]]:
 
     def on_server() -> list[tuple[str, str, int]]:
         query(home, _LOG_TRANSACTIONS)
-        for name in RESOURCES:
+        for name in RESOURCES.lists:
             query(
                 home,
                 f"CREATE TRIGGER seen AFTER DELETE OR INSERT ON analytics.{name}"
@@ -81,12 +81,12 @@ def test_each_table_is_replaced_in_one_transaction(home, api, merges):
     by_table: dict[str, list[tuple[str, int]]] = {}
     for what, name, transaction in merges():
         by_table.setdefault(name, []).append((what, transaction))
-    assert set(by_table) == set(RESOURCES)
+    assert set(by_table) == set(RESOURCES.lists)
     for statements in by_table.values():
         assert [what for what, _ in statements] == ["DELETE", "INSERT"]
         assert len({transaction for _, transaction in statements}) == 1
     transactions = [transaction for (_, transaction), _ in by_table.values()]
-    assert len(set(transactions)) == len(RESOURCES)  # each table by itself
+    assert len(set(transactions)) == len(RESOURCES.lists)  # each table by itself
     assert_warehouse_equals_api(home, api.data)
 
 
@@ -140,7 +140,7 @@ def test_a_kill_before_any_statement_leaves_whole_tables(home, sync, api, tmp_pa
             assert rest == {key: old[name][key] for key in rest}, moment
             assert set(accounts) == set(old[name]), moment
             assert accounts[changed] in (old[name][changed], new[name][changed]), moment
-        if len({found[name] == old[name] for name in ACCOUNT_RESOURCES}) == 2:
+        if len({found[name] == old[name] for name in RESOURCES.account_lists}) == 2:
             half_way += len(moment)
     assert half_way > 10  # some tables old, some new
     assert warehouse_tables(home) == {

@@ -10,7 +10,7 @@ import dlt
 import pytest
 from dlt import Pipeline
 
-from analytics_assets.resources import ALL_RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, audit, row_counts
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets_tests.testing.marks import both_warehouses
@@ -44,7 +44,7 @@ def table(
     pipeline: Pipeline, name: str, rows: list[dict[str, object]], **others: StoredColumn
 ) -> TableColumns:
     """Makes a table with the declared columns, and others, and with these rows."""
-    columns = TableColumns.of(ALL_RESOURCES[name], others)
+    columns = TableColumns.of(RESOURCES[name], others)
     with pipeline.sql_client() as client:
         place, escape = client.make_qualified_table_name(name), client.escape_column_name
         types = columns.types | {"_dlt_load_id": "text"}

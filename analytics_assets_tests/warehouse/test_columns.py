@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.errors import ReadError
-from analytics_assets.resources import EXTRA_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.arrow import DEEPEST, arrow_schema, to_arrow
 from analytics_assets.warehouse.columns import (
     MOST_COLUMNS,
@@ -313,7 +313,7 @@ def test_as_many_fields_as_there_is_room_for():
 
 
 def test_a_day_that_is_none_and_a_day_that_is_stored_as_text():
-    report = EXTRA_RESOURCES["campaign_performance"]
+    report = RESOURCES["campaign_performance"]
     days = to_arrow(report, [{"date": "2026-09-29"}, {"date": "soon"}])
     columns = TableColumns.of(report, {})
     columns.extend([days])

@@ -124,7 +124,7 @@ def test_the_copy_is_the_warehouse(home: Path, copy: Path, sync, api: SampleApi)
     assert_warehouse_equals_api(home, api.data)
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
         sql = "SELECT count(comment) FROM duckdb_tables() WHERE schema_name = 'analytics'"
-        assert connection.sql(sql).fetchall() == [(len(RESOURCES),)]
+        assert connection.sql(sql).fetchall() == [(len(RESOURCES.lists),)]
 
 
 @pytest.mark.usefixtures("synced")

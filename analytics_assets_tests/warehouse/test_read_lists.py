@@ -17,7 +17,7 @@ from dlt import Pipeline
 from dlt.extract import DltSource
 
 from analytics_assets.api import account_reading
-from analytics_assets.api.paths import asked_by
+from analytics_assets.api.paths import path_reader
 from analytics_assets.api.reader import Reader
 from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
@@ -110,7 +110,11 @@ class Syncs:
 
     @property
     def asked(self) -> set[Key]:
-        asked = (asked_by(entry.path) for entry in self.api.log.entries if entry.status == 200)
+        asked = (
+            path_reader(RESOURCES)(entry.path)
+            for entry in self.api.log.entries
+            if entry.status == 200
+        )
         return {
             (key.resource_name, key.account_id, key.parent_id) for key in asked if key.parent_id
         }

@@ -13,7 +13,6 @@ import pytest
 from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import columns
 from analytics_assets.warehouse import stored
 from analytics_assets.warehouse.columns import StoredColumn
@@ -51,20 +50,20 @@ def same(sent: Any, found: Any) -> bool:
 
 
 @both_warehouses
-def test_a_column_that_is_declared_otherwise_than_it_is_stored(home, monkeypatch):
+def test_a_column_that_is_declared_otherwise_than_it_is_stored(home):
     """For each pair of types: values arrived undeclared as one, and are then declared the other."""
     undeclared = {f"{stored}_as_{declared}": VALUES[stored][0] for stored, declared in PAIRS}
     load(home, {"a": [{"id": 1, **undeclared}], "other": [{"id": 1, **undeclared}]})
     before = kept(home, "other")
     declared = columns(", ".join(f"{one}_as_{other} {other}" for one, other in PAIRS))
-    monkeypatch.setitem(RESOURCES, RULES.name, replace(RULES, columns=(*RULES.columns, *declared)))
+    further = replace(RULES, columns=(*RULES.columns, *declared))
     values = [value for several in VALUES.values() for value in several]
     sent = {
         number: {f"{one}_as_{other}": value for one, other in PAIRS}
         for number, value in enumerate(values)
     }
     for _ in range(2):
-        load(home, {"a": [{"id": number, **row} for number, row in sent.items()]})
+        load(home, {"a": [{"id": number, **row} for number, row in sent.items()]}, resource=further)
         for number, row in kept(home).items():
             assert len(row) == len(PAIRS)
             for name, value in row.items():
@@ -129,15 +128,14 @@ def test_columns_whose_type_someone_has_changed(home, retyped: dict[str, tuple[s
 
 
 @both_warehouses
-def test_a_column_gets_its_declared_type_as_the_readme_says(home, monkeypatch):
+def test_a_column_gets_its_declared_type_as_the_readme_says(home):
     load(home, {"a": [{"id": 1, "score": 1}], "b": [{"id": 1, "score": 2}]})
     declared = replace(RULES, columns=(*RULES.columns, *columns("score double")))
-    monkeypatch.setitem(RESOURCES, RULES.name, declared)
-    load(home, {"a": [{"id": 1, "score": 1.5}]})
+    load(home, {"a": [{"id": 1, "score": 1.5}]}, resource=declared)
     assert kept(home) == {1: {"score__v_double": 1.5}}
     for name in ("score", "score__v_double"):
         change_warehouse(home, f"ALTER TABLE analytics.{RULES.name} DROP COLUMN {name}")
-    load(home, {"a": [{"id": 1, "score": 1.5}]})
+    load(home, {"a": [{"id": 1, "score": 1.5}]}, resource=declared)
     assert kept(home) == {1: {"score": 1.5}}
     assert kept(home, "b") == {1: {}}
     assert types_of(home)["score"].lower().startswith("double")

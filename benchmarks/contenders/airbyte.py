@@ -49,7 +49,7 @@ def manifest() -> dict[str, Any]:
             "default_concurrency": access.IN_FLIGHT,
             "max_concurrency": access.IN_FLIGHT,
         },
-        "streams": [_stream(resource) for resource in RESOURCES.values()],
+        "streams": [_stream(resource) for resource in RESOURCES.lists.values()],
     }
 
 
@@ -71,7 +71,7 @@ def read() -> dict[str, list[Row]]:
                 sync_mode=SyncMode.full_refresh,
                 destination_sync_mode=DestinationSyncMode.overwrite,
             )
-            for name in RESOURCES
+            for name in RESOURCES.lists
         ]
     )
     source = ConcurrentDeclarativeSource(catalog, {}, [], source_config=manifest())

@@ -16,9 +16,9 @@ os.environ |= {
 import dlt
 from dlt.sources.rest_api import rest_api_source
 
-from analytics_assets.resources import ACCOUNTS, EXTRA_RESOURCES
+from analytics_assets.resources import ACCOUNTS, RESOURCES
 
-_REPORT = EXTRA_RESOURCES["campaign_performance"]
+_REPORT = RESOURCES["campaign_performance"]
 _LOOKBACK_DAYS = 31
 
 

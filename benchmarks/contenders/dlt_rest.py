@@ -32,7 +32,7 @@ def main() -> None:
                 "parallelized": PARALLEL,
                 "endpoint": {"data_selector": "results"},
             },
-            "resources": [_resource(resource) for resource in RESOURCES.values()],
+            "resources": [_resource(resource) for resource in RESOURCES.lists.values()],
         },
         name="analytics",
     )

@@ -33,7 +33,9 @@ async def read() -> dict[str, list[Row]]:
                 for row in results:
                     row["account_id"] = parts["account_id"]
             rows[resource.name] += results
-            children = [child for child in RESOURCES.values() if child.parent == resource.name]
+            children = [
+                child for child in RESOURCES.lists.values() if child.parent == resource.name
+            ]
             await asyncio.gather(
                 *(
                     read_list(child, {"account_id": row["account_id"], "parent_id": str(row["id"])})

@@ -21,7 +21,7 @@ def write_tables(warehouse: str, rows: Mapping[str, Sequence[Row]]) -> None:
     """Writes the rows of each resource to its table, which must not be there yet."""
     with duckdb.connect(warehouse) as connection:
         connection.execute("CREATE SCHEMA analytics")
-        for name, resource in RESOURCES.items():
+        for name, resource in RESOURCES.lists.items():
             columns = resource.table_columns
             arrays = [_array(column, rows.get(name, ())) for column in columns]
             table = pa.table(arrays, names=[column.name for column in columns])

@@ -1,0 +1,73 @@
+"""Tables of resources that the settings do not have any more: counted, and removed if asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dlt import Schema
+from dlt.common.destination.client import StorageSchemaInfo
+from dlt.common.schema.typing import VERSION_TABLE_NAME
+from dlt.pipeline.helpers import pipeline_drop
+
+from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.holdings import read_only_client
+from analytics_assets.warehouse.locks import run_locked
+from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.replacement import SOURCE_NAME
+
+LEFT: Final = "run `analytics-assets forget --resource NAME`, or put the entry back"
+"""What to do about such a table."""
+
+
+def told(tables: Mapping[str, int]) -> str:
+    """Says which tables these are."""
+    named = ", ".join(f"{name} ({rows:,} rows)" for name, rows in tables.items())
+    return f"of no resource that the settings have, and kept as they are: {named}"
+
+
+def left_tables(settings: PlatformSettings) -> dict[str, int]:
+    """The rows of each table that a load has made, of a resource that there is no longer.
+
+    Raises:
+        SettingsError: The settings lead to no warehouse.
+        WarehouseError: It cannot be asked now.
+    """
+    with read_only_client(settings) as client:
+        if client is None or not _there(client, [VERSION_TABLE_NAME]):
+            return {}
+        stored: StorageSchemaInfo | None = client.get_stored_schema(SOURCE_NAME)
+        if stored is None:  # though dlt says that it never is
+            return {}
+        made = Schema.from_dict(json.loads(stored.schema)).data_table_names()
+        known = {*settings.resources, *settings.resources.histories}
+        sql, found = client.sql_client, {}
+        for name in _there(client, sorted({*made} - known)):
+            rows = sql.execute_sql(f"SELECT COUNT(*) FROM {sql.make_qualified_table_name(name)}")
+            found[name] = int((rows or [[0]])[0][0])
+        return found
+
+
+def _there(client: Any, names: Iterable[str]) -> list[str]:
+    """Those of the tables that there are."""
+    return [name for name, columns in client.get_storage_tables(names) if columns]
+
+
+def remove_tables(
+    settings: PlatformSettings, folder: Path, names: Iterable[str], request: LockRequest
+) -> None:
+    """Removes tables of resources that there are no longer, also from what dlt remembers.
+
+    Raises:
+        WarehouseError: The warehouse could not be written.
+    """
+    pipeline = make_pipeline(settings, folder)
+
+    def remove() -> None:
+        pipeline.sync_destination()
+        pipeline_drop(pipeline, list(names), SOURCE_NAME)()
+
+    run_locked(settings, pipeline, remove, request)
