@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-ui test test-fast test-embedded-elt test-dbt test-lowest test-newest \
-	test-deploy kills mutants lint dev settings \
+	test-deploy kills model mutants lint dev settings \
 	screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
@@ -41,16 +41,25 @@ test-fast: install ## Run the tests that need no PostgreSQL, browser or process 
 	@$(BIN)/python -m pytest -n auto -m "not (process or postgres or browser)" $(ARGS)
 
 # What does not depend on the release of Dagster is tested by `test` alone: the API, the loads, and
-# one behaviour in many forms. In `checks`, only what the records then say.
+# one behaviour in many forms. Of some modules, one or two tests say what the records then say.
 TESTS := analytics_assets_tests
-ON_ANY_DAGSTER := api_version concurrency costs crashes daemon further_resource lost_rows model naming \
-	secrets sharding skip_accounts skip_resources suddenly_empty values
+ON_ANY_DAGSTER := api_version checks concurrency costs crashes daemon further_resource history load_as_read \
+	load_kills lost_rows model naming report_checks report_model report_reads report_settings reports secrets \
+	sharding skip_accounts skip_resources suddenly_empty unchanged values
+ON_EACH_DAGSTER := cli/test_forget.py::test_forget \
+	$(patsubst %,cli/test_sync.py::test_%,failed_reads_what_failed_and_no_more json_of_accounts_that_failed) \
+	$(patsubst %,orchestration/test_checks.py::test_%,all_pass_after_a_sync \
+		a_sync_of_one_account_says_nothing_new_of_others) \
+	$(patsubst %,orchestration/test_history.py::test_%,automation_asks_for_it_too \
+		it_is_written_with_its_resource_whichever_is_selected) \
+	orchestration/test_load_as_read.py::test_after_a_kill_only_what_was_not_loaded_is_read \
+	orchestration/test_reports.py::test_what_a_report_is_in_dagster
 test-embedded-elt: ## Run the tests on Dagster with dagster-embedded-elt and the release it pins
 	@$(INSTALL) .venv-embedded-elt requirements-embedded-elt.lock
-	@.venv-embedded-elt/bin/python -m pytest -n auto $(TESTS)/orchestration $(TESTS)/dagster_backend \
-		$(patsubst %,$(TESTS)/cli/test_%.py,forget sync) -m "not postgres" \
-		$(patsubst %,--ignore $(TESTS)/orchestration/test_%.py,$(ON_ANY_DAGSTER)) \
-		--deselect $(TESTS)/orchestration/test_checks.py::test_what $(ARGS)
+	@.venv-embedded-elt/bin/python -m pytest -n auto -m "not postgres" \
+		$(filter-out $(patsubst %,$(TESTS)/orchestration/test_%.py,$(ON_ANY_DAGSTER)), \
+			$(wildcard $(TESTS)/orchestration/test_*.py)) \
+		$(addprefix $(TESTS)/,dagster_backend $(ON_EACH_DAGSTER)) $(ARGS)
 
 test-dbt: ## Run what the page on embedding says of dbt, with dbt itself
 	@$(INSTALL) .venv-dbt requirements-dbt.lock
@@ -80,6 +89,10 @@ test-newest: install ## Run the same tests with the newest versions that can be 
 
 kills: install ## Kill syncs before each statement and at random, for docs/kills.md (ten minutes)
 	@$(BIN)/python -m pytest analytics_assets_tests/warehouse/kills.py $(ARGS)
+
+FOLLOWED := orchestration/test_model.py orchestration/test_report_model.py warehouse/test_read_lists.py
+model: install ## Follow the models of accounts, reports and lists for long (ten minutes)
+	@LONG_MODELS=1 $(BIN)/python -m pytest -n auto -k model $(addprefix $(TESTS)/,$(FOLLOWED)) $(ARGS)
 
 mutants: ## Change the code in small ways; ARGS="analytics_assets.rows.keys*" for some
 	@$(INSTALL) .venv-mutation requirements-mutation.lock

@@ -18,6 +18,8 @@ import tomlkit
 from alembic.script import ScriptDirectory
 from click.testing import Result
 from dagster import DagsterInstance
+from dlt.common import validation
+from dlt.common.configuration import resolve
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
@@ -52,6 +54,12 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """One more worker than there are cores: tests wait, for servers, daemons and retries."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Gives each test to the next free worker, but those of the web UI to one: they share a scene.
 
@@ -66,10 +74,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _migrations() -> Iterator[None]:
-    """Reads the list of Dagster's migrations once, not for each database that is opened."""
+def _read_once() -> Iterator[None]:
+    """Reads once what is the same for all tests: a tenth of what a sync in this process takes.
+
+    These are Dagster's list of migrations, for each database that is opened, and the types that dlt
+    declares, for each schema and each setting.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))
+        hints = cache(validation.get_type_hints)  # type: ignore[attr-defined]
+        patch.setattr(validation, "get_type_hints", lambda spec, globalns: hints(spec))
+        for name in ("extract_inner_hint", "is_secret_hint"):
+            patch.setattr(resolve, name, cache(getattr(resolve, name)))
         yield
 
 

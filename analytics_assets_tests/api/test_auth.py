@@ -21,6 +21,7 @@ from analytics_assets.sample_api.bodies import encode_json
 from analytics_assets.sample_api.responses import error
 from analytics_assets.settings import api_settings
 from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.reading import read_and_load
 from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     assert_warehouse_equals_api,
@@ -92,17 +93,17 @@ def test_a_lifetime_that_cannot_be_used_is_the_default_one(home, told: Any, life
 
 
 @pytest.mark.parametrize("told", [None, 0, -1, math.nan, "soon", ...])
-def test_such_a_token_serves_for_the_whole_run(home, sync, api: SampleApi, answer_with, told: Any):
+def test_such_a_token_serves_for_the_whole_run(home, api: SampleApi, answer_with, told: Any):
     answer_with(expires_in=told)
-    assert sync().exit_code == 0
+    assert read_and_load(api, home) == {}
     assert api.log.tokens_issued == 1
     assert_warehouse_equals_api(home, api.data)
 
 
-def test_such_a_token_is_renewed_when_it_is_refused(home, sync, api: SampleApi, answer_with):
+def test_such_a_token_is_renewed_when_it_is_refused(home, api: SampleApi, answer_with):
     answer_with(expires_in=-1)
     api.behaviour.faults.append(Fault("expired_token", "*/campaigns/", 1))
-    assert sync().exit_code == 0
+    assert read_and_load(api, home) == {}
     assert api.log.tokens_issued == 2
     assert_warehouse_equals_api(home, api.data)
 
@@ -128,13 +129,12 @@ def test_a_token_that_no_header_can_hold(home, sync, api: SampleApi, answer_with
     assert "ven" not in result.output
 
 
-def test_a_token_with_a_line_break_at_its_end(home, sync, api: SampleApi, answer_with, monkeypatch):
+def test_a_token_with_a_line_break_at_its_end(home, api: SampleApi, answer_with, monkeypatch):
     from analytics_assets.sample_api.tokens import Tokens
 
     monkeypatch.setattr(Tokens, "is_valid", lambda self, token: token == "seven")
     answer_with(access_token="seven\r\n")
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
 
 
 def credentials_error() -> str:
@@ -183,14 +183,14 @@ def test_what_is_said_of_a_refusal_holds_no_secret(home, api: SampleApi, monkeyp
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("path", ["/v1/{}/*", "/v1/{}/campaigns/*/items/"])
 def test_accounts_refused_for_good_cost_two_tokens_each(
-    home, sync, api: SampleApi, bad: int, single: bool, path: str
+    home, api: SampleApi, bad: int, single: bool, path: str
 ):
     refused = api.data.account_ids[:bad]
     api.behaviour.single_token = single
     api.behaviour.faults += [
         Fault("status", path.format(account), value=401) for account in refused
     ]
-    causes = failures(sync(), api.data)
+    causes = read_and_load(api, home)
     assert sorted(causes) == sorted(refused)
     assert all("answers 401: " in cause for cause in causes.values())
     if not single:
@@ -202,7 +202,7 @@ def test_accounts_refused_for_good_cost_two_tokens_each(
 
 
 @pytest.mark.parametrize("api", [many_accounts()], indirect=True, ids=["many"])
-def test_what_was_read_is_loaded_when_the_endpoint_gives_up(home, sync, api: SampleApi, instance):
+def test_what_was_read_is_loaded_when_the_endpoint_gives_up(home, sync, api: SampleApi):
     api.behaviour.faults.append(Fault("status", "/v1/*-0003-*/*", value=401))
     (bad,) = (account for account in api.data.account_ids if "-0003-" in account)
     first_token_only(api)

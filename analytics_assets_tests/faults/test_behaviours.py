@@ -17,6 +17,7 @@ from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import api_settings
 from analytics_assets_tests.testing.data import items_path
 from analytics_assets_tests.testing.outcomes import failures
+from analytics_assets_tests.testing.reading import read_and_load
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api
 
 
@@ -28,14 +29,13 @@ def elsewhere() -> Iterator[SampleApi]:
 
 
 def test_tokens_that_expire_and_replace_each_other_during_the_run(
-    home, sync, api: SampleApi, monkeypatch
+    home, api: SampleApi, monkeypatch
 ):
     monkeypatch.setenv("EXTRACT__WORKERS", "2")
     api.behaviour.single_token = True
     api.behaviour.token_lifetime = 1
     api.behaviour.latency = 0.1
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
     assert api.log.tokens_issued > 2
 
@@ -56,12 +56,11 @@ def test_two_processes_where_only_the_newest_token_is_valid(api: SampleApi, home
     assert [str(failure) for read in outcomes for failure in read.failures] == []
 
 
-def test_fewer_requests_at_once_than_workers(home, sync, api: SampleApi, monkeypatch):
+def test_fewer_requests_at_once_than_workers(home, api: SampleApi, monkeypatch):
     monkeypatch.setenv("EXTRACT__WORKERS", "16")
     api.behaviour.max_concurrent = 4
     api.behaviour.latency = 0.02
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert api.log.refused > 0
     assert_warehouse_equals_api(home, api.data)
 
@@ -81,10 +80,9 @@ def lists_of_many_lengths() -> SampleData:
 
 @pytest.mark.parametrize("api", [lists_of_many_lengths], indirect=True)
 @pytest.mark.parametrize("page_size", [1, 2, 3, 100])
-def test_pages(home, sync, api: SampleApi, page_size: int):
+def test_pages(home, api: SampleApi, page_size: int):
     api.behaviour.page_size = page_size
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
     # no page twice, and none beyond the last
     urls = api.log.count_by_url()
@@ -99,16 +97,15 @@ def test_pages(home, sync, api: SampleApi, page_size: int):
                 assert asked[path] == max(ceil(rows / page_size), 1)
 
 
-def test_a_fault_on_a_later_page(home, sync, api: SampleApi):
+def test_a_fault_on_a_later_page(home, api: SampleApi):
     api.behaviour.page_size = 1
     path = items_path(api.data, api.data.account_ids[0])
     fault = Fault("status", path, 4, 503)
     api.behaviour.faults.append(fault)
     # the fault hits the first page and its three repetitions, so that the account fails
-    assert "answers 503" in failures(sync(), api.data)[api.data.account_ids[0]]
+    assert "answers 503" in read_and_load(api, home)[api.data.account_ids[0]]
     fault.times, fault.hits = 2, 0
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
 
 
@@ -119,21 +116,19 @@ def test_a_fault_on_a_later_page(home, sync, api: SampleApi):
         pytest.param({"gzip": True, "strict_slashes": True, "page_size": 2}, id="gzip and slashes"),
     ],
 )
-def test_behaviour(home, sync, api: SampleApi, behaviour: dict):
+def test_behaviour(home, api: SampleApi, behaviour: dict):
     for name, value in behaviour.items():
         setattr(api.behaviour, name, value)
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
 
 
 @pytest.mark.parametrize("end", ["", "/"])
-def test_a_path_before_all_paths(home, sync, api: SampleApi, monkeypatch, end: str):
+def test_a_path_before_all_paths(home, api: SampleApi, monkeypatch, end: str):
     api.behaviour.prefix = "/api/backstage"
     api.behaviour.strict_slashes = True
     monkeypatch.setenv("SOURCES__ANALYTICS__BASE_URL", api.base_url + end)
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
     assert all(
         path == "/oauth/token" or path.startswith("/api/backstage/v1/")
@@ -141,37 +136,35 @@ def test_a_path_before_all_paths(home, sync, api: SampleApi, monkeypatch, end: s
     )
 
 
-def test_a_path_that_needs_quoting(home, sync, api: SampleApi, monkeypatch):
+def test_a_path_that_needs_quoting(home, api: SampleApi, monkeypatch):
     base_url = f"{api.base_url}/über uns"
     api.behaviour.prefix = "/%C3%BCber%20uns"
     monkeypatch.setenv("SOURCES__ANALYTICS__BASE_URL", base_url)
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
 
 
-def test_redirects_within_the_host(home, sync, api: SampleApi):
+def test_redirects_within_the_host(home, api: SampleApi):
     account = api.data.account_ids[0]
     items = items_path(api.data, account)
     api.behaviour.faults += [
         Fault("redirect", items, 1, f"{api.base_url}{items}?moved=yes"),
         Fault("redirect", f"/v1/{account}/campaigns/", 1, f"/v1/{account}/campaigns/?moved=yes"),
     ]
-    result = sync()
-    assert result.exit_code == 0, result.output
+    assert read_and_load(api, home) == {}
     assert_warehouse_equals_api(home, api.data)
     asked = api.log.count_by_url()
     assert asked[f"{items}?moved=yes"] == asked[f"/v1/{account}/campaigns/?moved=yes"] == 1
 
 
-def test_a_redirect_does_not_multiply_the_attempts(home, sync, api: SampleApi):
+def test_a_redirect_does_not_multiply_the_attempts(home, api: SampleApi):
     account = api.data.account_ids[0]
     items = items_path(api.data, account)
     other = api.data.rows("campaigns", account)[0]["id"]
     target = f"/v1/{account}/campaigns/{other}/items/"
     api.behaviour.faults += [Fault("redirect", items, None, f"{target}?moved=yes")]
     api.behaviour.faults += [Fault("status", target, None, 503)]
-    assert "answers 503" in failures(sync(), api.data)[account]
+    assert "answers 503" in read_and_load(api, home)[account]
     asked = api.log.count_by_url()
     # one attempt, and the default of SOURCES__ANALYTICS__MAX_RETRIES
     assert max(asked[items], asked[f"{target}?moved=yes"], asked[target]) == 4

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets_tests.testing.marks import IS_LONG
 from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     on_postgres,
@@ -121,18 +122,18 @@ def some(max_examples: int) -> settings:
     )
 
 
-courses = st.lists(steps(), min_size=3, max_size=4)
+courses = st.lists(steps(), min_size=3, max_size=3)
 
 
 @given(courses)
-@some(3)
+@some(20 if IS_LONG else 2)
 def test_tables_equal_the_model_after_every_sync(fresh_home, sync, monkeypatch, course):
     follow(course, fresh_home, sync, monkeypatch)
 
 
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 @given(courses)
-@some(1)
+@some(20 if IS_LONG else 1)
 def test_the_same_in_postgres(fresh_home, sync, monkeypatch, course):
     follow(course, fresh_home, sync, monkeypatch)
 

@@ -29,7 +29,7 @@ from analytics_assets.warehouse import read_lists as read_lists_module
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load, run_pipeline
 from analytics_assets.warehouse.read_lists import READ_LISTS, read_lists
-from analytics_assets_tests.testing.marks import both_warehouses
+from analytics_assets_tests.testing.marks import IS_LONG, both_warehouses
 from analytics_assets_tests.testing.reading import client_of
 from analytics_assets_tests.testing.statements import each_statement
 from analytics_assets_tests.testing.tables import (
@@ -43,6 +43,7 @@ from analytics_assets_tests.testing.tables import (
 )
 
 DAYS = 7
+STEPS = 100 if IS_LONG else 10
 ITEMS, ADS = "campaign_items", "motion_ads"
 NAMES = ["campaigns", ITEMS, ADS]
 Key = tuple[str, str, str]
@@ -286,7 +287,7 @@ def test_tables_equal_the_model_after_every_sync(home: Path, sync: Syncs) -> Non
     courses += [{"run": killed_before}, {"run": killed_after}]
     with SampleApi(data) as api:
         sync.api = api
-        for number in range(16):
+        for number in range(STEPS):
             changes.some(number)
             sync.now += chance.uniform(0, 3) * 86_400
             course = chance.choice(courses) if number else {}
@@ -315,7 +316,7 @@ def test_tables_equal_the_model_after_every_sync(home: Path, sync: Syncs) -> Non
             if "run" in course or "days" in course:
                 model.unknown(asked)
             left_out += len(lists_of(data) - asked)
-    assert left_out > 60
+    assert left_out > 3 * STEPS
 
 
 def tamper(home: Path, model: Model, chance: random.Random) -> None:
