@@ -31,6 +31,7 @@ from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.warehouse.audit import TableAudit
+from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
@@ -180,7 +181,9 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
     give_back()
     with users_errors_as_failures():
         api, platform = api_settings(), platform_settings()
-        published_file(platform)  # before anything is read for it
+        # before anything is read for them
+        make_destination(platform)
+        published_file(platform)
         with telling_what_is_full(), working_folder() as folder:
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")

@@ -14,6 +14,7 @@ from dlt.common.destination.exceptions import UnknownDestinationModule
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 from analytics_assets.speedups import configure_once
+from analytics_assets.warehouse.capabilities import refuse_unable
 from analytics_assets.warehouse.credentials import refuse_unencoded_password
 from analytics_assets.warehouse.location import (
     POSTGRES_TYPE,
@@ -36,7 +37,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
 
     Raises:
         SettingsError: dlt knows no such destination, its packages are not installed, or it cannot
-            hold the dataset.
+            hold the tables.
     """
     options: dict[str, str] = {}
     if (file := duckdb_file(settings)) is not None:
@@ -55,6 +56,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
             f" {setting_name(PLATFORM_SECTION, 'destination')} to one such as duckdb or postgres"
         ) from None
     assert destination is not None
+    refuse_unable(destination)
     if destination.destination_type == POSTGRES_TYPE:
         _import_drivers()
         if len(stored_name(settings.dataset_name)) > LONGEST_DATASET_NAME:

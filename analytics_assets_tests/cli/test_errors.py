@@ -56,8 +56,8 @@ from analytics_assets_tests.testing.postgres_server import PostgresServer
             id="unknown destination",
         ),
         pytest.param(
-            {"ANALYTICS__DESTINATION": "redshift"},
-            "missing setting, or a part of it: set DESTINATION__REDSHIFT__CREDENTIALS in",
+            {"ANALYTICS__DESTINATION": "snowflake"},
+            "missing setting, or a part of it: set DESTINATION__SNOWFLAKE__CREDENTIALS in",
             id="destination without its settings",
         ),
         pytest.param(

@@ -12,10 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics_assets.errors import SettingsError, WarehouseError
+from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
-from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.destination import make_destination
 from analytics_assets_tests.testing.data import change_every_table
 from analytics_assets_tests.testing.kills import killed_at
 from analytics_assets_tests.testing.loading import load
@@ -284,44 +282,3 @@ def test_a_column_of_another_type_leaves_whole_tables(home, tmp_path, type_):
     with suppress(WarehouseError):
         load(tmp_path, {"a": [{"id": 2, "display_name": "text"}], "b": []})
     assert set(rules(home)) in (set(before), {("a", 2), ("c", 1)})
-
-
-ABLE = ["duckdb", "ducklake", "motherduck", "mssql", "postgres", "redshift", "snowflake"]
-UNABLE = [
-    "athena",
-    "bigquery",
-    "clickhouse",
-    "databricks",
-    "dremio",
-    "fabric",
-    "lancedb",
-    "synapse",
-]
-
-
-@pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("name", ABLE)
-def test_other_destinations_replace_in_transactions(name: str):
-    destination = make_destination(PlatformSettings(destination=name))
-    # what is sent together is one transaction of itself there, as a test above shows
-    together = name in ("postgres", "redshift")
-    assert bool(destination.capabilities().supports_transactions) is not together
-    assert destination.destination_type == f"dlt.destinations.{name}"
-
-
-@pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("name", UNABLE)
-def test_a_destination_that_cannot_is_refused(name: str):
-    with pytest.raises(SettingsError) as refusal:
-        make_destination(PlatformSettings(destination=name))
-    assert f"{name} cannot replace a table's rows in one transaction" in str(refusal.value)
-    assert "set ANALYTICS__DESTINATION to one that can" in str(refusal.value)
-
-
-@pytest.mark.usefixtures("home")
-def test_a_destination_under_another_name_is_refused_as_well(monkeypatch, sync):
-    monkeypatch.setenv("ANALYTICS__DESTINATION", "elsewhere")
-    monkeypatch.setenv("DESTINATION__ELSEWHERE__DESTINATION_TYPE", "clickhouse")
-    result = sync()
-    assert result.exit_code == 1
-    assert "elsewhere cannot replace a table's rows in one transaction" in result.output

@@ -100,8 +100,8 @@ def test_a_file_that_is_no_warehouse(home, doctor):
     [
         ({"ANALYTICS__DESTINATION": "nowhere"}, "dlt has no destination 'nowhere'"),
         ({"ANALYTICS__DATASET_NAME": "warehouse"}, "DuckDB cannot tell a file warehouse.duckdb"),
-        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem cannot replace a table's rows"),
-        ({"ANALYTICS__DESTINATION": "redshift"}, "redshift has no "),
+        ({"ANALYTICS__DESTINATION": "filesystem"}, "filesystem cannot hold the tables"),
+        ({"ANALYTICS__DESTINATION": "snowflake"}, "snowflake has no "),
     ],
 )
 def test_no_warehouse(doctor, monkeypatch, settings: dict[str, str], detail: str):
