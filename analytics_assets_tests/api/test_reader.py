@@ -151,12 +151,13 @@ def test_who_stops_listening_stops_the_reading(
     reader, stopped = Reader(make_client(UNREACHABLE), tmp_path), Event()
     monkeypatch.setattr(reader_module, "Event", lambda: stopped)
 
-    def slow_but_the_first(_: object, __: object, account_id: str, *___: object) -> Iterator[Page]:
-        begun.append(account_id)
+    def slow_but_the_first(*arguments: object) -> Iterator[Page]:
+        _client, _level, _names, account_id, *_ = arguments
+        begun.append(str(account_id))
         if account_id != "0":
             stopped.wait(5)
         yield Page("audiences", [])
-        went_on.append(account_id)
+        went_on.append(str(account_id))
 
     monkeypatch.setattr(reading, "pages", slow_but_the_first)
     outcomes = reader.read_accounts({str(number): ["audiences"] for number in range(40)})
