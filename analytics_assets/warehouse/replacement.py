@@ -73,17 +73,17 @@ class TableLoad:
     @property
     def part_column(self) -> str | None:
         """The column by which rows are replaced in part; None if all accounts come whole."""
-        return next((part.column for part in self._parts()), None)
+        return next((part.column for part in self.parts if part), None)
 
     @property
     def part_values(self) -> list[Any]:
         """The values of that column whose rows are replaced."""
-        return [value for part in self._parts() for value in part.values]
+        return [value for part in self.parts if part for value in part.values]
 
-    def _parts(self) -> Iterator[Part]:
-        for account in self.accounts:
-            if (part := account.resources[self.resource.name].part) is not None:
-                yield part
+    @property
+    def parts(self) -> Iterator[Part | None]:
+        """What was read of each account; None for one that comes whole."""
+        return (account.resources[self.resource.name].part for account in self.accounts)
 
 
 def plan(
@@ -167,19 +167,21 @@ def _replaced(load: TableLoad) -> str:
         return _ALL_ROWS
     if (column := load.part_column) is None:
         return load.scope
-    key = ", ".join(load.resource.key)
-    staged = {
-        "account_id": f"{ROW_ID} IS NULL",
-        f"account_id, {column}": f"{ROW_ID} = '{_VALUE_MARK}'",
-        # a row that was of another part before
-        key: _ROWS_BESIDE_PARTS,
-    }
-    parts = " OR ".join(
-        f"({columns}) IN (SELECT {columns} FROM {{staging_table}} WHERE {condition})"
-        for columns, condition in staged.items()
+    values = (
+        f"(account_id, {column}) IN"
+        f" (SELECT account_id, {column} FROM {{staging_table}} WHERE {ROW_ID} = '{_VALUE_MARK}')"
     )
-    # the first condition lets an index serve
-    return f"{load.scope} AND ({parts})"
+    if column in load.resource.key and all(part for part in load.parts):
+        return values
+    key = ", ".join(load.resource.key)
+    # one list of keys to join with: with OR between conditions, PostgreSQL compares each row with
+    # each staged one, as soon as these are too many for its memory
+    return f"""{load.scope} AND ({key}) IN (
+        SELECT {key} FROM {{table}} WHERE {load.scope} AND account_id IN
+            (SELECT account_id FROM {{staging_table}} WHERE {ROW_ID} IS NULL)
+        UNION ALL SELECT {key} FROM {{table}} WHERE {load.scope} AND {values}
+        UNION ALL SELECT {key} FROM {{staging_table}} WHERE {_ROWS_BESIDE_PARTS}
+    )"""
 
 
 def _column_hints(load: TableLoad) -> dict[str, TColumnSchema]:

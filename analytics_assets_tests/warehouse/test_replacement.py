@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics_assets_tests.testing.loading import RULES, load
+from analytics_assets.resources import RESOURCES
+from analytics_assets.rows.account_rows import Part
+from analytics_assets.warehouse.columns import TableColumns
+from analytics_assets.warehouse.replacement import (
+    ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+    TableLoad,
+    load_source,
+)
+from analytics_assets_tests.testing.loading import RULES, account_rows, load
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import on_postgres, query, warehouse_table
 
@@ -106,3 +116,39 @@ def test_names_of_any_length(home):
         assert set(odd.values()) == {"a", 2, "text"}
         assert len(row) == 4
         assert len(odd) == 3
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "column", "values"),
+    [
+        ("campaign_items", "campaign_id", ["1"]),
+        ("campaign_performance", "date", [date(2026, 1, 1)]),
+    ],
+)
+def test_no_row_is_compared_with_each_staged_one(
+    home: Path, tmp_path: Path, name: str, column: str, values: list[Any]
+):
+    resource = RESOURCES[name]
+    part = account_rows(tmp_path / "part", "a", {name: []})
+    part.resources[name].part = Part(column, values)
+    in_parts = [part, account_rows(tmp_path / "whole", "b", {name: []})]
+    for accounts in ([part], in_parts):
+        planned = TableLoad(
+            resource,
+            accounts,
+            TableColumns.of(resource, {}),
+            scope=ROWS_OF_LOADED_ACCOUNTS_BY_INDEX,
+        )
+        [loaded] = load_source([planned]).resources.values()
+        condition = str(dict(loaded.compute_table_schema())["x-merge-destination-scope"])
+        table = ", ".join(f"{key} text" for key in {*resource.key, column, "_dlt_id"})
+        for schema in ("there", "staged"):
+            query(home, f"CREATE TABLE {schema}_{len(accounts)} ({table}); SELECT 1")
+        delete = condition.format(
+            table=f"there_{len(accounts)}", staging_table=f"staged_{len(accounts)}"
+        )
+        plan = query(home, f"EXPLAIN DELETE FROM there_{len(accounts)} WHERE {delete}")
+        # one that PostgreSQL has no memory for is executed anew for each row
+        assert "SubPlan" not in "\n".join(line for (line,) in plan)
