@@ -118,23 +118,38 @@ def keys_in(section: Section) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def table_in(section: Section) -> Any:
-    """What is set in a table and those in it, by key; what stands for it as a list, if that is set.
+def table_in(section: Section) -> dict[str, Any]:
+    """What is set in a table and those in it, by key; a list of tables is one by their names.
 
-    The environment has each value in a variable of its own, in small letters here, or a table as
-    JSON. It wins over the files.
+    The environment has each value in a variable of its own, of which the key is in small letters
+    here, or a table as JSON. It wins over the files, key by key.
 
     Raises:
-        SettingsError: A variable is no JSON, though it begins as a table or a list does.
+        SettingsError: It is no table, or a variable is no JSON that begins as such.
     """
     *parents, last = section
-    found: Any = {}
+    found: dict[str, Any] = {}
     for provider in reversed(dlt.config.config_providers):
         if isinstance(provider, EnvironProvider):
-            found = _merged(found, _in_environment(section))
+            value = _in_environment(section)
         else:
-            table, _ = provider.get_value(last, Any, None, *parents)
-            found = _merged(found, {} if table is None else table)
+            value, _ = provider.get_value(last, Any, None, *parents)
+        found = _merged(found, _by_name(section, value or {}))
+    return found
+
+
+def _by_name(section: Section, value: Any) -> dict[str, Any]:
+    where = ".".join(section)
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        raise SettingsError(f"{where} is no table: set tables in it, such as [{where}.NAME]")
+    found: dict[str, Any] = {}
+    for entry in value:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name in found:
+            raise SettingsError(f"{where} is a list: set `name` in each entry, each another")
+        found[name] = {key: of for key, of in entry.items() if key != "name"}
     return found
 
 

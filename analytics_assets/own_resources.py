@@ -30,8 +30,9 @@ from analytics_assets.schema import (
 
 Entry = Mapping[str, Any]
 
-_RESOURCES: Final = "resources"
-_DEFAULTS: Final = "resource_defaults"
+TABLES: Final = ("resources", "resource_defaults")
+"""The keys of the section under which entries stand, and what dlt has for all of them."""
+
 _OF_DEFAULTS: Final = ("primary_key", "write_disposition")
 _OF_ENDPOINT: Final = ("path", "data_selector")
 _KEYS: Final = (
@@ -68,16 +69,11 @@ def with_own_resources(section: Section) -> ResourceTable:
 
 
 def _entries(section: Section) -> Iterable[tuple[str, str, Entry]]:
-    """Each entry with where it stands and its name; dlt has them as a list, too."""
-    found, defaults = table_in((*section, _RESOURCES)), table_in((*section, _DEFAULTS))
-    where = ".".join((*section, _RESOURCES))
-    _refuse_unknown(".".join((*section, _DEFAULTS)), defaults, _OF_DEFAULTS)
-    if isinstance(found, list):
-        if not all(
-            isinstance(each, Mapping) and isinstance(each.get("name"), str) for each in found
-        ):
-            raise SettingsError(f"{where} has an entry without a name: set `name` in each")
-        found = {each["name"]: {k: v for k, v in each.items() if k != "name"} for each in found}
+    """Each entry with where it stands and its name."""
+    places = [(*section, key) for key in TABLES]
+    found, defaults = map(table_in, places)
+    where, of_all = map(".".join, places)
+    _refuse_unknown(of_all, defaults, _OF_DEFAULTS)
     for name, entry in found.items():
         place = f"{where}.{name}"
         if _NAME.fullmatch(name) is None or name == TOTALS.name:
@@ -89,16 +85,6 @@ def _entries(section: Section) -> Iterable[tuple[str, str, Entry]]:
         if not isinstance(entry, Mapping):
             raise SettingsError(f"{place} is no table: set {place}.path")
         yield place, name, _flat(place, {**defaults, **entry})
-
-
-def _by_name(where: str, entries: Iterable[Any]) -> dict[str, Entry]:
-    found: dict[str, Entry] = {}
-    for entry in entries:
-        name = entry.get("name") if isinstance(entry, Mapping) else None
-        if not isinstance(name, str) or name in found:
-            raise SettingsError(f"{where} is a list: set `name` in each entry, each another")
-        found[name] = {key: value for key, value in entry.items() if key != "name"}
-    return found
 
 
 def _flat(where: str, entry: Entry) -> Entry:
@@ -229,7 +215,7 @@ def _resource(where: str, name: str, entry: Entry, table: Mapping[str, Resource]
         declared.setdefault(column, Column(column, ids.get(_ID, "text"), False, text))
     if report is not None:
         declared.setdefault(report.day_column, Column(report.day_column, "date", False, "The day."))
-    for part in key:
+    for part in key[1:]:
         declared.setdefault(part, Column(part, "text", False, "A part of the row's key."))
     return Resource(
         name=name,
@@ -246,7 +232,7 @@ def _resource(where: str, name: str, entry: Entry, table: Mapping[str, Resource]
 
 
 def _key(where: str, entry: Entry, report: Report | None) -> tuple[str, ...]:
-    """The key: with the account, in a report also with the day."""
+    """The key: first the account, in a report then the day."""
     given = entry.get("primary_key", [] if report else [_ID])
     names = given.split(",") if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
@@ -307,6 +293,8 @@ def _refuse(where: str, resource: Resource, table: Mapping[str, Resource]) -> No
     if (other := shapes.get(_shape(resource.path))) is not None:
         raise SettingsError(f"{where}.path is that of {other}: set another")
     is_below = "{parent_id}" in resource.path
+    if resource.report is not None and resource.data_selector == "$":
+        raise SettingsError(f"{where}.data_selector of a report cannot be $: set it to a name")
     if resource.report is None and resource.parent != ACCOUNTS.name and not is_below:
         raise SettingsError(f"{where}.parent needs {{parent_id}} in the path: set it there")
     if (problem := next(problems(resource, table), None)) is not None:

@@ -28,7 +28,7 @@ from analytics_assets.lookup import (
     look_up,
 )
 from analytics_assets.lookup import setting_name as setting_name
-from analytics_assets.own_resources import with_own_resources
+from analytics_assets.own_resources import TABLES, with_own_resources
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ResourceTable
 from analytics_assets.validation import (
@@ -55,8 +55,15 @@ from analytics_assets.validation import (
 API_SECTION: Final = ("sources", "analytics")
 PLATFORM_SECTION: Final = ("analytics",)
 _EXTRACT_SECTION: Final = ("extract",)
-# these are found without their section, too, as `dlt.secrets["client_id"]` is
-_SHORT_KEYS: Final = ("client_id", "client_secret")
+_CLIENT: Final = (*API_SECTION, "client")
+_AUTH: Final = (*_CLIENT, "auth")
+# where else these are found: as dlt's REST configuration has them, and `dlt.secrets["client_id"]`
+_OTHER_PLACES: Final[dict[str, tuple[Section, ...]]] = {
+    "base_url": (_CLIENT,),
+    "token_url": (_AUTH,),
+    "client_id": (_AUTH, ()),
+    "client_secret": (_AUTH, ()),
+}
 
 _TOKEN_URL: Final = replace(URL, example="https://api.example.com/oauth/token")
 _DAY: Final = 86_400.0
@@ -335,10 +342,9 @@ SETTINGS: Final = (
 
 def find_setting(setting: Setting) -> Found | None:
     """What is set, as it was found; None where the default holds."""
-    found = look_up(setting.section, setting.key, setting.hint)
-    if found is None and setting.key in _SHORT_KEYS:
-        return look_up((), setting.key, setting.hint)
-    return found
+    places = (setting.section, *_OTHER_PLACES.get(setting.key, ()))
+    found = (look_up(place, setting.key, setting.hint) for place in places)
+    return next((value for value in found if value is not None), None)
 
 
 def _resolve(section: Section) -> dict[str, Any]:
@@ -368,7 +374,7 @@ def _refuse_unknown_keys(section: Section, known: list[str]) -> None:
     if section == _EXTRACT_SECTION:  # what other keys stand there is dlt's business
         return
     for key in keys_in(section):
-        if key not in known:
+        if key not in known and (section != API_SECTION or key not in TABLES):
             near = get_close_matches(key.lower().rpartition("__")[2], known, n=1)
             meant = setting_name(section, near[0]) if near else ""
             advice = f"set {meant} instead" if meant else "check its name in docs/settings.md"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,43 +11,29 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.shell_completion import ShellComplete
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from analytics_assets.cli import main
 from analytics_assets.factory import build_definitions
 from analytics_assets.rows.arrow import as_day
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets.settings import platform_settings
-from analytics_assets_tests.testing.commands import invoke
+from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.doctor import Checks
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized
-from analytics_assets_tests.testing.tables import by_account, query, warehouse_table
+from analytics_assets_tests.testing.tables import (
+    assert_warehouse_equals_api,
+    by_account,
+    query,
+    warehouse_table,
+)
 
-OWN = """
-[sources.analytics.resources.sites]  # below another of the user's own, which comes after it
-path = "/v1/{account_id}/publishers/{parent_id}/sites"
-parent = "publishers"
-data_selector = "data.items"
-[sources.analytics.resources.sites.columns]
-id = "bigint"
-url = {data_type = "text", nullable = false, description = "The site's address."}
-
-[sources.analytics.resources.publishers]
-path = "/{version}/{account_id}/publishers"
-columns = "id text !, site text, cap double, since date"
-
-[sources.analytics.resources.reviews]  # as dlt has it, and nothing declared
-parent = "campaign_items"
-primary_key = "id"
-endpoint = {path = "v1/{account_id}/items/{parent_id}/reviews", data_selector = "$"}
-
-[sources.analytics.resources.by_device]
-path = "/v1/{account_id}/reports/by-device"
-primary_key = ["day", "device"]
-columns = "device text !, clicks bigint, cost double"
-report = {day_column = "day", first_day_parameter = "from", last_day_parameter = "to"}
-"""
+SUCCEEDED = AssetCheckExecutionRecordStatus.SUCCEEDED
+PAGE = CHECKOUT / "docs" / "own-resources.md"
 PUBLISHERS = "SOURCES__ANALYTICS__RESOURCES__PUBLISHERS"
-NAMES = ("publishers", "sites", "reviews", "by_device")
+NAMES = ("publishers", "publisher_sites", "reviews", "by_device")
 
 
 @contextmanager
@@ -62,7 +49,7 @@ def serving(patch: pytest.MonkeyPatch) -> Iterator[SampleApi]:
 
 def served(api: SampleApi, name: str) -> list[dict]:
     """What the API serves of a list, with what a table has beside it, and doubles as such."""
-    parents = {"sites": "publisher_id", "reviews": "campaign_item_id"}
+    parents = {"publisher_sites": "publisher_id", "reviews": "campaign_item_id"}
     doubles = {c.name for c in api.data.resources[name].columns if c.type == "double"}
     days = {c.name for c in api.data.resources[name].columns if c.type == "date"}
     rows = []
@@ -84,35 +71,47 @@ def served_days(api: SampleApi, name: str, number: int) -> list[dict]:
     return found
 
 
-def test_lists_and_reports_are_tables_assets_partitions_and_checks(
+def test_what_the_page_shows_becomes_tables_assets_partitions_and_checks(
     home: Path, toml: Callable[..., None], instance: dg.DagsterInstance, monkeypatch
 ):
-    toml(OWN)
-    with serving(monkeypatch) as own:
-        sync_and_compare(home, own, instance)
-
-
-def sync_and_compare(home: Path, own: SampleApi, instance: dg.DagsterInstance) -> None:
-    accounts = own.data.account_ids
-    result = invoke("sync")
-    assert result.exit_code == 0, result.output
-    for name in ("publishers", "sites", "reviews"):
-        assert by_account(warehouse_table(home, name)) == by_account(served(own, name))
-    held = warehouse_table(home, "by_device")
-    assert by_account(held) == by_account(served_days(own, "by_device", 3))
-    assert len(held) == 2 * 3 * 2
-    for name in NAMES:
-        assert (materialized(instance, name), failed(instance, name)) == ({*accounts}, set())
-    found = build_definitions().resolve_asset_graph()
-    assert found.get(dg.AssetKey("sites")).parent_keys == {dg.AssetKey("publishers")}
-    assert found.get(dg.AssetKey("reviews")).parent_keys == {dg.AssetKey("campaign_items")}
-    keys = [key for key in found.asset_check_keys if key.asset_key.path[-1] in NAMES]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    toml("\n".join(re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.M | re.S)))
+    with serving(monkeypatch) as api:
+        add_fields(api)
+        result = invoke("sync")
+        assert result.exit_code == 0, result.output
+        for name in NAMES[:3]:
+            assert values(warehouse_table(home, name)) == values(served(api, name))
+        held = warehouse_table(home, "by_device")
+        assert by_account(held) == by_account(served_days(api, "by_device", 3))
+        assert len(held) == 2 * 3 * 2
+        for name in NAMES:
+            done = (materialized(instance, name), failed(instance, name))
+            assert done == ({*api.data.account_ids}, set())
+    graph = build_definitions().resolve_asset_graph()
+    parents = {name: graph.get(dg.AssetKey(name)).parent_keys for name in NAMES}
+    above = {"publisher_sites": "publishers", "reviews": "campaign_items"}
+    assert parents == {name: {dg.AssetKey(above.get(name, "accounts"))} for name in NAMES}
+    keys = [key for key in graph.asset_check_keys if key.asset_key.path[-1] in NAMES]
     assert {"key_is_unique", "parents_exist"} <= {key.name for key in keys}
-    assert {str(record.status) for record in records.values()} == {
-        "AssetCheckExecutionRecordStatus.SUCCEEDED"
-    }
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert {record.status for record in records.values()} == {SUCCEEDED}
     assert len(records) == len(keys)
+
+
+def values(rows: list[dict]) -> dict[str, list[str]]:
+    """The rows' values, of a field those in the columns for other types, too."""
+    return by_account(
+        [{k.partition("__v_")[0]: v for k, v in row.items() if v is not None} for row in rows]
+    )
+
+
+def add_fields(api: SampleApi) -> None:
+    """Lets reviews, of which nothing is declared, have fields of several types."""
+    for account in api.data.account_ids:
+        for number, row in enumerate(api.data.table("reviews", [account])):
+            stars = [4, 4.5, "none"][number % 3]
+            fields = {"verdict": "good", "stars": stars, "notes": {"by": [number]}}
+            api.data.update_row("reviews", row["id"], fields, account_id=account)
 
 
 @both_warehouses
@@ -160,3 +159,80 @@ def test_a_resource_that_is_taken_out_keeps_its_table_until_it_is_forgotten(
         tables = "SELECT table_name FROM information_schema.tables"
         assert not [name for (name,) in query(home, tables) if name.startswith("publishers")]
         assert "tables left" not in doctor()
+
+
+# dlt's REST configuration as one would write it for this API, with nothing of ours
+DLTS = """
+[sources.analytics.client]
+base_url = "{base_url}"
+[sources.analytics.client.auth]
+type = "oauth2"
+client_id = "{client_id}"
+client_secret = "{client_secret}"
+token_url = "{token_url}"
+[sources.analytics.resource_defaults]
+primary_key = "id"
+write_disposition = "merge"
+"""
+PATHS = {
+    "accounts": "/v1/users/current/allowed-accounts",
+    "audiences": "/v1/{account_id}/combined_audiences/resources/audiences",
+    "campaigns": "/v1/{account_id}/campaigns/",
+    "motion_ads": "/v1/{account_id}/campaigns/{parent_id}/performance-video/items/",
+    "audience_rules": "/v1/{account_id}/universal_pixel/custom_audience_rule",
+    "campaign_items": "/v1/{account_id}/campaigns/{parent_id}/items/",
+    "conversion_rules": "/v1/{account_id}/universal_pixel/conversion_rule",
+}
+
+
+def test_a_configuration_of_dlts_serves_as_it_is(
+    home: Path, api: SampleApi, toml: Callable[..., None], monkeypatch
+):
+    entries = [
+        f'[[sources.analytics.resources]]\nname = "{name}"\n'
+        f'[sources.analytics.resources.endpoint]\npath = "{path}"\ndata_selector = "results"\n'
+        for name, path in PATHS.items()
+    ]
+    secrets = {"client_id": api.behaviour.client_id, "client_secret": api.behaviour.client_secret}
+    urls = {"base_url": api.base_url, "token_url": api.token_url}
+    toml("\n".join([DLTS.format(**secrets, **urls), *entries]))
+    for key in (*secrets, *urls):
+        monkeypatch.delenv(f"SOURCES__ANALYTICS__{key.upper()}")
+    result = invoke("sync")
+    assert result.exit_code == 0, result.output
+    assert_warehouse_equals_api(home, api.data)
+
+
+def test_the_commands_know_it(home: Path, doctor: Callable[..., Checks], monkeypatch):
+    monkeypatch.setenv(f"{PUBLISHERS}__PATH", "/v1/{account_id}/publishers")
+    with serving(monkeypatch):
+        checks = doctor()
+        assert checks["own resource publishers"]["detail"] == "GET /v1/{account_id}/publishers"
+        assert checks["endpoint publishers"]["ok"]
+        wrong = invoke("sync", "--resource", "publisher")
+        assert "did you mean publishers?" in wrong.stderr
+        completion = ShellComplete(main, {}, "analytics-assets", "_COMPLETE")
+        names = completion.get_completions(["sync", "--resource"], "p")
+        assert [item.value for item in names] == ["publishers"]
+        monkeypatch.setenv("ANALYTICS__SKIP_RESOURCES", "publishers")
+        assert checks["endpoint publishers"] != doctor()["endpoint publishers"]
+
+
+def test_a_wrong_entry_stops_all_before_anything_is_asked(
+    home: Path, api: SampleApi, doctor: Callable[..., Checks], monkeypatch
+):
+    monkeypatch.setenv(f"{PUBLISHERS}__PTH", "/v1/{account_id}/publishers")
+    api.log.clear()
+    said = "there is no key 'pth' in [sources.analytics.resources.publishers]"
+    checks = doctor()
+    assert (checks["settings"]["ok"], checks["platform settings"]["ok"]) == (False, False)
+    assert said in checks["settings"]["detail"]
+    assert "did you mean path?" in checks["settings"]["detail"]
+    assert checks["settings"]["advice"].startswith("set some of path, data_selector")
+    for arguments in (["sync"], ["sync", "--resource", "publishers"], ["status"]):
+        result = invoke(*arguments)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert said in result.stderr
+    completion = ShellComplete(main, {}, "analytics-assets", "_COMPLETE")
+    assert completion.get_completions(["sync", "--resource"], "p") == []
+    assert api.log.requests == 0

@@ -1,0 +1,173 @@
+"""What an entry in the settings may say, and the one line that says why it may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from analytics_assets.errors import SettingsError
+from analytics_assets.factory import build_definitions
+from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import Column, Report
+from analytics_assets.settings import api_settings, platform_settings
+
+SECTION = "sources.analytics.resources"
+VARIABLE = "SOURCES__ANALYTICS__RESOURCES"
+PATH = 'path = "/v1/{account_id}/publishers"'
+
+Add = Callable[..., None]
+
+
+def entry(text: str, name: str = "publishers") -> str:
+    return f"[{SECTION}.{name}]\n{text}\n"
+
+
+def test_without_an_entry_the_table_is_the_packages(home):
+    assert platform_settings().resources == api_settings().resources == RESOURCES
+
+
+def test_what_is_not_said_is_as_in_most_entries(home, toml: Add):
+    toml(entry(PATH))
+    found = platform_settings().resources
+    own = found["publishers"]
+    assert api_settings().resources == found
+    assert (own.key, own.parent, own.data_selector) == (("account_id", "id"), "accounts", "results")
+    text = "A part of the row's key."
+    assert own.columns == (Column("id", "text", nullable=False, description=text),)
+    assert own.is_open
+    assert list(found) == [*RESOURCES.lists, "publishers", *RESOURCES.reports]
+
+
+def test_a_list_below_rows_takes_their_id(home, toml: Add):
+    toml(
+        entry('path = "/v1/{account_id}/rules/{parent_id}/hits"\nparent = "audience_rules"', "hits")
+    )
+    own = platform_settings().resources["hits"]
+    assert own.parent_column == "audience_rule_id"
+    assert Column("audience_rule_id", "bigint", nullable=False) in own.columns
+
+
+def test_columns_as_a_text_and_as_dlts_hints(home, toml: Add):
+    text = 'columns = "id bigint !, size double"'
+    hints = (
+        'columns = {id = {data_type = "bigint", nullable = false, description = "Its number."},'
+        ' size = "double"}'
+    )
+    toml(entry(f"{PATH}\n{text}") + entry(f'path = "/v1/{{account_id}}/b"\n{hints}', "others"))
+    found = platform_settings().resources
+    assert found["publishers"].columns == found["others"].columns
+    assert found["others"].columns[0].description == "Its number."
+
+
+def test_a_report_has_its_day_in_its_key(home, toml: Add):
+    toml(entry(f'{PATH}\nprimary_key = "site"\nreport = {{day_column = "day", has_days = false}}'))
+    own = platform_settings().resources["publishers"]
+    assert own.report == Report(day_column="day", has_days=False)
+    assert own.key == ("account_id", "day", "site")
+    assert [(c.name, c.type) for c in own.columns] == [("day", "date"), ("site", "text")]
+
+
+def test_the_environment_wins_key_by_key(home, toml: Add, monkeypatch):
+    toml(entry(f'{PATH}\ncolumns = "site text"'))
+    monkeypatch.setenv(f"{VARIABLE}__PUBLISHERS__ENDPOINT__PATH", "/v2/{account_id}/sites")
+    with pytest.raises(SettingsError, match="has path twice"):
+        platform_settings()
+    monkeypatch.delenv(f"{VARIABLE}__PUBLISHERS__ENDPOINT__PATH")
+    monkeypatch.setenv(f"{VARIABLE}__PUBLISHERS__PATH", "/v2/{account_id}/sites")
+    monkeypatch.setenv(VARIABLE, json.dumps({"others": {"path": "/v2/{account_id}/others"}}))
+    found = platform_settings().resources
+    assert found["publishers"].path == "/v2/{account_id}/sites"
+    assert "site" in {column.name for column in found["publishers"].columns}
+    assert found["others"].path == "/v2/{account_id}/others"
+    assert api_settings().resources == found
+
+
+def test_a_path_of_the_packages_can_be_changed_and_nothing_else(home, toml: Add, monkeypatch):
+    toml(entry('path = "/v1/{account_id}/campaigns/{parent_id}/videos"', "motion_ads"))
+    found = platform_settings().resources
+    videos = replace(RESOURCES["motion_ads"], path="/v1/{account_id}/campaigns/{parent_id}/videos")
+    assert dict(found) == {**RESOURCES, "motion_ads": videos}
+    assert list(found) == list(RESOURCES)
+    for key, value in (("PRIMARY_KEY", "uuid"), ("COLUMNS", "id bigint"), ("PARENT", "audiences")):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"{VARIABLE}__MOTION_ADS__{key}", value)
+            with pytest.raises(SettingsError, match=f"motion_ads.{key.lower()} would change"):
+                platform_settings()
+    monkeypatch.setenv(f"{VARIABLE}__MOTION_ADS__PATH", "/v1/{account_id}/videos")
+    with pytest.raises(SettingsError, match="has other placeholders than the package's own"):
+        platform_settings()
+
+
+CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "advice"),
+    [
+        (entry('pth = "/v1"'), "no key 'pth' in [", "(did you mean path?): set some of path, data"),
+        (entry('endpoint = {url = "/"}'), "no key 'url' in [", "set some of path, data_selector"),
+        (entry(f"{PATH}\nreport = {{day = 1}}"), "no key 'day' in [", "set some of day_column"),
+        (entry('columns = "id text"'), "publishers has no path", f"set {SECTION}.publishers.path"),
+        (entry("path = 7"), "publishers.path is no text", "set it to one, in quotes"),
+        (entry('path = "https://x.example/v1/{account_id}"'), "no path below the base URL", "set"),
+        (entry('path = "//x.example/v1/{account_id}"'), "no path below the base URL", "set it"),
+        (entry('path = "/v1/{account_id}/a?b=1"'), "no path below the base URL", "set it"),
+        (entry('path = "/v1/{account}/a"'), "has {account} in its path", "{account_id}"),
+        (entry('path = "/v1/{account_id}/{account_id:>9}"'), "has {account_id:>9} in", "check"),
+        (entry('path = "/v1/{account_id}/{a"'), "a brace too many or too few", "check"),
+        (entry('path = "/v1/a"'), "has no {account_id} in its path", "check its keys"),
+        (entry('path = "/{version}/{account_id}/campaigns"'), "is that of campaigns", "another"),
+        (entry('path = "/v1/{account_id}/a/{parent_id}"'), "'accounts' is the parent", "another"),
+        (entry(f'{PATH}\nparent = "campaigns"'), "parent needs {parent_id} in the path", "set it"),
+        (entry(f'{CHILD} "nobody"'), "is 'nobody', which is no resource", "set it to one of acc"),
+        (entry(f'{CHILD} "publishers"'), "leads back to itself", "below accounts"),
+        (
+            entry(f'{CHILD} "b"', "a") + entry(f'{CHILD.replace("sites", "c")} "a"', "b"),
+            "leads back to itself (a, b are",
+            "below accounts",
+        ),
+        (entry(f'{CHILD} "campaign_performance"'), "which is a report", "check its keys"),
+        (entry(f"{CHILD} 'campaigns'\nreport = {{}}"), "though it is a report", "check its keys"),
+        (entry(f'{PATH}\ncolumns = "id varchar"'), "cannot read the column 'id varchar'", "bigint"),
+        (entry(f'{PATH}\ncolumns = {{id = "uuid"}}'), "columns.id has the type 'uuid'", "of text,"),
+        (entry(f"{PATH}\ncolumns = {{id = {{}}}}"), "columns.id has the type None", "one of text"),
+        (entry(f"{PATH}\ncolumns = 1"), "columns is neither a text nor a table", "set it to one"),
+        (entry(f'{PATH}\ncolumns = {{Id = "text"}}'), "columns.Id", "set a name of small letters"),
+        (entry(f'{PATH}\ncolumns = "account_id bigint"'), "declares 'account_id'", "check"),
+        (entry(f'{PATH}\ncolumns = "id json"'), "has 'id' in its key", "text, bigint, date"),
+        (entry(f"{PATH}\nprimary_key = 1"), "primary_key is no name or list", "set it to one"),
+        (entry(f'{PATH}\ndata_selector = "a[0]"'), "data_selector is no path", "data.items"),
+        (entry(f'{PATH}\ndata_selector = "$"\nreport = {{}}'), "data_selector", "set it to"),
+        (entry(f'{PATH}\nwrite_disposition = "append"'), "write_disposition is not", "merge"),
+        (entry(f'{PATH}\nreport = {{has_days = "maybe"}}'), "neither true nor false", "set it"),
+        (entry(f'{PATH}\nreport = {{day_column = "a b"}}'), "report.day_column is no name", "set"),
+        (entry(f'{PATH}\nreport = "daily"'), "report is no table", "set some of day_column"),
+        *(
+            (entry(PATH, f'"{name}"'), f"has the name {name!r}", "set one of small letters")
+            for name in ("Publishers", "_dlt_loads", "my-list", "a__b", "day_totals", "x" * 51, "7")
+        ),
+        (entry(PATH, "campaigns_history"), "ends with _history", "check its keys"),
+        ('[sources.analytics]\nresources = {a = "b"}', "resources.a is no table", "a.path"),
+        (f"[[{SECTION}]]\n{PATH}", "is a list", "set `name` in each entry"),
+        ("[sources.analytics.resource_defaults]\nid = 1", "no key 'id' in [", "set some of prim"),
+    ],
+)
+def test_what_cannot_be(home, toml: Add, text: str, problem: str, advice: str):
+    toml(text)
+    for ask in (platform_settings, api_settings, build_definitions):
+        with pytest.raises(SettingsError) as error:
+            ask()
+        line = str(error.value)
+        assert problem in line
+        assert advice in line[line.index(problem) :]
+        assert SECTION.rpartition(".")[0] in line
+        assert "\n" not in line
+
+
+def test_a_variable_that_is_no_json(home, monkeypatch):
+    monkeypatch.setenv(f"{VARIABLE}__PUBLISHERS", '{"path": ')
+    with pytest.raises(SettingsError, match=f"{VARIABLE}__PUBLISHERS is no JSON"):
+        platform_settings()
