@@ -50,7 +50,7 @@ def read_and_load(api: SampleApi, home: Path) -> dict[str, str]:
         folder = Path(made)
         reader = Reader(make_client(api_settings()), folder)
         listing = reader.read_listing()
-        wanted = dict.fromkeys(api.data.account_ids, list(ACCOUNT_RESOURCES))
+        wanted = {key: list(ACCOUNT_RESOURCES) for key in api.data.account_ids}
         reads = list(chain.from_iterable(reader.read_accounts(wanted)))
         rows = [listing.rows, *(read.rows for read in reads if read.rows.resources)]
         request = LockRequest("a test", 60, print)
