@@ -31,7 +31,7 @@ from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
 from analytics_assets_tests.testing.data import digest
 from analytics_assets_tests.testing.doctor import Checks, check_all
-from analytics_assets_tests.testing.homes import sample_settings, use_settings
+from analytics_assets_tests.testing.homes import platform_environment, sample_settings, use_settings
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer, running
 
 
@@ -224,11 +224,14 @@ def synced(
     synced_homes: Path,
     request: pytest.FixtureRequest,
 ) -> Path:
-    """The test's home, after a sync of what the API serves at first; a copy, from the second on."""
+    """The test's home, after a sync of what the API serves at first; a copy, from the second on.
+
+    It is one for each API and for each set of the platform's settings that a test has made before.
+    """
     server: PostgresServer | None = request.getfixturevalue("postgres") if warehouse else None
     database = warehouse.get("DESTINATION__POSTGRES__CREDENTIALS", "duckdb").rpartition("/")[2]
     kind = f"postgres_{server.port}" if server else "duckdb"
-    made = synced_homes / f"synced_{kind}_{digest(api.data)[:16]}"
+    made = synced_homes / f"synced_{kind}_{digest(api.data, platform_environment())[:16]}"
     with FileLock(f"{made}.lock"):
         if is_first := not made.exists():
             result = sync()

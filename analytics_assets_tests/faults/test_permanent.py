@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 from dagster import DagsterInstance
@@ -14,7 +14,7 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.sample_api.bodies import Bodies
 from analytics_assets.sample_api.data import ListKey
-from analytics_assets_tests.testing.data import accounts_named, change_everything, items_path
+from analytics_assets_tests.testing.data import change_everything, items_path
 from analytics_assets_tests.testing.outcomes import failures
 from analytics_assets_tests.testing.records import states
 from analytics_assets_tests.testing.tables import (
@@ -24,6 +24,7 @@ from analytics_assets_tests.testing.tables import (
     warehouse_table,
 )
 
+Hit = TypeVar("Hit")
 ATTEMPTS = 4  # one, and the default of SOURCES__ANALYTICS__MAX_RETRIES
 
 
@@ -36,7 +37,7 @@ class Expected(NamedTuple):
     cause: str
 
 
-# By the account that they hit, so that it says which one is wrong. `GET` is the request.
+# By what they are; each hits an account of its own. `GET` is the request.
 FAULTS: dict[str, dict[str, Expected]] = {
     "statuses": {
         "s500": Expected("status", 500, ATTEMPTS, "GET answers 500: Something went wrong, "),
@@ -93,19 +94,25 @@ BEYOND_DOUBLES = {
 }
 
 
+def twelve_accounts() -> SampleData:
+    """What all tests below begin with, so that they share one synced home."""
+    return SampleData.generate(accounts=12, campaigns=2, items=2, motion_ads=1, others=2)
+
+
+twelve = pytest.mark.parametrize("api", [twelve_accounts], indirect=True, ids=[""])
+
+
+@twelve
 @pytest.mark.usefixtures("synced")
-@pytest.mark.parametrize(
-    ("api", "faults"),
-    [pytest.param(accounts_named(faults), faults, id=group) for group, faults in FAULTS.items()],
-    indirect=["api"],
-)
-def test_faults(home, sync, api: SampleApi, instance, monkeypatch, faults: dict[str, Expected]):
+@pytest.mark.parametrize("group", FAULTS)
+def test_faults(home, sync, api: SampleApi, instance, monkeypatch, group: str):
+    faults = by_account(api, FAULTS[group])
     before = rows_by_account(home)
     change_everything(api.data)
     paths = {account: items_path(api.data, account) for account in faults}
     for account, (kind, value, _, _) in faults.items():
         api.behaviour.faults.append(Fault(kind, paths[account], value=value))
-    if "hang" in faults:
+    if group == "connections":
         monkeypatch.setenv("SOURCES__ANALYTICS__TIMEOUT", "1")
     api.log.clear()
     causes = failures(sync(), api.data)
@@ -120,46 +127,47 @@ def test_faults(home, sync, api: SampleApi, instance, monkeypatch, faults: dict[
     assert_unchanged_and_loaded(home, api.data, instance, failed, before)
 
 
+@twelve
 @pytest.mark.usefixtures("synced")
-@pytest.mark.parametrize("api", [accounts_named(NOT_ROWS)], indirect=True)
 def test_lists_of_anything_but_rows(home, sync, api: SampleApi, instance, monkeypatch):
+    hit = by_account(api, NOT_ROWS)
     before = rows_by_account(home)
     change_everything(api.data)
     serve(
         monkeypatch,
-        {ListKey("audiences", account): body for account, (body, _) in NOT_ROWS.items()},
+        {ListKey("audiences", account): body for account, (body, _) in hit.items()},
     )
     causes = failures(sync(), api.data)
-    for account, (_, said) in NOT_ROWS.items():
+    for account, (_, said) in hit.items():
         path = RESOURCES["audiences"].path_in("v1").format(account_id=account)
         assert causes[account].startswith("audiences: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert said in causes[account]
-    failed = dict.fromkeys(NOT_ROWS, ("audiences",))
+    failed = dict.fromkeys(hit, ("audiences",))
     assert_unchanged_and_loaded(home, api.data, instance, failed, before)
 
 
+@twelve
 @pytest.mark.usefixtures("synced")
-@pytest.mark.parametrize("api", [accounts_named(BEYOND_DOUBLES)], indirect=True)
 def test_numbers_beyond_doubles(home, sync, api: SampleApi, instance, monkeypatch):
+    hit = by_account(api, BEYOND_DOUBLES)
     before = rows_by_account(home)
     change_everything(api.data)
-    campaign = api.data.rows("campaigns", "in-double")[0]["id"]
     serve(
         monkeypatch,
         {
-            ListKey(name, account): body.replace(b"%s", campaign.encode())
-            for account, (name, body) in BEYOND_DOUBLES.items()
+            ListKey(name, account): body.replace(b"%s", first_campaign(api, account))
+            for account, (name, body) in hit.items()
         },
     )
     causes = failures(sync(), api.data)
-    assert set(causes) == set(BEYOND_DOUBLES)
-    for account, (name, _) in BEYOND_DOUBLES.items():
+    assert set(causes) == set(hit)
+    for account, (name, _) in hit.items():
         path = RESOURCES[name].path_in("v1").format(account_id=account)
         assert causes[account].startswith(f"{name}: "), causes[account]
         assert f"GET {path}" in causes[account]
         assert "number" in causes[account]
-    failed = {account: with_those_below(name) for account, (name, _) in BEYOND_DOUBLES.items()}
+    failed = {account: with_those_below(name) for account, (name, _) in hit.items()}
     assert_unchanged_and_loaded(home, api.data, instance, failed, before)
 
 
@@ -187,22 +195,27 @@ def test_lists_whose_tokens_are_refused_again_and_again(
     assert_unchanged_and_loaded(synced, api.data, instance, {account: lost}, before)
 
 
-@pytest.mark.parametrize("resource", ["campaigns", "motion_ads", "audiences", "audience_rules"])
+@twelve
 def test_any_list_and_another_number_of_retries(
-    synced: Path, sync, api: SampleApi, instance, monkeypatch, resource: str
+    synced: Path, sync, api: SampleApi, instance, monkeypatch
 ):
     monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "1")
-    account = api.data.account_ids[0]
-    campaign = api.data.rows("campaigns", account)[0]["id"]
-    path = RESOURCES[resource].path_in("v1").format(account_id=account, parent_id=campaign)
-    api.behaviour.faults.append(Fault("status", path, value=503))
+    hit = by_account(api, {name: name for name in RESOURCES.account_lists})
+    paths = {
+        account: RESOURCES[name]
+        .path_in("v1")
+        .format(account_id=account, parent_id=first_campaign(api, account).decode())
+        for account, name in hit.items()
+    }
+    api.behaviour.faults += [Fault("status", path, value=503) for path in paths.values()]
     before = rows_by_account(synced)
     change_everything(api.data)
     causes = failures(sync(), api.data)
-    assert list(causes) == [account]
-    assert causes[account].startswith(f"{resource}: GET {path} answers 503: ")
-    assert api.log.count_by_path()[path] == 2
-    failed = {account: with_those_below(resource)}
+    assert set(causes) == set(hit)
+    for account, name in hit.items():
+        assert causes[account].startswith(f"{name}: GET {paths[account]} answers 503: ")
+        assert api.log.count_by_path()[paths[account]] == 2
+    failed = {account: with_those_below(name) for account, name in hit.items()}
     assert_unchanged_and_loaded(synced, api.data, instance, failed, before)
 
 
@@ -217,6 +230,16 @@ def test_all_accounts_fail(synced: Path, sync, api: SampleApi, instance: Dagster
     # dlt's own columns included
     assert rows_by_account(synced) == before
     assert states(instance) == dict.fromkeys(RESOURCES.account_lists, (accounts, accounts))
+
+
+def by_account(api: SampleApi, hits: Mapping[str, Hit]) -> dict[str, Hit]:
+    """What hits each of the first accounts."""
+    return dict(zip(api.data.account_ids, hits.values(), strict=False))
+
+
+def first_campaign(api: SampleApi, account: str) -> bytes:
+    campaign: str = api.data.rows("campaigns", account)[0]["id"]
+    return campaign.encode()
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, bodies: Mapping[ListKey, bytes]) -> None:

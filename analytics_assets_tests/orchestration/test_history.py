@@ -41,11 +41,20 @@ BEFORE = ["\n".join(_WRITE.splitlines()[:number]) + "\n" for number in (1, 2, 4)
 
 
 @pytest.fixture(autouse=True)
-def kept(home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "synced" in request.fixturenames:  # without histories, as all tests share it
-        request.getfixturevalue("synced")
+def kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS__HISTORY", ",".join(KEPT))
     monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", "campaigns.spent")
+
+
+@pytest.fixture
+def synced_before(
+    kept: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Syncs without histories, which are to be kept from now on."""
+    with monkeypatch.context() as before:
+        before.delenv("ANALYTICS__HISTORY")
+        before.delenv("ANALYTICS__HISTORY_IGNORE")
+        request.getfixturevalue("synced")
 
 
 def definitions() -> dg.Definitions:
@@ -122,12 +131,12 @@ def test_each_is_an_asset_after_its_resource(home, monkeypatch):
     assert key in job.asset_layer.executable_asset_keys
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
 def test_a_run_tells_how_many_versions_began_and_ended(
     home, sync, api: SampleApi, instance: DagsterInstance
 ):
     account = api.data.account_ids[0]
-    assert sync().exit_code == 0
     assert_open_versions_equal_tables(home)
     first, second, *others = api.data.table("campaigns", [account])
     count = len(others) + 2
@@ -153,7 +162,7 @@ def test_a_run_tells_how_many_versions_began_and_ended(
 
 
 def test_it_is_written_with_its_resource_whichever_is_selected(
-    home, synced, api: SampleApi, instance: DagsterInstance
+    home, synced_before: None, api: SampleApi, instance: DagsterInstance
 ):
     account = api.data.account_ids[0]
     assert materialized(instance, HISTORY) == set()
@@ -175,11 +184,11 @@ def test_it_is_written_with_its_resource_whichever_is_selected(
     assert materialized(instance, HISTORY) == {account}
 
 
+@pytest.mark.usefixtures("synced")
 def test_what_fails_or_is_suddenly_empty_keeps_its_versions(
     home, sync, api: SampleApi, instance: DagsterInstance
 ):
     refused, emptied, _ = api.data.account_ids
-    assert sync().exit_code == 0
     before = warehouse_table(home, HISTORY)
     api.behaviour.faults.append(Fault("status", f"/v1/{refused}/campaigns/", value="403"))
     api.data.empty_account(emptied)
@@ -198,11 +207,11 @@ def test_what_fails_or_is_suddenly_empty_keeps_its_versions(
     assert failed(instance, HISTORY) == set()
 
 
+@pytest.mark.usefixtures("synced")
 def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
     home, sync, api: SampleApi, instance: DagsterInstance
 ):
     accounts = api.data.account_ids
-    assert sync().exit_code == 0
     where = f"WHERE account_id = '{accounts[0]}'"
     change_warehouse(
         home,
@@ -231,7 +240,6 @@ def test_the_checks_find_what_someone_did_and_the_next_load_makes_good(
     }
 
 
-@both_warehouses
 def test_lists_that_are_left_out_keep_their_versions(
     home, sync, api: SampleApi, instance: DagsterInstance, seven_days: None
 ):
@@ -256,9 +264,9 @@ def test_lists_that_are_left_out_keep_their_versions(
     assert {key for key in after if len(after[key]) > 1} == {(changed, item)}
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
 def test_killed_while_versions_are_written(home, sync, api: SampleApi, tmp_path):
-    assert sync().exit_code == 0
     ended: dict[str, list[str]] = {name: [] for name in KEPT}
     for number, moment in enumerate(BEFORE):
         rows, before = (sorted_tables(home, names) for names in (KEPT, HISTORIES))
@@ -277,8 +285,8 @@ def test_killed_while_versions_are_written(home, sync, api: SampleApi, tmp_path)
             assert sorted(map(str, gone)) == sorted(ended[name])
 
 
+@pytest.mark.usefixtures("synced")
 def test_switched_off_and_on_again(home, sync, api: SampleApi, doctor, monkeypatch):
-    assert sync().exit_code == 0
     kept = warehouse_table(home, HISTORY)
     monkeypatch.setenv("ANALYTICS__HISTORY", "campaign_items")
     account, row = api.data.account_ids[0], api.data.table("campaigns")[0]
@@ -294,7 +302,7 @@ def test_switched_off_and_on_again(home, sync, api: SampleApi, doctor, monkeypat
     assert len(warehouse_table(home, HISTORY)) == len(kept) + 1
 
 
-def test_automation_asks_for_it_too(home, synced, instance: DagsterInstance):
+def test_automation_asks_for_it_too(home, synced_before: None, instance: DagsterInstance):
     automation = Automation(instance)
     assert automation.run(automation.schedule("list_accounts_then_sync_all"))
     request = automation.tick()

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.tables import text_column
 
 
-def digest(data: SampleData) -> str:
-    """The same for the same rows."""
+def digest(data: SampleData, settings: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The same for the same rows and settings."""
     tables = {name: data.table(name) for name in data.resources}
-    return hashlib.sha256(json.dumps(tables).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([tables, sorted(settings.items())]).encode()).hexdigest()
 
 
 def small_data() -> SampleData:
     return SampleData.generate(accounts=3, campaigns=2, items=2, motion_ads=1, others=2)
-
-
-def accounts_named(names: Mapping[str, object]) -> Callable[[], SampleData]:
-    """Makes data of two unharmed accounts and of one for each name."""
-
-    def make() -> SampleData:
-        data = SampleData.generate(accounts=2, campaigns=2, items=2, motion_ads=1, others=2)
-        for name in names:
-            data.add_account(name)
-        return data
-
-    return make
 
 
 def items_path(data: SampleData, account: str) -> str:

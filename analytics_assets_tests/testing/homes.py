@@ -31,6 +31,11 @@ def foreign_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
+def platform_environment() -> dict[str, str]:
+    """The platform's own settings among the environment variables of this process."""
+    return {name: value for name, value in os.environ.items() if name.startswith("ANALYTICS__")}
+
+
 def use_settings(patch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:
     """Makes these the only settings of this process."""
     for name in os.environ.keys() - foreign_environment().keys():
