@@ -3,8 +3,8 @@
 #   make test ARGS="-k schema -x"     arguments for what the target runs (test, demo, bench, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-ui test test-fast test-embedded-elt test-dbt test-lowest test-newest \
-	test-deploy kills model mutants lint dev settings \
+.PHONY: help install demo demo-ui test test-fast test-embedded-elt test-dbt test-destinations \
+	test-lowest test-newest test-deploy kills model mutants lint dev settings \
 	screenshots bench lock clean
 
 # Dagster's state lies in the checkout unless the caller says otherwise. The environment's own
@@ -65,6 +65,10 @@ test-dbt: ## Run what the page on embedding says of dbt, with dbt itself
 	@$(INSTALL) .venv-dbt requirements-dbt.lock
 	@.venv-dbt/bin/python -m pytest $(TESTS)/test_dbt.py $(ARGS)
 
+test-destinations: ## Run the tests on DuckLake and SQLite, with the DuckDB that DuckLake needs
+	@$(INSTALL) .venv-destinations requirements-destinations.lock
+	@.venv-destinations/bin/python -m pytest -n auto $(TESTS)/destinations $(ARGS)
+
 # The suite is for the locked versions; these ask whether the others that pyproject.toml admits do.
 ON_ANY_VERSION := rows $(patsubst %,api/test_%.py,auth client transport) sample_api/test_server.py \
 	$(patsubst %,dagster_backend/test_%.py,internals postgres_event_log sqlite_event_log) \
@@ -124,9 +128,11 @@ lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade: newest versio
 	$(COMPILE) --group test --resolution lowest-direct -o requirements-lowest.lock
 	$(COMPILE) --group mutation -c requirements.lock -o requirements-mutation.lock
 	$(COMPILE) --group dbt -o requirements-dbt.lock
+	$(COMPILE) --group destinations -o requirements-destinations.lock
 	$(COMPILE) --group build -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove environments and caches; the warehouse and Dagster's state stay
-	rm -rf .venv .venv-embedded-elt .venv-lowest .venv-newest .venv-newest.lock .venv-mutation .venv-dbt mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+	rm -rf .venv .venv-embedded-elt .venv-lowest .venv-newest .venv-newest.lock .venv-mutation .venv-dbt \
+		.venv-destinations mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 		.hypothesis test-results build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
-from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
+from analytics_assets.warehouse.destination import sql_dialect
 
 RowCounts = Mapping[str, Mapping[str, int]]
 """Rows by account by table."""
@@ -32,7 +32,7 @@ _COUNTED_DAYS: Final = """
         FROM {table} t{where} GROUP BY {account_id}, {day}
     ) by_day GROUP BY account
 """
-_QUOTE_AS_DLT_SAYS: Final = (DUCKDB_TYPE, POSTGRES_TYPE)
+_QUOTE_AS_DLT_SAYS: Final = ("duckdb", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def audit(
 def _where(pipeline: Pipeline, client: SqlClientBase[object], accounts: Accounts) -> str:
     """A condition on the accounts of the table that is audited; without one, all are."""
     # how to quote is not tried elsewhere, and no literal can hold U+0000
-    is_known = pipeline.destination.destination_type in _QUOTE_AS_DLT_SAYS
+    is_known = sql_dialect(pipeline) in _QUOTE_AS_DLT_SAYS
     if accounts is None or not is_known or any("\0" in account for account in accounts):
         return ""
     named = ", ".join(map(client.capabilities.escape_literal, sorted(accounts))) or "NULL"

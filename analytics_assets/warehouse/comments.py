@@ -12,8 +12,8 @@ from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
+from analytics_assets.warehouse.destination import sql_dialect
 from analytics_assets.warehouse.history import VALIDITY
-from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
 
 Comments = Mapping[tuple[str, str], str | None]
 """Comment by table and column; the table's own has the column ''."""
@@ -39,16 +39,17 @@ _POSTGRES: Final = """
     SELECT relname, attname, col_description(oid, attnum)
     FROM tables JOIN pg_attribute ON attrelid = oid AND attnum > 0 AND NOT attisdropped
 """
-_QUERIES: Final = {DUCKDB_TYPE: _DUCKDB, POSTGRES_TYPE: _POSTGRES}
+_QUERIES: Final = {"duckdb": _DUCKDB, "postgres": _POSTGRES}
 
 
 def write_comments(pipeline: Pipeline, resources: Iterable[Resource]) -> None:
     """Comments on the resources' tables and declared columns as the resource table describes them.
 
     Writes what differs, in a transaction for each table, so that a load usually costs one query.
-    Leaves alone what has no description, and destinations other than DuckDB and PostgreSQL.
+    Leaves alone what has no description, and destinations that speak neither DuckDB's SQL nor
+    PostgreSQL's.
     """
-    query = _QUERIES.get(pipeline.destination.destination_type)
+    query = _QUERIES.get(sql_dialect(pipeline))
     if query is None:
         return
     with pipeline.sql_client() as client:

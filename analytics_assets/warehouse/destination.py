@@ -11,6 +11,7 @@ from dlt import Pipeline
 from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 
+from analytics_assets.choice import EXTRA_RESOURCES_SETTING, HISTORY
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 from analytics_assets.speedups import configure_once
@@ -18,6 +19,7 @@ from analytics_assets.warehouse.capabilities import refuse_unable
 from analytics_assets.warehouse.credentials import refuse_unencoded_password
 from analytics_assets.warehouse.location import (
     POSTGRES_TYPE,
+    SQLALCHEMY_TYPE,
     duckdb_file,
     refuse_ambiguous_names,
     stored_name,
@@ -37,7 +39,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
 
     Raises:
         SettingsError: dlt knows no such destination, its packages are not installed, or it cannot
-            hold the tables.
+            hold the tables, or not those that are asked for.
     """
     options: dict[str, str] = {}
     if (file := duckdb_file(settings)) is not None:
@@ -64,6 +66,11 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
                 f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"
                 f" one of at most {LONGEST_DATASET_NAME} characters"
             )
+    if destination.destination_type == SQLALCHEMY_TYPE:
+        _refuse_moments(settings)
+        from analytics_assets.warehouse.json_text import keep_json  # with SQLAlchemy, takes a while
+
+        destination.caps_params["type_mapper"] = keep_json
     replace_in_transactions(destination)
     configure_once(destination)
     return destination
@@ -74,6 +81,14 @@ def is_postgres(pipeline: Pipeline) -> bool:
     return bool(pipeline.destination.destination_type == POSTGRES_TYPE)
 
 
+def sql_dialect(pipeline: Pipeline) -> str:
+    """The SQL that the destination speaks, by sqlglot's name; empty where only dlt knows it.
+
+    DuckLake and MotherDuck speak that of `duckdb`.
+    """
+    return str(pipeline.destination.capabilities().sqlglot_dialect or "")
+
+
 def storable(table: pa.Table, pipeline: Pipeline) -> pa.Table:
     """The table as the destination can hold it: PostgreSQL has no U+0000, it gets U+FFFD."""
     if is_postgres(pipeline):
@@ -82,6 +97,15 @@ def storable(table: pa.Table, pipeline: Pipeline) -> pa.Table:
                 text = pc.replace_substring(table[field.name], "\0", "\ufffd")
                 table = table.set_column(index, field, text)
     return table
+
+
+def _refuse_moments(settings: PlatformSettings) -> None:
+    chosen = {HISTORY: settings.history, EXTRA_RESOURCES_SETTING: settings.extra_resources}
+    if named := [setting for setting, resources in chosen.items() if resources]:
+        raise SettingsError(
+            f"{settings.destination} tells days and times as its database does, some as text, so"
+            f" that it can hold no histories and no reports: remove {' and '.join(named)}"
+        )
 
 
 def _import_drivers() -> None:

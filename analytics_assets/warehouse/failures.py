@@ -10,6 +10,7 @@ from dlt.common.configuration.exceptions import (
     ValueNotSecretException,
 )
 from dlt.common.exceptions import MissingDependencyException
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from analytics_assets.errors import causes
 from analytics_assets.settings import PlatformSettings, setting_name
@@ -70,7 +71,9 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
 
 def tables_were_changed(error: Exception) -> bool:
     """Whether the error is of a statement that does not fit the tables as they are."""
-    *_, first = causes(error)
+    *_, first = chain = list(causes(error))
+    if any(isinstance(link, DatabaseUndefinedRelation) for link in chain):
+        return True
     return ((_sqlstate(first) or "").startswith(_DOES_NOT_FIT) and not is_refused(error)) or (
         type(first).__name__ in _DOES_NOT_FIT_IN_DUCKDB
     )

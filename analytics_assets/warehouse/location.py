@@ -17,6 +17,7 @@ from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings
 
 DUCKDB_TYPE: Final = "dlt.destinations.duckdb"
 POSTGRES_TYPE: Final = "dlt.destinations.postgres"
+SQLALCHEMY_TYPE: Final = "dlt.destinations.sqlalchemy"
 
 _SECTION: Final = ("destination", "duckdb")
 _CREDENTIALS: Final = setting_name(_SECTION, "credentials")

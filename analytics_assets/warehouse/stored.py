@@ -24,13 +24,13 @@ from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import Resource, ResourceTable
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+from analytics_assets.warehouse.destination import sql_dialect
 from analytics_assets.warehouse.failures import first_cause, tables_were_changed
 from analytics_assets.warehouse.history import VALIDITY, History
-from analytics_assets.warehouse.location import DUCKDB_TYPE, POSTGRES_TYPE
 from analytics_assets.warehouse.read_lists import READ_LISTS
 from analytics_assets.warehouse.replacement import DLT_COLUMNS, FIELD_HINT, ROW_ID, SOURCE_NAME
 
-# By destination, the types of the database that hold the values of ours as they are. Others, such
+# By dialect, the types of the database that hold the values of ours as they are. Others, such
 # as FLOAT or numeric, make the database change a value without a word.
 _DUCKDB: Final = {
     "VARCHAR": "text",
@@ -49,11 +49,7 @@ _POSTGRES: Final = {
     "json": "json",
     "date": "date",
 }
-_EXACT: Final[Mapping[str, Mapping[str, str]]] = {
-    DUCKDB_TYPE: _DUCKDB,
-    "dlt.destinations.motherduck": _DUCKDB,
-    POSTGRES_TYPE: _POSTGRES,
-}
+_EXACT: Final[Mapping[str, Mapping[str, str]]] = {"duckdb": _DUCKDB, "postgres": _POSTGRES}
 _COLUMNS_SQL: Final = """
     SELECT table_name, column_name,
         CASE WHEN character_maximum_length IS NULL THEN data_type
@@ -222,7 +218,7 @@ def _remembered(client: SqlJobClientBase) -> Mapping[str, TTableSchemaColumns]:
 
 
 def _there(pipeline: Pipeline, client: SqlJobClientBase, names: Iterable[str]) -> Columns:
-    exact = _EXACT.get(pipeline.destination.destination_type)
+    exact = _EXACT.get(sql_dialect(pipeline))
     if exact is None:
         tables = client.get_storage_tables([*names, *_DLT_TABLES, READ_LISTS])
         # some databases tell the names in capitals; ours have none

@@ -11,7 +11,7 @@ import pytest
 from analytics_assets.definitions import defs
 from analytics_assets.errors import SettingsError
 from analytics_assets.sample_api import SampleApi
-from analytics_assets.settings import PlatformSettings
+from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets_tests.testing.doctor import failed
 
@@ -79,6 +79,26 @@ def test_no_json_from_parquet(monkeypatch):
     able.supports_ddl_transactions = True
     monkeypatch.setattr(bigquery, "_raw_capabilities", lambda _: able)
     assert "because dlt has no json columns from Parquet files for it" in refusal("bigquery")
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"history": "campaigns"}, "ANALYTICS__HISTORY"),
+        ({"extra_resources": "campaign_performance"}, "ANALYTICS__EXTRA_RESOURCES"),
+        (
+            {"history": "campaigns", "extra_resources": "campaign_performance"},
+            "ANALYTICS__HISTORY and ANALYTICS__EXTRA_RESOURCES",
+        ),
+    ],
+)
+def test_no_histories_and_no_reports_where_dates_may_be_text(monkeypatch, settings, names: str):
+    for name, value in {"destination": "sqlalchemy", **settings}.items():
+        monkeypatch.setenv(f"ANALYTICS__{name.upper()}", value)
+    with pytest.raises(SettingsError) as refused:
+        make_destination(platform_settings())
+    assert str(refused.value).endswith(f"can hold no histories and no reports: remove {names}")
 
 
 def test_nothing_is_asked_or_written(home, sync, doctor, api: SampleApi, instance, monkeypatch):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.failures import explain
+from analytics_assets.warehouse.failures import explain, tables_were_changed
 
 
 class OperationalError(Exception):
@@ -32,3 +33,10 @@ def test_what_the_server_refuses_is_no_lost_connection(
     monkeypatch.setenv("ANALYTICS__DESTINATION", "postgres")
     settings = platform_settings()
     assert explain(OperationalError("it failed", sqlstate), settings).startswith(said)
+
+
+def test_what_dlt_knows_of_a_table_that_is_not_there():
+    error = DatabaseUndefinedRelation(OperationalError("no such table: a", None))
+    error.__cause__ = OperationalError("no such table: a", None)
+    assert tables_were_changed(error)
+    assert not tables_were_changed(error.__cause__)
