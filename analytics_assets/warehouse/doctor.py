@@ -77,9 +77,11 @@ def _probe_database(settings: PlatformSettings, folder: Path) -> str:
     try:
         pipeline = make_pipeline(settings, folder)
         with pipeline.sql_client() as client:
-            if is_postgres(pipeline):
-                refuse_other_encodings(client, pipeline.destination.destination_name)
-            return f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
+            found = f"connected to {settings.destination}; {_probe_dataset(settings, client)}"
+            if not is_postgres(pipeline):
+                return f"{found}; loads take turns on one machine, and not across several"
+            refuse_other_encodings(client, pipeline.destination.destination_name)
+            return found
     except AnalyticsError:
         raise
     except ConfigFieldMissingException as error:

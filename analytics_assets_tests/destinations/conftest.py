@@ -10,8 +10,7 @@ import pytest
 
 from analytics_assets_tests.testing.other_destinations import (
     install_extensions,
-    lake_settings,
-    sqlite_settings,
+    settings_of_page,
 )
 from analytics_assets_tests.testing.postgres_server import PostgresServer
 
@@ -31,10 +30,11 @@ def _extensions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The settings of an empty warehouse; which one, by parameter."""
     if request.param == "sqlite":
-        yield sqlite_settings(tmp_path)
+        yield settings_of_page("sqlalchemy", tmp_path)
     elif request.param == "ducklake":
-        yield lake_settings(tmp_path, f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+        yield settings_of_page("ducklake", tmp_path)
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
         with server.database() as database:
-            yield lake_settings(tmp_path, server.url(database))
+            catalog = {"DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": server.url(database)}
+            yield {**settings_of_page("ducklake", tmp_path), **catalog}

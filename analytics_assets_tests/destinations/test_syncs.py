@@ -6,12 +6,14 @@ import json
 import os
 from typing import Any
 
+import duckdb
 import pytest
 
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.commands import invoke
 from analytics_assets_tests.testing.data import change_every_table
+from analytics_assets_tests.testing.other_destinations import statements_of_page
 from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
     assert_warehouse_equals_api,
@@ -104,6 +106,41 @@ def test_json_is_json(home, sync, api: SampleApi):
         f" FROM analytics.campaigns WHERE id = '{campaign}'",
     )
     assert (found, json.loads(text), none) == ("found", value, None)
+
+
+@pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
+def test_the_page_on_ducklake(home, sync, api: SampleApi):
+    """A reader in a transaction keeps what it saw; the files of old snapshots can be removed."""
+    account = api.data.account_ids[0]
+    assert_succeeds(sync("--account", account, "--resource", "campaigns"))
+    attach, count, *maintain = statements_of_page()
+    old = [(account, len(api.data.rows("campaigns", account)))]
+    api.data.delete_row(
+        "campaigns", api.data.rows("campaigns", account)[0]["id"], account_id=account
+    )
+    with duckdb.connect() as reader:
+        reader.execute(attach)
+        reader.execute("BEGIN")
+        assert reader.sql(count).fetchall() == old
+        assert_succeeds(sync("--account", account, "--resource", "campaigns"))
+        assert reader.sql(count).fetchall() == old
+        reader.execute("COMMIT")
+        assert reader.sql(count).fetchall() == [(account, old[0][1] - 1)]
+    with duckdb.connect() as owner:
+        owner.execute(attach.replace(" (READ_ONLY)", ""))
+        for statement in maintain:
+            owner.execute(statement.replace("INTERVAL 7 DAY", "INTERVAL 0 DAY"))
+        assert owner.sql(count).fetchall() == [(account, old[0][1] - 1)]
+        assert len(owner.sql("FROM ducklake_snapshots('lake')").fetchall()) == 1
+
+
+@pytest.mark.parametrize("warehouse", ["ducklake on postgres"], indirect=True)
+def test_a_catalog_in_postgresql(home, sync, api: SampleApi):
+    account = api.data.account_ids[0]
+    assert_succeeds(sync("--account", account))
+    for name in ACCOUNT_RESOURCES:
+        served = served_table(api.data, name, [account])
+        assert_equal_tables(served, warehouse_table(home, name), name)
 
 
 @pytest.mark.parametrize("warehouse", ["sqlite"], indirect=True)

@@ -14,9 +14,13 @@ from typing import Any, Final
 
 import duckdb
 
+from analytics_assets_tests.testing.commands import CHECKOUT
+
 Read = Callable[[str], tuple[list[str], list[str], list[tuple[Any, ...]]]]
 """Executes SQL, and gives the columns, their types and the rows."""
 
+_PAGE: Final = (CHECKOUT / "docs" / "destinations.md").read_text(encoding="utf-8")
+_FOLDER: Final = "/srv/analytics"
 _TABLE: Final = re.compile(r'FROM analytics\."?(\w+)')
 # SQLite has neither type, and says so of a column all the same
 _AS_DECLARED: Final[dict[str, Callable[[Any], Any]]] = {
@@ -25,20 +29,28 @@ _AS_DECLARED: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-def lake_settings(folder: Path, catalog: str) -> dict[str, str]:
-    """The settings of a DuckLake whose rows are in a folder, and which are whose in a catalog."""
-    return {
-        "ANALYTICS__DESTINATION": "ducklake",
-        "DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG": catalog,
-        "DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL": f"file://{folder / 'lake'}",
-    }
+def settings_of_page(destination: str, folder: Path) -> dict[str, str]:
+    """The settings that the page on destinations has for one, in a folder."""
+    exports = f"export ANALYTICS__DESTINATION={destination}\n(?:export .*\n)+"
+    (block,) = re.findall(exports, _PAGE)
+    found = re.findall(r"export (\w+)=(\S+)", block)
+    return {name: value.replace(_FOLDER, str(folder)) for name, value in found}
 
 
-def sqlite_settings(folder: Path) -> dict[str, str]:
-    return {
-        "ANALYTICS__DESTINATION": "sqlalchemy",
-        "DESTINATION__SQLALCHEMY__CREDENTIALS": f"sqlite:///{folder / 'warehouse.db'}",
-    }
+def statements_of_page() -> list[str]:
+    """The page's SQL for DuckLake, with the lake where the settings have it."""
+    blocks = re.findall(r"^-- DuckLake\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
+    folder = str(Path(_catalog().removeprefix("sqlite:///")).parent)
+    return [
+        statement.strip().replace(_FOLDER, folder)
+        for block in blocks
+        for statement in block.split(";")
+        if statement.strip()
+    ]
+
+
+def _catalog() -> str:
+    return os.environ["DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG"]
 
 
 def install_extensions() -> None:
@@ -51,14 +63,14 @@ def install_extensions() -> None:
 
 @contextmanager
 def opened_lake() -> Iterator[Read]:
-    """The lake that the settings name, as any reader opens it."""
-    catalog = os.environ["DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG"]
-    place = catalog.replace("sqlite:///", "sqlite:").replace(
-        "postgresql://", "postgres:postgresql://"
-    )
+    """The lake that the settings name, as the page has readers open it."""
+    attach, *_ = statements_of_page()
+    if _catalog().startswith("postgresql:"):
+        options = "READ_ONLY, METADATA_SCHEMA 'ducklake'"
+        attach = f"ATTACH 'ducklake:postgres:{_catalog()}' AS lake ({options})"
     with duckdb.connect() as connection:
-        schema = ", METADATA_SCHEMA 'ducklake'" if place.startswith("postgres") else ""
-        connection.execute(f"ATTACH 'ducklake:{place}' AS lake (READ_ONLY{schema}); USE lake")
+        connection.execute(attach)
+        connection.execute("USE lake")
 
         def read(sql: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
             result = connection.sql(sql)

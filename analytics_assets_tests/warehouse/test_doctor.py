@@ -119,7 +119,8 @@ def test_another_destination(home, doctor, tmp_path, monkeypatch):
     assert failed(checks) == []
     assert checks["warehouse"]["detail"] == (
         "connected to sqlalchemy; dataset analytics is not there yet;"
-        " a load will show if it can be written"
+        " a load will show if it can be written;"
+        " loads take turns on one machine, and not across several"
     )
 
 
