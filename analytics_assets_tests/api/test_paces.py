@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 
 import pytest
 
@@ -98,3 +98,42 @@ def test_what_is_asked_while_it_is_closed_tells_of_no_one():
         paces.accepted(ITEMS, number - 1)  # which was sent before
         paces.accepted(CAMPAIGNS, number + 0.5)
     assert paces.of(CAMPAIGNS) is paces.of(ITEMS) is paces.of(OTHERS)
+
+
+def alone_after(before: list[Asked], between: list[Asked]) -> int:
+    """The refusal of campaigns that gives them a pace of their own."""
+    paces = Paces(per_account=False, ceiling=None)
+    for each in before:
+        paces.accepted(each, 0)
+    for number in count(1):
+        paces.refused(CAMPAIGNS, number)
+        if paces.of(CAMPAIGNS) is not paces.of(ITEMS):
+            break
+        paces.accepted(ITEMS, number)  # as it was sent, nobody knew
+        for each in between:
+            paces.accepted(each, number + 0.5)
+    return number
+
+
+def test_it_is_one_chance_in_a_million():
+    # three times one of a hundred is no less
+    assert alone_after([], [ITEMS] * 33) == 5
+    # n times n of 2n - 1, the first after others were accepted, too
+    assert alone_after([ITEMS], [ITEMS, CAMPAIGNS]) == 21
+
+
+def test_who_is_alone_keeps_what_is_known_of_its_quota():
+    paces = Paces(per_account=False, ceiling=None)
+    for each in (CAMPAIGNS, ITEMS):
+        paces.told(each, [MINUTE])
+    first = paces.of(CAMPAIGNS)
+    outcomes(paces, list(islice(cycle([CAMPAIGNS, ITEMS]), 300)), {CAMPAIGNS})
+    assert paces.of(CAMPAIGNS) is first
+    assert paces.of(ITEMS) is not first
+
+
+def test_what_another_quota_accepts_makes_no_one_suspect():
+    paces = Paces(per_account=True, ceiling=None)
+    refused, accepted = Asked("campaigns", "a"), Asked("campaign_items", "b", "1")
+    outcomes(paces, list(islice(cycle([refused, accepted]), 300)), {refused})
+    assert paces.of(refused) is paces.of(Asked("audiences", "a"))

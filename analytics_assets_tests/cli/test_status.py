@@ -140,7 +140,6 @@ def test_an_unknown_account(home, sync, status, api: SampleApi):
 
 
 @pytest.mark.usefixtures("synced")
-@both_warehouses
 def test_accounts_that_are_no_longer_listed(home, sync, status, api: SampleApi, instance):
     account, *others = api.data.account_ids
     rows = sum(len(api.data.table(name, [account])) for name in RESOURCES.account_lists)

@@ -138,7 +138,7 @@ def test_the_page_on_ducklake(home, sync, api: SampleApi):
 def test_a_catalog_in_postgresql(home, sync, api: SampleApi):
     account = api.data.account_ids[0]
     assert_succeeds(sync("--account", account))
-    for name in ACCOUNT_RESOURCES:
+    for name in RESOURCES.account_lists:
         served = served_table(api.data, name, [account])
         assert_equal_tables(served, warehouse_table(home, name), name)
 

@@ -87,7 +87,6 @@ def test_a_parent_that_stays_listed_without_its_lists(home, sync, api: SampleApi
     assert states(instance)["motion_ads"][1] == set()
 
 
-@both_warehouses
 def test_a_set_with_gaps_shows_its_own_partitions_only(
     home, sync, api: SampleApi, instance: DagsterInstance
 ):

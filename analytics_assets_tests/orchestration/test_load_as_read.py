@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +31,11 @@ from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.warehouse import publishing
 from analytics_assets_tests.testing.client import wait_until
 from analytics_assets_tests.testing.commands import invoke, start_sync
-from analytics_assets_tests.testing.data import change_every_table
 from analytics_assets_tests.testing.holding import hold
-from analytics_assets_tests.testing.kills import kill_when, killed_at, staging_schemas
+from analytics_assets_tests.testing.kills import kill_when
 from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized
 from analytics_assets_tests.testing.tables import (
-    Tables,
     assert_warehouse_equals_api,
     served_tables,
     warehouse_tables,
@@ -288,58 +285,6 @@ def test_after_a_kill_only_what_was_not_loaded_is_read(
     assert_warehouse_equals_api(home, api.data)
     assert green(instance) == all_partitions(api.data.account_ids)
     assert red(instance) == set()
-
-
-def before_commit(number: int) -> str:
-    """A MOMENT: before the commit of that number, from 1."""
-    return rf"(?:(?:(?!COMMIT\n).*\n)*COMMIT\n){{{number}}}"
-
-
-@pytest.mark.process
-@pytest.mark.usefixtures("synced")
-@pytest.mark.parametrize("commit", [5, 8, 11, 14])
-def test_a_kill_in_a_load(
-    home: Path, api: SampleApi, instance, tmp_path: Path, monkeypatch, commit: int
-):
-    old = warehouse_tables(home)
-    change_every_table(api, 1)
-    # the last account is read, and so loaded, later than the others; the list comes before
-    fault = hold(api, api.data.account_ids[-1], monkeypatch)
-    fault.times = 8
-    assert killed_at(before_commit(commit), tmp_path / "statements") == -signal.SIGKILL
-    assert_healed(home, api, instance, old)
-
-
-@pytest.mark.process
-@pytest.mark.usefixtures("synced")
-@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-@pytest.mark.parametrize("requests", [1, 8])
-def test_a_kill_in_a_load_of_postgres(
-    home: Path, api: SampleApi, instance, monkeypatch, requests: int
-):
-    old = warehouse_tables(home)
-    change_every_table(api, 1)
-    fault = hold(api, api.data.account_ids[-1], monkeypatch)
-    fault.times = 8
-    assert kill_when(start_sync(), lambda: fault.hits >= requests and bool(staging_schemas(home)))
-    assert_healed(home, api, instance, old)
-
-
-def assert_healed(home: Path, api: SampleApi, instance: DagsterInstance, old: Tables) -> None:
-    """Each table is old or new, what counts as loaded is new, and the rest is read again alone."""
-    new, found = served_tables(api.data), warehouse_tables(home)
-    invoke("status")  # which ends the run that was killed
-    lost = red(instance)
-    assert lost
-    for name in RESOURCES.account_lists:
-        for account_id, rows in found[name].items():
-            assert rows in (old[name][account_id], new[name][account_id])
-            assert rows == new[name][account_id] or (name, account_id) in lost
-    api.behaviour.faults.clear()
-    api.log.clear()
-    assert invoke("sync", "--failed").exit_code == 0
-    assert {path.split("/")[2] for path in asked(api)} == {account_id for _, account_id in lost}
-    assert_warehouse_equals_api(home, api.data)
 
 
 @FOUR

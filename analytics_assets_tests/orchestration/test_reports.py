@@ -14,13 +14,9 @@ from click.testing import Result
 
 from analytics_assets.factory import compose
 from analytics_assets.orchestration import report_windows
-from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_failures import run_failure
-from analytics_assets.orchestration.sensors import LOST
-from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
-from analytics_assets_tests.testing.automation import Automation
 from analytics_assets_tests.testing.commands import invoke, start_sync
 from analytics_assets_tests.testing.doctor import Checks
 from analytics_assets_tests.testing.marks import both_warehouses
@@ -28,70 +24,29 @@ from analytics_assets_tests.testing.records import failed, materialized, metadat
 from analytics_assets_tests.testing.reports import (
     CAMPAIGNS,
     DAY,
+    EASTERN,
     FIRST_DAY,
+    HISTORY,
     ITEMS,
     SITES,
+    TOKYO,
     asked,
+    checks,
     expected,
+    lines,
     set_day,
     spelled,
     table,
+    updates,
 )
-from analytics_assets_tests.testing.tables import change_warehouse
 
-HISTORY = 70
 Sync = Callable[..., Result]
-EASTERN, TOKYO = "acme-0001-sc", "globex-0002-sc"
+pytestmark = pytest.mark.usefixtures("performance")
 
 
 @pytest.fixture
-def api() -> Iterator[SampleApi]:
-    data = SampleData.generate(accounts=2, campaigns=3, items=2)
-    for account, zone in ((EASTERN, "US/Eastern"), (TOKYO, "Asia/Tokyo")):
-        data.update_row("accounts", account, {"time_zone_name": zone})
-    with SampleApi(data) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def performance(home: Path, api: SampleApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One report is read, and it is the sample API's day."""
-    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", CAMPAIGNS)
-    monkeypatch.setenv("ANALYTICS__PERFORMANCE_HISTORY_DAYS", str(HISTORY))
-    monkeypatch.setattr(report_windows, "now", lambda: api.data.reports.now)
-    set_day(api, FIRST_DAY)
-
-
-@pytest.fixture
-def read(home: Path) -> Callable[..., str]:
-    """Reads the report, and gives what the command says."""
-
-    def run(*arguments: str, exit_code: int = 0) -> str:
-        result = invoke("sync", "--resource", CAMPAIGNS, *arguments)
-        assert result.exit_code == exit_code, result.output
-        return result.output
-
-    return run
-
-
-def lines(*of: tuple[str, date, date], dimension: str = "campaign_day_breakdown") -> list[str]:
-    return sorted(f"{account} {dimension} {first} {last}" for account, first, last in of)
-
-
-def updates(today: date = FIRST_DAY) -> list[str]:
-    """What an update asks for, and what it is compared with, where it is this day in Tokyo."""
-    days = [(EASTERN, today - DAY), (TOKYO, today)]
-    windows = [(account, day - 31 * DAY, day) for account, day in days]
-    return sorted([*lines(*windows), *lines(*windows, dimension="day")])
-
-
-def checks(instance: dg.DagsterInstance, name: str = CAMPAIGNS) -> dict[str, str]:
-    """What the latest evaluations found, by check."""
-    defs = compose(platform_settings(), Progress())
-    keys = [k for k in defs.resolve_asset_graph().asset_check_keys if k.asset_key.path == [name]]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
-    found = (r.event.dagster_event.event_specific_data for r in records if r.event)  # type: ignore[union-attr]
-    return {each.check_name: each.description or "" for each in found if not each.passed}  # type: ignore[union-attr]
+def api(report_api: SampleApi) -> SampleApi:
+    return report_api
 
 
 def test_what_a_report_is_in_dagster(home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -225,7 +180,6 @@ def test_one_account_fails(
 
 
 @pytest.mark.process
-@both_warehouses
 def test_a_first_load_that_is_killed_goes_on(
     home: Path, api: SampleApi, read: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -258,7 +212,6 @@ def test_a_first_load_that_is_killed_goes_on(
     assert spelled(table(home, CAMPAIGNS)) == spelled(served)
 
 
-@both_warehouses
 def test_a_backfill_leaves_all_other_days(
     home: Path, api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance
 ):
@@ -351,155 +304,3 @@ def test_lost_tables_are_loaded_again(home: Path, api: SampleApi, read: Callable
     (home / "warehouse.duckdb").unlink()
     read()
     assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
-
-
-def test_what_is_wrong_on_older_days_is_told_from_load_to_load(
-    home: Path, api: SampleApi, sync: Sync, read: Callable[..., str], instance: dg.DagsterInstance
-):
-    def found() -> dict[str, str]:
-        return {name: said for name, said in checks(instance).items() if name != "rows_are_recent"}
-
-    assert sync().exit_code == 0
-    first = found()
-    assert first.keys() == {"parents_exist"}  # of all days: the first load came in pieces
-    old = f"account_id = '{EASTERN}' AND date = '{FIRST_DAY - 60 * DAY}'"
-    copied = f"INSERT INTO analytics.{CAMPAIGNS} SELECT * FROM analytics.{CAMPAIGNS} WHERE {old}"
-    change_warehouse(home, copied)
-    read()
-    assert found() == first
-    rows = [row for row in table(home, CAMPAIGNS) if row["account_id"] == EASTERN]
-    assert metadata(instance, CAMPAIGNS, EASTERN)["dagster/partition_row_count"] == len(rows)
-
-    set_day(api, FIRST_DAY + DAY)
-    read()  # looks at all days
-    twice = found()
-    assert twice.keys() == {"parents_exist", "key_is_unique"}
-    read()
-    assert found() == twice
-
-    change_warehouse(home, f"DELETE FROM analytics.{CAMPAIGNS} WHERE {old}")
-    read()
-    assert found() == {**twice, "every_day_is_there": f"{EASTERN}: 1"}
-    set_day(api, FIRST_DAY + 2 * DAY)
-    read()
-    assert found().keys() == {"parents_exist"}
-
-
-def test_sums_that_are_not_the_api_s(
-    api: SampleApi, read: Callable[..., str], instance: dg.DagsterInstance, monkeypatch: Any
-):
-    totals = api.data.reports._rows["day_totals"]
-
-    def doubled(*args: Any) -> Iterator[dict[str, Any]]:
-        for row in totals(*args):
-            yield {**row, "spent": 2 * row["spent"] + 1}
-
-    api.data.reports._rows["day_totals"] = doubled
-    read()
-    assert "figures, as spent of" in checks(instance)["sums_are_the_api_s"]
-    api.data.reports._rows["day_totals"] = totals
-    api.behaviour.faults.append(Fault("status", f"/v1/{EASTERN}/*/day", value=401))
-    read()
-    found = checks(instance)["sums_are_the_api_s"]
-    assert found.startswith(f"{EASTERN}: not compared: ")
-    assert TOKYO not in found
-    api.behaviour.faults.clear()
-    asked(api)
-    monkeypatch.setenv("ANALYTICS__RECONCILE", "false")
-    read()
-    assert not [line for line in asked(api) if " day " in line]
-    api.behaviour.faults.clear()
-
-
-def test_the_schedule_and_the_sensor(
-    home: Path,
-    api: SampleApi,
-    instance: dg.DagsterInstance,
-    automation: Automation,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
-    assert automation.schedule("read_reports_of_all") is None
-    assert automation.skipped == "no account is listed yet"
-    automation.run(automation.tick())  # lists the accounts
-    everything = automation.tick()
-    assert everything is not None
-    assert automation.run(everything)
-    new = automation.tick()
-    assert new is not None
-    assert new.job_name == "performance"
-    assert new.tags["analytics/reason"] == "new accounts"
-    assert automation.run(new)
-    asked(api)
-    request = automation.schedule("read_reports_of_all")
-    assert automation.run(request)
-    assert asked(api) == updates()
-    assert automation.tick() is None
-
-    # what somebody writes into the run's configuration
-    for days, said in (
-        ({"end_date": "2026-08-01"}, "end_date needs a start_date: give the first day, too"),
-        ({"start_date": "2026-08-02", "end_date": "2026-08-01"}, "the window ends on 2026-08-01"),
-    ):
-        target = run_target(instance, "account_reports", [EASTERN], **days)
-        assert not automation.run(
-            dg.RunRequest(job_name="performance", run_config={"ops": target.ops}, tags=target.tags)
-        )
-        [newest] = instance.get_runs(limit=1)
-        [line] = run_failure(instance, newest.run_id).lines()
-        assert line.startswith(said)
-    assert automation.tick() is None  # to try that again is pointless
-    assert asked(api) == []
-
-
-def test_a_failed_backfill_is_tried_again_with_its_days(
-    home: Path,
-    api: SampleApi,
-    read: Callable[..., str],
-    automation: Automation,
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
-    monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "0")
-    invoke("sync")
-    days = ("--from", "2026-05-01", "--to", "2026-05-20")
-    fault = Fault("status", f"/v1/{EASTERN}/reports/*", value=500)
-    api.behaviour.faults.append(fault)
-    read(*days, exit_code=1)
-    api.behaviour.faults.clear()
-    asked(api)
-    retry = automation.tick()
-    assert retry is not None
-    assert retry.job_name == "performance"
-    assert automation.run(retry)
-    window = (EASTERN, date(2026, 5, 1), date(2026, 5, 20))
-    assert asked(api) == sorted([*lines(window), *lines(window, dimension="day")])
-
-    api.behaviour.faults.append(fault)
-    read(*days, exit_code=1)
-    api.behaviour.faults.clear()
-    asked(api)
-    read("--failed")
-    assert lines(window)[0] in asked(api)
-
-    change_warehouse(home, f"DROP TABLE analytics.{CAMPAIGNS}")
-    lost = automation.tick()
-    assert lost is not None
-    assert (lost.job_name, lost.tags["analytics/reason"]) == ("performance", LOST)
-    assert automation.run(lost)
-    assert spelled(table(home, CAMPAIGNS)) == spelled(expected(api, CAMPAIGNS, HISTORY))
-
-
-def test_a_run_over_reports_and_one_over_lists_do_not_wait_for_each_other(
-    home: Path, api: SampleApi, instance: dg.DagsterInstance, automation: Automation
-):
-    invoke("sync")
-    defs = compose(platform_settings(), Progress())
-    under_way = instance.create_run_for_job(defs.resolve_job_def("performance"))
-    assert automation.schedule("read_reports_of_all") is None
-    assert under_way.run_id in automation.skipped
-    api.data.add_row("accounts", {"account_id": "new-0003-sc", "id": 3}, account_id=None)
-    automation.run(automation.schedule("list_accounts_to_find_new"))
-    new = automation.tick()
-    assert new is not None
-    assert new.job_name == "sync"

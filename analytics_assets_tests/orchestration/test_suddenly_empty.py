@@ -16,7 +16,6 @@ from analytics_assets_tests.testing.tables import (
 
 
 @pytest.mark.usefixtures("synced")
-@both_warehouses
 def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
     before = instance.get_dynamic_partitions("accounts")
     api.behaviour.faults.append(Fault("empty_results", "*/allowed-accounts"))

@@ -8,12 +8,19 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+
+from analytics_assets.factory import compose
+from analytics_assets.orchestration.progress import Progress
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.arrow import as_day
 from analytics_assets.sample_api import SampleApi
+from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.tables import opened_warehouse
 
 CAMPAIGNS, SITES, ITEMS = RESOURCES.reports
+EASTERN, TOKYO = "acme-0001-sc", "globex-0002-sc"
+HISTORY = 70
 FIRST_DAY = date(2026, 9, 1)
 DAY = timedelta(days=1)
 Row = dict[str, Any]
@@ -74,3 +81,23 @@ def asked(api: SampleApi) -> list[str]:
     ]
     api.log.clear()
     return sorted(found)
+
+
+def lines(*of: tuple[str, date, date], dimension: str = "campaign_day_breakdown") -> list[str]:
+    return sorted(f"{account} {dimension} {first} {last}" for account, first, last in of)
+
+
+def updates(today: date = FIRST_DAY) -> list[str]:
+    """What an update asks for, and what it is compared with, where it is this day in Tokyo."""
+    days = [(EASTERN, today - DAY), (TOKYO, today)]
+    windows = [(account, day - 31 * DAY, day) for account, day in days]
+    return sorted([*lines(*windows), *lines(*windows, dimension="day")])
+
+
+def checks(instance: dg.DagsterInstance, name: str = CAMPAIGNS) -> dict[str, str]:
+    """What the latest evaluations found, by check."""
+    defs = compose(platform_settings(), Progress())
+    keys = [k for k in defs.resolve_asset_graph().asset_check_keys if k.asset_key.path == [name]]
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
+    found = (r.event.dagster_event.event_specific_data for r in records if r.event)  # type: ignore[union-attr]
+    return {each.check_name: each.description or "" for each in found if not each.passed}  # type: ignore[union-attr]
