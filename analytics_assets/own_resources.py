@@ -54,11 +54,10 @@ def with_own_resources(section: Section) -> ResourceTable:
         SettingsError: An entry cannot be read; the message names its key, and what is allowed.
     """
     found = {name: (where, entry) for where, name, entry in _entries(section)}
-    table = {name: resource for name, resource in RESOURCES.items() if name not in found}
-    for name in found.keys() & RESOURCES.keys():
-        table[name] = _changed(RESOURCES[name], *found.pop(name))
-    # as the package has them
-    table = {name: table[name] for name in RESOURCES}
+    table = {
+        name: _changed(resource, *found.pop(name)) if name in found else resource
+        for name, resource in RESOURCES.items()
+    }
     while found:
         name = _next(found, table)
         where, entry = found.pop(name)
@@ -189,6 +188,7 @@ def _changed(resource: Resource, where: str, entry: Entry) -> Resource:
             f"{where}.path has other placeholders than the package's own: set it to a path like"
             f" {resource.path}"
         )
+    _refuse(where, changed, {name: of for name, of in RESOURCES.items() if name != changed.name})
     return changed
 
 
@@ -292,10 +292,10 @@ def _refuse(where: str, resource: Resource, table: Mapping[str, Resource]) -> No
     shapes = {_shape(other.path): other.name for other in (*table.values(), TOTALS)}
     if (other := shapes.get(_shape(resource.path))) is not None:
         raise SettingsError(f"{where}.path is that of {other}: set another")
-    is_below = "{parent_id}" in resource.path
+    is_of_rows = resource.report is None and resource.parent not in (None, ACCOUNTS.name)
     if resource.report is not None and resource.data_selector == "$":
         raise SettingsError(f"{where}.data_selector of a report cannot be $: set it to a name")
-    if resource.report is None and resource.parent != ACCOUNTS.name and not is_below:
+    if is_of_rows and not resource.has_parent_rows:
         raise SettingsError(f"{where}.parent needs {{parent_id}} in the path: set it there")
     if (problem := next(problems(resource, table), None)) is not None:
         raise SettingsError(f"{where} {problem}: check its keys against docs/own-resources.md")

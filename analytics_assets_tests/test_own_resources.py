@@ -8,11 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
 from analytics_assets.errors import SettingsError
 from analytics_assets.factory import build_definitions
 from analytics_assets.resources import RESOURCES
+from analytics_assets.sample_api import SampleData, cli
 from analytics_assets.schema import Column, Report
 from analytics_assets.settings import api_settings, platform_settings
+from analytics_assets_tests.testing.commands import invoke
 
 SECTION = "sources.analytics.resources"
 VARIABLE = "SOURCES__ANALYTICS__RESOURCES"
@@ -101,6 +104,45 @@ def test_a_path_of_the_packages_can_be_changed_and_nothing_else(home, toml: Add,
         platform_settings()
 
 
+def test_the_columns_name_for_a_parents_id(home, toml: Add):
+    toml(entry(f'{CHILD} "campaigns"\nparent_column = "of_campaign"', "sites"))
+    own = platform_settings().resources["sites"]
+    assert own.parent_column == "of_campaign"
+    assert [column.name for column in own.columns] == ["of_campaign", "id"]
+
+
+def test_a_report_is_read_unless_it_is_skipped(home, toml: Add, monkeypatch):
+    toml(entry(f"{PATH}\nreport = {{}}"))
+    assert chosen_reports(platform_settings()) == ("publishers",)
+    monkeypatch.setenv("ANALYTICS__SKIP_RESOURCES", "publishers")
+    assert chosen_reports(platform_settings()) == ()
+    assert "publishers" not in chosen_resources(platform_settings())
+
+
+def test_a_history_may_ignore_what_is_not_declared(home, toml: Add, monkeypatch):
+    toml(entry(PATH))
+    monkeypatch.setenv("ANALYTICS__HISTORY", "publishers")
+    monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", "publishers.seen")
+    assert kept_histories(platform_settings()) == {"publishers": frozenset({"seen"})}
+    monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", "publishers.id")
+    with pytest.raises(SettingsError, match="no column of publishers beside its key"):
+        kept_histories(platform_settings())
+
+
+def test_the_sample_api_serves_it(home, toml: Add, monkeypatch):
+    served: list[SampleData] = []
+
+    async def serve(data: SampleData, *more: object) -> None:
+        served.append(data)
+
+    monkeypatch.setattr(cli, "_serve", serve)
+    toml(entry(f'{PATH}\ncolumns = "site text !"'))
+    assert invoke("sample-api", "--accounts=1").exit_code == 0
+    [data] = served
+    assert all({"id", "site"} <= row.keys() for row in data.table("publishers"))
+    assert data.table("publishers")
+
+
 CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
 
 
@@ -120,6 +162,11 @@ CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
         (entry('path = "/v1/{account_id}/{a"'), "a brace too many or too few", "check"),
         (entry('path = "/v1/a"'), "has no {account_id} in its path", "check its keys"),
         (entry('path = "/{version}/{account_id}/campaigns"'), "is that of campaigns", "another"),
+        (
+            entry('path = "/{version}/{account_id}/universal_pixel/conversion_rule"', "audiences"),
+            "audiences.path is that of conversion_rules",
+            "another",
+        ),
         (entry('path = "/v1/{account_id}/a/{parent_id}"'), "'accounts' is the parent", "another"),
         (entry(f'{PATH}\nparent = "campaigns"'), "parent needs {parent_id} in the path", "set it"),
         (entry(f'{CHILD} "nobody"'), "is 'nobody', which is no resource", "set it to one of acc"),

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def forget(account: str | None, resource: str | None, yes: bool) -> None:
     """Remove all rows of ACCOUNT, which is no longer listed or is left out, from all tables.
 
-    So are all versions of them, where a history is kept or was.
+    So are all versions of them, where a history is kept or was. With --resource, it is the tables
+    of a resource that the settings had, with what Dagster has on record of it.
 
     Without --yes nothing is removed: it says what would be.
     """

@@ -19,7 +19,7 @@ from analytics_assets.dagster_backend.internals import (
 )
 from analytics_assets.errors import AnalyticsError, RefusedError
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.translator import column_lineage
+from analytics_assets.orchestration.translator import column_lineage, stored_schema
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
@@ -130,12 +130,16 @@ def load_metadata(
     listed: Collection[str],
 ) -> dict[str, Any]:
     """What all accounts of a load share: where it went, and what is there now."""
-    audit = outcome.audits[resource_name]
+    audit, resource = outcome.audits[resource_name], names.resources[resource_name]
+    inferred = {}
+    if resource.is_open:
+        inferred["dagster/column_schema"] = stored_schema(outcome.columns[resource_name])
     return {
         "dagster/row_count": sum(account.rows for account in audit.values()),
         "rows_of_departed_accounts": rows_of_departed(audit, listed),
         # Dagster reads it from events, not from definitions
-        "dagster/column_lineage": column_lineage(names.resources[resource_name], names),
+        "dagster/column_lineage": column_lineage(resource, names),
+        **inferred,
         **_destination_metadata(outcome, settings),
     }
 

@@ -15,8 +15,10 @@ from dagster_dlt.translator import DltResourceTranslatorData
 
 from analytics_assets import reports, resources
 from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ACCOUNT_ID, Resource
 from analytics_assets.settings import ApiSettings, PlatformSettings
+from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.history import VALID_FROM, VALID_TO, VALIDITY
 
 _DLT_OBJECTS = (META_KEY_SOURCE, META_KEY_PIPELINE, META_KEY_TRANSLATOR)
@@ -126,6 +128,14 @@ def column_schema(resource: Resource) -> dg.TableSchema:
     )
 
 
+def stored_schema(columns: TableColumns) -> dg.TableSchema:
+    """The columns of a table as it is: those declared, and those inferred."""
+    declared = column_schema(columns.resource).columns
+    inferred = columns.types.keys() - columns.declared.keys() - columns.others
+    others = [dg.TableColumn(n, columns.types[n]) for n in columns.types if n in inferred]
+    return dg.TableSchema(columns=[*declared, *others])
+
+
 def column_lineage(resource: Resource, names: AssetNames) -> dg.TableColumnLineage:
     """The columns that a resource's rows take from the rows that they are asked for.
 
@@ -144,15 +154,15 @@ def column_lineage(resource: Resource, names: AssetNames) -> dg.TableColumnLinea
 
 
 def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
-    """Where the resource is declared, and the asset that loads its rows."""
+    """Where the resource is declared, if the package does, and the asset that loads its rows."""
     table = Path(resources.__file__ if resource.report is None else str(reports.__file__))
     assets = table.parent / "orchestration" / "assets.py"
     function = "def accounts_asset(" if resource.parent is None else "def account_assets("
     function = function if resource.report is None else "def report_assets("
-    places = {
-        "resource table": (table, _line(table, f'name="{resource.name}"')),
-        "asset": (assets, _line(assets, function)),
-    }
+    places = {"asset": (assets, _line(assets, function))}
+    if resource.name in RESOURCES:
+        entry = (table, _line(table, f'name="{resource.name}"'))
+        places = {"resource table": entry, **places}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # nothing that our users can do about
         return dg.CodeReferencesMetadataValue(

@@ -63,6 +63,7 @@ def test_before_the_first_sync(status):
         "skipped_accounts": [],
         "skipped_resources": [],
         "idle_reports": [],
+        "left_tables": {},
         "unfinished_runs": [],
     }
 

@@ -22,7 +22,7 @@ from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.doctor import Checks
 from analytics_assets_tests.testing.marks import both_warehouses
-from analytics_assets_tests.testing.records import failed, materialized
+from analytics_assets_tests.testing.records import failed, materialized, metadata
 from analytics_assets_tests.testing.tables import (
     assert_warehouse_equals_api,
     by_account,
@@ -87,6 +87,10 @@ def test_what_the_page_shows_becomes_tables_assets_partitions_and_checks(
         for name in NAMES:
             done = (materialized(instance, name), failed(instance, name))
             assert done == ({*api.data.account_ids}, set())
+        account = api.data.account_ids[0]
+        shown = metadata(instance, "reviews", account)["dagster/column_schema"].columns
+        types = {column.name: column.type for column in shown}
+        assert (types["id"], types["verdict"], types["notes"]) == ("text", "text", "json")
     graph = build_definitions().resolve_asset_graph()
     parents = {name: graph.get(dg.AssetKey(name)).parent_keys for name in NAMES}
     above = {"publisher_sites": "publishers", "reviews": "campaign_items"}
