@@ -66,7 +66,9 @@ def in_file(home: Path) -> Iterator[tuple[Mapping[str, str], Execute]]:
     """The DuckDB file in a home: the settings that lead to it, and what executes statements."""
 
     def execute(sql: str) -> list[tuple[object, ...]]:
+        # a process's peak counts as its children's, too
         with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+            connection.execute("SET memory_limit = '100MB'")
             return list(connection.execute(sql).fetchall())
 
     yield {"ANALYTICS__DESTINATION": "duckdb"}, execute
