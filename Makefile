@@ -20,7 +20,7 @@ CODE := $(wildcard analytics_assets analytics_assets_tests benchmarks)
 INSTALL := PYTHON="$(PYTHON)" sh tools/install.sh
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --extra fleet --extra kubernetes \
-	--extra postgres --custom-compile-command "make lock" $(ARGS) pyproject.toml
+	--extra metrics --extra postgres --custom-compile-command "make lock" $(ARGS) pyproject.toml
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile

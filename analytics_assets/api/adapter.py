@@ -69,6 +69,8 @@ class ApiAdapter(BoundedAdapter):
                 response = self._send(pace, asked, request, *args, **kwargs)
             finally:
                 requests_of_account.answered(asked.resource_name, time.monotonic())
+        if response.status_code == 429:
+            requests_of_account.refused(asked.resource_name)
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)
         return response

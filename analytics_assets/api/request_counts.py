@@ -16,6 +16,7 @@ class RequestCounts:
     Attributes:
         requests: Requests sent, retries included; token requests not included.
         retries: Those of them that repeat a failed one.
+        refused: Those of them that the API's quota refused, with 429.
         throttled: Seconds that requests waited for the API's quota, over all workers.
         started: When the first was sent (`time.monotonic`); None if there was none.
         ended: When the last was answered.
@@ -23,6 +24,7 @@ class RequestCounts:
 
     requests: int = 0
     retries: int = 0
+    refused: int = 0
     throttled: float = 0.0
     started: float | None = None
     ended: float | None = None
@@ -78,6 +80,11 @@ class AccountRequests:
         """Notes the time of an answer, or of its failing to come."""
         with self._lock:
             self.by_resource[resource_name].ended = now
+
+    def refused(self, resource_name: str) -> None:
+        """Notes that the answer was a 429."""
+        with self._lock:
+            self.by_resource[resource_name].refused += 1
 
 
 class RequestsByAccount:

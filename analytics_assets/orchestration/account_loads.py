@@ -126,6 +126,7 @@ def load_accounts(
                 so_far.failures[:0] = _not_loaded(wanted, so_far.made, error)
                 if unread and isinstance(error, AnalyticsError):
                     ended = early_end(error, unread, so_far.failures)
+            run.figures.failed.update(failed.account_id for failed in so_far.failures)
             yield from _judge(step, so_far)
             if ended is not None:
                 raise ended

@@ -163,7 +163,7 @@ def _list_accounts(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation]:
     with ingestion(context, progress) as run:
         names = AssetNames.of_run(context, run.settings)
-        listing = run.reader.read_listing()
+        listing = run.read_listing()
         types = _account_types(listing.rows)
         account_ids, skipped = list(types), skipped_accounts(run.settings, types)
         refuse_none_left(account_ids, skipped)

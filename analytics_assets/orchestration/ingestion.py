@@ -21,6 +21,7 @@ from analytics_assets.api.client import shared_client
 from analytics_assets.api.reader import MOST_WAITING, Reader, size_on_disk
 from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
 from analytics_assets.memory import give_back
+from analytics_assets.metrics import RunFigures, pushed
 from analytics_assets.orchestration.metadata import ERROR
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
@@ -48,7 +49,15 @@ class Ingestion:
     folder: Path
     request: LockRequest
     reread_unchanged_days: int
+    figures: RunFigures = field(default_factory=RunFigures)
     audits: dict[str, TableAudit] = field(default_factory=dict)
+
+    def read_listing(self) -> AccountRead:
+        """Reads the list of accounts: see `Reader.read_listing`."""
+        with self.figures.during("reading"):
+            listing = self.reader.read_listing()
+        self.figures.read([listing])
+        return listing
 
     def read(
         self,
@@ -84,7 +93,7 @@ class Ingestion:
         """What is to be loaded together: see `read`."""
         waiting: list[AccountRead] = []
         size, began = 0, time.monotonic()
-        for ended in reads:
+        for ended in self.figures.reading(reads):
             waiting += ended
             size += sum(map(size_on_disk, ended))
             is_time = time.monotonic() - began >= self.settings.load_interval
@@ -148,7 +157,8 @@ class Ingestion:
                 pass  # what it tells of each table is told by account
 
         # what dlt has loaded and what was read for it is needed no longer
-        with TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as folder:
+        own_folder = TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True)
+        with own_folder as folder, self.figures.during("loading"):
             outcome = load(
                 self.settings,
                 Path(folder),
@@ -158,6 +168,7 @@ class Ingestion:
                 run=run,
                 allow_empty=allow_empty,
             )
+        self.figures.load(outcome)
         for account in {rows.path.parent for r in reads for rows in r.rows.resources.values()}:
             shutil.rmtree(account, ignore_errors=True)
         if outcome.not_indexed and not self.audits:  # once a run
@@ -188,7 +199,10 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")
             request = lock_request(context, progress, platform)
-            yield Ingestion(reader, platform, folder, request, api.reread_unchanged_days)
+            run = Ingestion(reader, platform, folder, request, api.reread_unchanged_days)
+            step = f"{context.run.run_id}/{context.op_execution_context.op.name}"
+            with pushed(run.figures, step, context.log.warning):
+                yield run
 
 
 @contextmanager

@@ -13,7 +13,7 @@ def test_requests_retries_and_waits_add_up() -> None:
     account.answered("campaigns", 12.0)
     account.sent("campaigns", 13.0, retry=True, throttled=0.25)
     account.answered("campaigns", 15.5)
-    assert account.of("campaigns") == RequestCounts(2, 1, 0.75, started=10.0, ended=15.5)
+    assert account.of("campaigns") == RequestCounts(2, 1, throttled=0.75, started=10.0, ended=15.5)
     assert account.of("campaigns").seconds == 5.5
 
 

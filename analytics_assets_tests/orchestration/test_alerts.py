@@ -21,7 +21,7 @@ from analytics_assets_tests.testing.webhook import SECRET_PATH, Webhook, webhook
 def hook(home, monkeypatch) -> Iterator[Webhook]:
     with webhook() as running:
         monkeypatch.setenv("ANALYTICS__ALERT_WEBHOOK_URL", running.url)
-        monkeypatch.setenv("ANALYTICS__UI_URL", "https://dagster.example.com/")
+        monkeypatch.setenv("ANALYTICS__UI_URL", "https://dagster.example.com/analytics/")
         yield running
 
 
@@ -56,7 +56,9 @@ def test_a_failed_run_is_told_with_account_asset_error_and_link(
     run_id = instance.get_runs(limit=1)[0].run_id
     assert message.startswith("*Run of sync failed (campaigns)*\n")
     assert f"• {broken}: campaigns: GET /v1/{broken}/campaigns/ answers 403" in message
-    assert message.endswith(f"<https://dagster.example.com/runs/{run_id}|Open in Dagster>")
+    assert message.endswith(
+        f"<https://dagster.example.com/analytics/runs/{run_id}|Open in Dagster>"
+    )
 
 
 def test_a_run_that_failed_as_a_whole_is_told_with_its_cause(

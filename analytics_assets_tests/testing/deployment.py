@@ -85,7 +85,7 @@ class Deployment:
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Runs the web UI and the daemon, as `make dev` does; none of their processes is left."""
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         workspace = str(CHECKOUT / "workspace.yaml")
         options = ("-w", workspace, "--host", "127.0.0.1", "--port", str(port))
@@ -102,6 +102,22 @@ class Deployment:
         try:
             self._wait_until_ready(process)
             yield
+        finally:
+            _stop_group(process)
+
+    @contextmanager
+    def serving_below(self, prefix: str) -> Iterator[int]:
+        """Runs a second web server on the home, without code, below a path; yields its port."""
+        port = free_port()
+        options = ("--path-prefix", prefix, "--port", str(port), "--empty-workspace")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster_webserver", *options],
+            cwd=self._elsewhere,
+            env=self._environment(),
+            start_new_session=True,
+        )
+        try:
+            yield port
         finally:
             _stop_group(process)
 
@@ -159,7 +175,8 @@ def chromium(path: str) -> Iterator[Browser]:
             browser.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
