@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics
 
 from analytics_assets.metrics import RunFigures, pushed
-from analytics_assets.resources import ACCOUNT_RESOURCES, RESOURCES
+from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.commands import Commands
 from analytics_assets_tests.testing.tables import query
@@ -96,7 +96,7 @@ def test_a_run_pushes_what_it_has_done(
 ):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "ours")
     failing, other, *_ = api.data.account_ids
-    path = ACCOUNT_RESOURCES["audiences"].path_in("v1")
+    path = RESOURCES["audiences"].path_in("v1")
     api.behaviour.faults += [
         Fault("status", f"/v1/{failing}/*", value="403"),
         Fault("too_many_requests", f"/v1/{other}/campaigns", value="0", times=1),
