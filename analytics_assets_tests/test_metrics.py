@@ -109,14 +109,15 @@ def test_a_run_pushes_what_it_has_done(
     ]
     assert {step.split(": ")[0] for step in collector.steps} == {"ours"}
     assert collector.figures("analytics.rows.loaded") == {
-        name: query(home, f"SELECT count(*) FROM analytics.{name}")[0][0] for name in RESOURCES
+        name: query(home, f"SELECT count(*) FROM analytics.{name}")[0][0]
+        for name in RESOURCES.lists
     }
     sent, asked = collector.figures("analytics.requests.sent"), api.log.count_by_path()
     assert sum(sent.values()) == asked.total() - asked["/oauth/token"]
     assert sent["audiences"] == sum(
         asked[path.format(account_id=each)] for each in api.data.account_ids
     )
-    only = dict.fromkeys(RESOURCES, 0)
+    only = dict.fromkeys(RESOURCES.lists, 0)
     repeated = {**only, "campaigns": 1, "audiences": 1}
     assert collector.figures("analytics.requests.repeated") == repeated
     assert collector.figures("analytics.requests.refused") == {**only, "campaigns": 1}
