@@ -24,7 +24,6 @@ from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import CustomLoaderDocProvider
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from filelock import FileLock
-from hypothesis import HealthCheck, settings
 
 from analytics_assets.api import client
 from analytics_assets.lookup import configure_dlt
@@ -50,12 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 
 def pytest_configure() -> None:
-    """Lets what the tests start be interrupted, also where the tests themselves ignore it.
-
-    No example fails for the time that it takes.
-    """
-    settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("suite")
+    """Lets what the tests start be interrupted, also where the tests themselves ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
