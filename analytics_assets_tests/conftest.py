@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -49,7 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 
 def pytest_configure() -> None:
-    """Lets what the tests start be interrupted, also where the tests themselves ignore it."""
+    """Lets what the tests start be interrupted, also where the tests themselves ignore it.
+
+    No example fails for the time that it takes.
+    """
+    if find_spec("hypothesis"):  # not in the lane of dbt
+        from hypothesis import settings
+
+        settings.register_profile("suite", deadline=None)
+        settings.load_profile("suite")
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytics_assets.api.paths import Asked, path_part, path_reader, request_path
@@ -26,7 +26,6 @@ def path_url(path: str, base_url: str = "https://api.example.com") -> str:
 @given(account=IDS, parent=IDS)
 @example(account="campaigns", parent="campaigns")
 @example(account="v1", parent="items")
-@settings(deadline=None)
 def test_there_and_back(name: str, prefix: str, version: str, account: str, parent: str):
     resource = RESOURCES[name]
     path = request_path(resource, version, path_part(account), path_part(parent))
