@@ -57,7 +57,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield
         done.append("unlock")
 
-    def look(_: Pipeline) -> StoredTables:
+    def look(*_: object) -> StoredTables:
         done.append("look")
         return stored()
 
