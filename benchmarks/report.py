@@ -123,7 +123,7 @@ def _hourly_row(row: Mapping[str, Any]) -> list[str]:
         f"{row['rows']:,}",
         *(f"{row[what]:.1f}" for what in ("wall", "after", "cpu")),
         f"{row['requests']:,}",
-        f"{row['peak_mb']:.0f}",
+        "-" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}",
         _rows(row),
     ]
 
@@ -315,7 +315,8 @@ times as many days as this one, piece by piece.
 - Ours asks a second time for each account, to compare the sums (`reconcile`).
 - dlt is its REST source with 64 workers, `incremental` with `lag=31`, and `merge` by the same key.
   It keeps what vanished from the report, and has one cursor for all accounts.
-- Memory is the largest process's, without PostgreSQL's server."""
+- Memory is the largest process's, without PostgreSQL's server; where it was not measured, there is a
+  hyphen. Ours with PostgreSQL, and with ten times the rows, is of runs of their own."""
 
 _QUOTA = """## Quota
 
