@@ -315,8 +315,8 @@ times as many days as this one, piece by piece.
 - Ours asks a second time for each account, to compare the sums (`reconcile`).
 - dlt is its REST source with 64 workers, `incremental` with `lag=31`, and `merge` by the same key.
   It keeps what vanished from the report, and has one cursor for all accounts.
-- Memory is the largest process's, without PostgreSQL's server; where it was not measured, there is a
-  hyphen. Ours with PostgreSQL, and with ten times the rows, is of runs of their own."""
+- Memory is the largest process's, without PostgreSQL's server; a hyphen where it was not
+  measured. Ours with PostgreSQL, and with ten times the rows, is of runs of their own."""
 
 _QUOTA = """## Quota
 
