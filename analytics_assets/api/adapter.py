@@ -66,11 +66,9 @@ class ApiAdapter(BoundedAdapter):
                 asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
             )
             try:
-                response = self._send(pace, asked, request, *args, **kwargs)
+                response = self._send(pace, asked, requests_of_account, request, *args, **kwargs)
             finally:
                 requests_of_account.answered(asked.resource_name, time.monotonic())
-        if response.status_code == 429:
-            requests_of_account.refused(asked.resource_name)
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)
         return response
@@ -91,7 +89,13 @@ class ApiAdapter(BoundedAdapter):
                 pace.done()
 
     def _send(
-        self, pace: Pace, asked: Asked, request: PreparedRequest, *args: Any, **kwargs: Any
+        self,
+        pace: Pace,
+        asked: Asked,
+        account: AccountRequests,
+        request: PreparedRequest,
+        *args: Any,
+        **kwargs: Any,
     ) -> Response:
         sent_at = time.monotonic()
         try:
@@ -103,6 +107,7 @@ class ApiAdapter(BoundedAdapter):
         if 200 <= response.status_code < 300:
             pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
+            account.refused(asked.resource_name)
             pace.refused(sent_at, delay, quotas)
             self._paces.refused(asked, time.monotonic())
         else:

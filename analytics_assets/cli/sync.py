@@ -192,8 +192,9 @@ def _asked_days(
         if last is not None:
             raise click.ClickException("--to needs --from: give the first day, too")
         return None
+    known = _resources()
     for name in resources:
-        if _resources()[name].report is None:
+        if known[name].report is None:
             raise click.ClickException(f"{name} has no days: give --from for reports only")
     asked_window(first, last, datetime.now(timezone.utc))
     return first, last or ""

@@ -11,7 +11,7 @@ from dlt import Pipeline
 from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 
-from analytics_assets.choice import EXTRA_RESOURCES_SETTING, HISTORY
+from analytics_assets.choice import EXTRA_RESOURCES_SETTING, HISTORY, chosen_reports
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 from analytics_assets.speedups import configure_once
@@ -101,7 +101,9 @@ def storable(table: pa.Table, pipeline: Pipeline) -> pa.Table:
 
 def _refuse_moments(settings: PlatformSettings) -> None:
     chosen = {HISTORY: settings.history, EXTRA_RESOURCES_SETTING: settings.extra_resources}
-    if named := [setting for setting, resources in chosen.items() if resources]:
+    named = [setting for setting, resources in chosen.items() if resources]
+    own = set(chosen_reports(settings)).difference(settings.extra_resources)
+    if named := [*named, *(f"the entry of {name}" for name in sorted(own))]:
         raise SettingsError(
             f"{settings.destination} tells days and times as its database does, some as text, so"
             f" that it can hold no histories and no reports: remove {' and '.join(named)}"

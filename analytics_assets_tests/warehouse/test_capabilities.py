@@ -101,6 +101,17 @@ def test_no_histories_and_no_reports_where_dates_may_be_text(monkeypatch, settin
     assert str(refused.value).endswith(f"can hold no histories and no reports: remove {names}")
 
 
+@pytest.mark.usefixtures("home")
+def test_no_report_of_the_users_own_where_dates_may_be_text(monkeypatch):
+    monkeypatch.setenv("ANALYTICS__DESTINATION", "sqlalchemy")
+    entry = '{"path": "/v1/{account_id}/by-device", "report": {}, "primary_key": "device"}'
+    monkeypatch.setenv("SOURCES__ANALYTICS__RESOURCES__BY_DEVICE", entry)
+    with pytest.raises(SettingsError, match="no reports: remove the entry of by_device"):
+        make_destination(platform_settings())
+    monkeypatch.setenv("ANALYTICS__SKIP_RESOURCES", "by_device")
+    make_destination(platform_settings())
+
+
 def test_nothing_is_asked_or_written(home, sync, doctor, api: SampleApi, instance, monkeypatch):
     """Also under a name of somebody's own."""
     monkeypatch.setenv("ANALYTICS__DESTINATION", "elsewhere")
