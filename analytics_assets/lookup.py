@@ -52,7 +52,7 @@ DLT_DEFAULTS: Final[dict[str, Any]] = {
     # by itself, it takes most of the machine's memory, where half a minute's work needs this; what
     # has no room lies on disk for a while
     "destination": {
-        "duckdb": {"credentials": {"global_config": {"memory_limit": "200MB", "threads": 2}}}
+        "duckdb": {"credentials": {"global_config": {"memory_limit": "160MB", "threads": 2}}}
     },
 }
 

@@ -1,15 +1,13 @@
-"""An hourly update of a report: in a table of a tenth of its history, and in one of all of it.
-
-The tenth is loaded as at first, and measured. What is older is filled in by SQL.
-"""
+"""A report's first load and an hourly update of it: of some weeks, and of all its history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,11 +22,8 @@ from benchmarks.measuring import ContenderError, Measurement, measure, new_home
 from benchmarks.serving import Host, serving
 from benchmarks.workloads import Workload
 
-FIRST_DAYS: Final = 37
-"""Days of the first load: more than those that an update asks for again."""
-
-TIMES: Final = 10
-"""By how much the table is larger in the end: 370 days."""
+DAYS: Final = (37, 370)
+"""Days of the first load: a little more than an update asks for again, and ten times as many."""
 
 _REPORT: Final = "campaign_performance"
 _LISTS: Final = {
@@ -37,7 +32,6 @@ _LISTS: Final = {
 _REPORTS: Final = {
     **_LISTS,
     "ANALYTICS__EXTRA_RESOURCES": _REPORT,
-    "ANALYTICS__PERFORMANCE_HISTORY_DAYS": str(FIRST_DAYS),
 }
 
 Execute = Callable[[str], list[tuple[object, ...]]]
@@ -51,11 +45,13 @@ class Size:
         accounts: Accounts that the API lists.
         campaigns: Campaigns of each.
         rounds: Updates that are measured in each table.
+        days: Days that the tables hold.
     """
 
     accounts: int = 300
     campaigns: int = 58
     rounds: int = 3
+    days: Sequence[int] = DAYS
 
 
 SMOKE: Final = Size(accounts=2, campaigns=3, rounds=1)
@@ -96,17 +92,18 @@ def measured(size: Size, warehouses: Mapping[str, Any] = WAREHOUSES) -> Iterator
     """Measures each contender in each warehouse; yields what `report.hourly_table` shows."""
     workload = Workload("hourly", size.accounts, size.campaigns)
     with serving(workload) as api:
-        for name, warehouse in warehouses.items():
-            for contender in (OURS, DLT_REPORT):
-                title = f"{contender.title}, {name}"
-                with new_home() as home, warehouse(home) as (settings, execute):
-                    place = _Place(api, home, settings, execute)
-                    try:
-                        rounds = 1 if contender.once else size.rounds
-                        for step in _steps(place, contender, rounds):
-                            yield {"title": title, **step}
-                    except ContenderError as error:
-                        yield {"title": title, "gave_up": str(error).strip().splitlines()[-1]}
+        for (name, warehouse), contender, days in product(
+            warehouses.items(), (OURS, DLT_REPORT), size.days
+        ):
+            title = f"{contender.title}, {name}"
+            with new_home() as home, warehouse(home) as (settings, execute):
+                place = _Place(api, home, settings, execute)
+                rounds = 1 if contender.once else size.rounds
+                try:
+                    for step in _steps(place, contender, days, rounds):
+                        yield {"title": title, **step}
+                except ContenderError as error:
+                    yield {"title": title, "gave_up": str(error).strip().splitlines()[-1]}
 
 
 @dataclass(frozen=True)
@@ -128,12 +125,13 @@ class _Place:
         return int(str(number))
 
 
-def _steps(place: _Place, contender: Contender, rounds: int) -> Iterator[dict[str, Any]]:
-    """A contender's first load and its updates, then the same updates of a table that has grown."""
+def _steps(place: _Place, contender: Contender, days: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """A contender's first load of so many days, and its updates."""
     today = datetime.now(timezone.utc).date()
     settings = {
         **_REPORTS,
-        "BENCHMARK_FIRST_DAY": str(today - timedelta(days=FIRST_DAYS - 1)),
+        "ANALYTICS__PERFORMANCE_HISTORY_DAYS": str(days),
+        "BENCHMARK_FIRST_DAY": str(today - timedelta(days=days - 1)),
         "BENCHMARK_LAST_DAY": str(today),
     }
     if contender is OURS:
@@ -141,13 +139,9 @@ def _steps(place: _Place, contender: Contender, rounds: int) -> Iterator[dict[st
         contender = replace(contender, arguments=(*contender.arguments, "--resource", _REPORT))
     first = place.run(contender, settings)
     rows = place.rows()
-    yield {"step": "first load", **_step([first], rows, rows)}
+    yield {"step": f"first load, {days} days", **_step([first], rows, rows)}
     runs = [place.run(contender, settings) for _ in range(rounds)]
-    yield {"step": "update", **_step(runs, place.rows(), rows)}
-    _add_older_days(place.execute)
-    runs = [place.run(contender, settings) for _ in range(rounds)]
-    step = f"update, {TIMES} x the rows"
-    yield {"step": step, **_step(runs, place.rows(), rows * TIMES)}
+    yield {"step": f"update, {days} days", **_step(runs, place.rows(), rows)}
 
 
 def _step(runs: list[Measurement], rows: int, due: int) -> dict[str, Any]:
@@ -162,24 +156,3 @@ def _step(runs: list[Measurement], rows: int, due: int) -> dict[str, Any]:
         "peak_mb": max(run.peak_mb for run in runs),
         "wrong_rows": {} if rows == due else {_REPORT: (rows, due)},
     }
-
-
-def _add_older_days(execute: Execute) -> None:
-    """Copies all rows to the days before them, as often as the history takes."""
-    found = execute(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'analytics'"
-        f" AND table_name = '{_REPORT}' ORDER BY ordinal_position"
-    )
-    columns = [str(column) for (column,) in found]
-    others = {
-        "date": f"t.date - CAST(n * {FIRST_DAYS} AS INTEGER)",
-        "_dlt_id": "t._dlt_id || '/' || n",
-    }
-    names = ", ".join(f'"{column}"' for column in columns)
-    values = ", ".join(others.get(column, f't."{column}"') for column in columns)
-    execute(
-        f"INSERT INTO analytics.{_REPORT} ({names}) SELECT {values}"
-        f" FROM generate_series(1, {TIMES - 1}) AS copies(n), analytics.{_REPORT} t"
-        " ORDER BY n DESC"
-    )
-    execute("VACUUM ANALYZE")  # or PostgreSQL does it by itself, while updates are measured

@@ -19,7 +19,7 @@ from benchmarks.contenders import Contender
 from benchmarks.serving import Host, Requests
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-_LIMIT_SECONDS = 3600
+_LIMIT_MINUTES = 60
 _OURS = ("SOURCES__", "ANALYTICS__", "DESTINATION__", "EXTRACT__", "DLT_", "DAGSTER_", "PYTHON")
 
 
@@ -77,7 +77,7 @@ def measure(
             process = subprocess.Popen(
                 command, cwd=home, env=variables, stdout=output, stderr=output
             )
-            limit = threading.Timer(_LIMIT_SECONDS, process.kill)
+            limit = threading.Timer(60 * _LIMIT_MINUTES, process.kill)
             limit.start()
             watch(process.pid, home)
             # Of the contender and all processes that it started. Its peak is that of the largest
@@ -87,6 +87,8 @@ def measure(
             process.returncode = os.waitstatus_to_exitcode(status)
             limit.cancel()
             watch(process.pid, home)
+            if wall >= 60 * _LIMIT_MINUTES:
+                raise ContenderError(f"{contender.title}: not done in {_LIMIT_MINUTES} minutes")
             if process.returncode:
                 output.seek(0)
                 raise ContenderError(f"{contender.title}: {output.read()[-2000:]}")

@@ -24,8 +24,8 @@ from analytics_assets.speedups import one_core
 _ACCOUNTS_AT_ONCE = 8
 # Python sees a signal that comes just as its main thread begins to wait when the wait is over.
 _LONGEST_WAIT = 1.0
-MOST_WAITING = 2**30
-"""Bytes of files that wait to be loaded, from which on no further account is begun."""
+# Bytes of files that wait to be taken, from which on no further account is begun.
+_MOST_WAITING = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +166,4 @@ class _Backlog:
     def wait_for_room(self) -> None:
         """Waits until there is less than the most that may wait, or nobody listens any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._bytes < MOST_WAITING or self._stopped.is_set())
+            self._changed.wait_for(lambda: self._bytes < _MOST_WAITING or self._stopped.is_set())

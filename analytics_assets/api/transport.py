@@ -111,7 +111,11 @@ def _read(response: Response, max_bytes: int) -> None:
             yield chunk
 
     response.raw.stream = bounded  # type: ignore[method-assign]
-    _ = response.content
+    try:
+        _ = response.content
+    finally:
+        # or each answer would keep itself in memory until the garbage collector looks for it
+        del response.raw.stream
 
 
 def _bound(pool: Any, attempt_timeout: float) -> None:

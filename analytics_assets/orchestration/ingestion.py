@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource
@@ -18,7 +19,7 @@ from dlt.extract import DltSource
 
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.api.client import shared_client
-from analytics_assets.api.reader import MOST_WAITING, Reader, size_on_disk
+from analytics_assets.api.reader import Reader, size_on_disk
 from analytics_assets.errors import AnalyticsError, WarehouseError, telling_what_is_full
 from analytics_assets.memory import give_back
 from analytics_assets.metrics import RunFigures, pushed
@@ -38,6 +39,9 @@ from analytics_assets.warehouse.load import LoadOutcome, load
 from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.read_lists import Lists, read_lists
+
+# Bytes of files from which on they are loaded, because a load takes memory by its size.
+_MOST_LOADED: Final = 2**26
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,15 @@ class Ingestion:
         waiting: list[AccountRead] = []
         size, began = 0, time.monotonic()
         for ended in self.figures.reading(reads):
-            waiting += ended
-            size += sum(map(size_on_disk, ended))
-            is_time = time.monotonic() - began >= self.settings.load_interval
-            if waiting and (is_time or size >= MOST_WAITING):
-                size, began = 0, time.monotonic()
+            for read in ended:
+                waiting.append(read)
+                size += size_on_disk(read)
+                if size >= _MOST_LOADED:
+                    yield waiting
+                    waiting, size, began = [], 0, time.monotonic()
+            if waiting and time.monotonic() - began >= self.settings.load_interval:
                 yield waiting
-                waiting = []
+                waiting, size, began = [], 0, time.monotonic()
         if waiting:
             yield waiting
 

@@ -201,7 +201,7 @@ def test_what_waits_to_be_taken_is_bounded(tmp_path: Path, monkeypatch: pytest.M
         yield Page("audiences", [{"id": 1}])
 
     monkeypatch.setattr(reading, "pages", one_row)
-    monkeypatch.setattr(reader_module, "MOST_WAITING", 1)
+    monkeypatch.setattr(reader_module, "_MOST_WAITING", 1)
     reader = Reader(make_client(UNREACHABLE), tmp_path)
     wanted = {str(number): ["audiences"] for number in range(60)}
     outcomes = reader.read_accounts(wanted)

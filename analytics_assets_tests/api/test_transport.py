@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -207,6 +209,17 @@ def test_the_ceiling_is_that_of_what_is_inflated(serve):
     assert client.session.get(f"{server.url}/v1/list").content == body
     client = make_client(settings(server, attempt_timeout=60.0, max_answer_bytes=len(body) - 1))
     assert "answers with more than 99,999 bytes" in failure(client, server.url)
+
+
+def test_an_answer_is_forgotten_with_whoever_asked(serve):
+    server = serve(lambda: iter([WHOLE]))
+    client = make_client(settings(server))
+    gc.disable()  # it goes by itself, not when somebody looks for cycles
+    try:
+        answer = weakref.ref(client.session.get(f"{server.url}/v1/list"))
+        assert answer() is None
+    finally:
+        gc.enable()
 
 
 def test_the_doctor_says_so(serve):

@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from analytics_assets.cli.terminal import TerminalProgress
 from analytics_assets.definitions import defs
+from analytics_assets.orchestration import ingestion
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
@@ -175,16 +176,30 @@ def test_what_is_read_is_there_while_the_run_reads_on(
         assert evaluation.metadata["rows"].value == len(api.data.table(name))
 
 
-def test_a_short_run_loads_once(home: Path, api: SampleApi, sync, instance, monkeypatch):
-    monkeypatch.delenv("ANALYTICS__LOAD_INTERVAL")
-    assert sync().exit_code == 0
-    loads = {
+def loads_of_sync(instance: DagsterInstance) -> set[Any]:
+    """dlt's names for the loads of a sync."""
+    return {
         entry.asset_materialization.metadata["dlt_load_id"].value
         for entry in instance.all_logs(
             of_sync(instance).run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION
         )
     }
-    assert len(loads) == 1
+
+
+def test_a_short_run_loads_once(home: Path, api: SampleApi, sync, instance, monkeypatch):
+    monkeypatch.delenv("ANALYTICS__LOAD_INTERVAL")
+    assert sync().exit_code == 0
+    assert len(loads_of_sync(instance)) == 1
+
+
+def test_what_is_much_is_loaded_before_it_is_time(
+    home: Path, api: SampleApi, sync, instance, monkeypatch
+):
+    monkeypatch.delenv("ANALYTICS__LOAD_INTERVAL")
+    monkeypatch.setattr(ingestion, "_MOST_LOADED", 1)
+    assert sync().exit_code == 0
+    assert len(loads_of_sync(instance)) == len(api.data.account_ids)
+    assert_warehouse_equals_api(home, api.data)
 
 
 @pytest.mark.parametrize(
