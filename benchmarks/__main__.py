@@ -120,7 +120,7 @@ def history(rows: int) -> None:
 @main.command()
 @click.option("--smoke", is_flag=True, help="A few accounts, to try whether it runs.")
 def reports(smoke: bool) -> None:
-    """An hourly update of a report, by the rows of its table. Takes an hour."""
+    """A report's first load and an hourly update, by its days. Takes two hours."""
     found = list(hourly.measured(hourly.SMOKE if smoke else hourly.Size()))
     print_table("Reports", hourly_table(found))
     if not smoke:

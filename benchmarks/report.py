@@ -305,18 +305,16 @@ history of them and without. The load alone, without reading. Medians of n, by t
 
 _HOURLY = """## Reports
 
-An hourly update of `campaign_performance`: 300 accounts with 58 campaigns each, of which some 50
-have figures on a day, and 32 days of each asked for again. First the table holds 37 days, which the
-first load brought; then SQL adds older ones, up to 370 days. A first load of 365 days asks for ten
-times as many days as this one, piece by piece.
+`campaign_performance` of 300 accounts with 58 campaigns each, of which some 50 have figures on a
+day: a first load of 37 days, one of 370, and an hourly update of each table, for which 32 days of
+each account are asked for again.
 
 - Medians of n. After the last request comes the load, or the last of several, with audit, checks
   and events.
 - Ours asks a second time for each account, to compare the sums (`reconcile`).
 - dlt is its REST source with 64 workers, `incremental` with `lag=31`, and `merge` by the same key.
   It keeps what vanished from the report, and has one cursor for all accounts.
-- Memory is the largest process's, without PostgreSQL's server; a hyphen where it was not
-  measured. Ours with PostgreSQL, and with ten times the rows, is of runs of their own."""
+- Memory is the largest process's, without PostgreSQL's server."""
 
 _QUOTA = """## Quota
 
