@@ -160,8 +160,7 @@ class Learned:
 
     def _set_spacing(self, at: float, number: int, span: float, wait: float) -> None:
         if self._spacing:
-            moments = [moment for moment in self._admitted if moment >= at - span]
-            self._spacing.refused(at, moments, span, wait)
+            self._spacing.refused(at, number, span, wait)
         else:
             usual = (each for each in _USUAL if number > STRICT and span / 2 < each <= span)
             rate, refused = number / max(usual, default=span), number / max(self._too_early, 1e-3)

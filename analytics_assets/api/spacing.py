@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
-# A rate is a little lower than what was measured, and than one that held and was refused later.
-_MARGIN: Final = 0.98
-# A single refusal lowers a rate that held by this share at the most.
-_DROP: Final = 0.05
-# Who saves up no more refuses each request that comes too early. It may be 2 for 1: at the start
-# the second request follows when the first one is answered.
+# Who saves up no more refuses each request that comes too early. One may look like two: at the
+# start, the second request is sent when the first is answered.
 STRICT: Final = 2
-# A rate is tried for so many seconds at least, and for so many requests above the one that held.
-_TRIAL, _TRIAL_REQUESTS, _STRICT_REQUESTS = 1.2, 3, 0.15
-# A step is that part of the way to the rate that was refused, and at most that part of the one that
-# held: small steps are refused less, and take longer.
-_STEP, _STRICT_STEP = (1 / 2, 1.0), (1 / 8, 2.0)
-# After the first refusal, a rate is tried as if nothing had been refused for so many seconds.
-_AHEAD: Final = 5.0
-# A request that comes later than that by the rate says nothing about it.
-_LATE: Final = 1.1
+# A rate is a little lower than what was measured.
+_MARGIN: Final = 0.98
 # Rates that differ by less are not worth a trial.
 _EXACT: Final = 0.02
+# A rate is tried for so many seconds at least, and for so many requests above the one that held.
+_TRIAL, _TRIAL_REQUESTS, _STRICT_REQUESTS = 1.2, 3, 0.15
+# A step is so much of the way to the rate that was refused, and of the one that held at the most.
+# Small ones are refused less.
+_STEP, _STRICT_STEP = (1 / 2, 1.0), (1 / 8, 2.0)
+# At first, higher rates are tried as if nothing had been refused for so many seconds.
+_AHEAD: Final = 5.0
+# A request that comes later, in terms of the rate that is tried, says nothing about it.
+_LATE: Final = 1.1
 # So many requests may arrive closer together than they are sent.
 _CLOSE: Final = 4
-# A quota of which nothing was refused for so many seconds, requests and times what a refusal costs
-# may have been raised.
-_QUIET, _QUIET_REQUESTS, _QUIET_COSTS = 60.0, 300, 100
+# A rate that held is lowered by twice as much as before, up to this share, if what it accepted took
+# less than so many times the wait.
+_DROP, _SOON = 0.25, 2.5
+# A quota may have been raised if nothing was refused for so many seconds, requests and waits.
+_QUIET, _QUIET_REQUESTS, _QUIET_WAITS = 60.0, 300, 100
 
 
 class Spacing:
@@ -50,6 +49,7 @@ class Spacing:
     def __init__(self, now: float, rate: float, burst: int, cost: float, refused: float) -> None:
         self._burst, self._is_strict = burst, burst <= STRICT
         self._held, self._refused = rate * _MARGIN if self._is_strict else 0.0, refused
+        self._drop = _EXACT
         self._begin(now, rate * _MARGIN, cost)
         self._refused_at -= _AHEAD
 
@@ -65,38 +65,35 @@ class Spacing:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
             self._try(now, self.rate)
-        way = self._refused / self._held - 1
+        way, quiet = self._refused / self._held - 1, now - self._refused_at
         if way / 2 > _EXACT:
-            if (now - self._refused_at) * min(1.0, way / 2) >= self._cost:
+            if quiet * min(1.0, way / 2) >= self._cost:
                 part, most = _STRICT_STEP if self._is_strict else _STEP
                 self._try(now, self.rate * (1 + max(_EXACT, min(part * way, most))))
-        elif now - self._refused_at > max(
-            _QUIET, _QUIET_REQUESTS / self.rate, _QUIET_COSTS * self._cost
-        ):
+        elif quiet > max(_QUIET, _QUIET_REQUESTS / self.rate, _QUIET_WAITS * self._cost):
             self._growth *= 2
             self._try(now, self.rate * (1 + self._growth))
 
-    def refused(self, now: float, moments: Sequence[float], seconds: float, cost: float) -> None:
+    def refused(self, now: float, number: int, seconds: float, cost: float) -> None:
         """Notes that the API has opened again after a refusal.
 
         Args:
             now: When it did.
-            moments: When it accepted requests since it had opened before.
+            number: Requests that it accepted since it had opened before.
             seconds: How long ago that was.
             cost: Seconds since the last of them.
         """
-        rate = max(len(moments) / seconds * _MARGIN, self._beyond_burst(moments))
         if self.rate > self._held:
-            if not self._is_strict:
-                self._held = max(self._held, min(rate, _MARGIN * self.rate))
+            self._held = max(self._held, _MARGIN * min(number / seconds, self.rate))
             # a bucket that fills faster and saves up half of the burst would have accepted more;
             # a few may have come close together
             saved = max(0.0, self._burst / 2 - _CLOSE) / max(1, self._number)
-            highest = max(self.rate * (1 - saved), (len(moments) + 1) / seconds)
+            highest = max(self.rate * (1 - saved), (number + 1) / seconds)
             self._refused = max(self._held, min(highest, self.rate))
         else:
+            self._drop = min(2 * self._drop, _DROP) if seconds < _SOON * cost else _EXACT
             self._refused = self._held
-            self._held *= min(_MARGIN, max(rate / self._held, 1 - _DROP))
+            self._held *= 1 - self._drop
         self._begin(now, self._held, cost)
 
     def _has_held(self, now: float) -> bool:
@@ -112,9 +109,3 @@ class Spacing:
 
     def _try(self, now: float, rate: float) -> None:
         self.rate, self._tried_at, self._number = rate, now, 0
-
-    def _beyond_burst(self, moments: Sequence[float]) -> float:
-        """The highest rate that was accepted beyond a burst: no bucket accepts more for long."""
-        numbers = range(len(moments) - self._burst, 0, -1)
-        spans = (max(moments[-1] - moment, 1e-3) for moment in moments)
-        return max((number / span for number, span in zip(numbers, spans, strict=False)), default=0)
