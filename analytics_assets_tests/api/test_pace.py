@@ -17,7 +17,7 @@ from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import Behaviour
-from analytics_assets_tests.testing import quotas
+from analytics_assets.sample_api.limits import Limits
 from analytics_assets_tests.testing.client import TIMEOUT, wait_until
 from analytics_assets_tests.testing.quotas import Clock, Simulation
 
@@ -253,12 +253,12 @@ def test_one_request_asks_after_a_refusal(clock: Clock):
 def test_an_api_that_is_closed_at_first_is_not_taken_to_admit_little(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, retry_after: Any
 ):
-    class Used(quotas.Limits):
+    class Used(Limits):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             self.admit(None)
 
-    monkeypatch.setattr(quotas, "Limits", Used)
+    monkeypatch.setattr("analytics_assets_tests.testing.quotas.Limits", Used)
     quota = {"quota": 14, "quota_burst": 1}
     simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
     assert not simulation.sent[0][1]
