@@ -256,9 +256,11 @@ def _markdown(table: Table) -> str:
 
 def _circumstances(part: Mapping[str, Any]) -> str:
     of = part["circumstances"]
+    # what somebody adds by hand to figures that come from several runs
+    note = f" {part['note']}" if "note" in part else ""
     return (
         f"<sub>{of['date']}, commit {of['commit']}. {of['machine']}; load over 15 minutes"
-        f" {of['load']}. {of['versions']}.</sub>"
+        f" {of['load']}. {of['versions']}.{note}</sub>"
     )
 
 
