@@ -20,7 +20,7 @@ CODE := $(wildcard analytics_assets analytics_assets_tests benchmarks)
 INSTALL := PYTHON="$(PYTHON)" sh tools/install.sh
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --extra fleet --extra kubernetes \
-	--extra metrics --extra postgres --custom-compile-command "make lock" $(ARGS) pyproject.toml
+	--extra metrics --extra postgres --custom-compile-command "make lock" pyproject.toml
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -123,13 +123,13 @@ bench: install ## Measure
 # An environment that does not fit a changed pyproject.toml yet still has its uv.
 lock: ## Write the lock files from pyproject.toml (ARGS=--upgrade: newest versions)
 	@test -x $(BIN)/uv || $(INSTALL) .venv requirements.lock || test -x $(BIN)/uv
-	$(COMPILE) --group dev -o requirements.lock
-	$(COMPILE) --group dev --extra embedded-elt -o requirements-embedded-elt.lock
-	$(COMPILE) --group test --resolution lowest-direct -o requirements-lowest.lock
-	$(COMPILE) --group mutation -c requirements.lock -o requirements-mutation.lock
-	$(COMPILE) --group dbt -o requirements-dbt.lock
-	$(COMPILE) --group destinations -o requirements-destinations.lock
-	$(COMPILE) --group build -c requirements.lock -o deploy/requirements.lock
+	$(COMPILE) $(ARGS) --group dev -o requirements.lock
+	$(COMPILE) $(ARGS) --group dev --extra embedded-elt -o requirements-embedded-elt.lock
+	$(COMPILE) $(ARGS) --group test --resolution lowest-direct -o requirements-lowest.lock
+	$(COMPILE) $(ARGS) --group mutation -c requirements.lock -o requirements-mutation.lock
+	$(COMPILE) $(ARGS) --group dbt -o requirements-dbt.lock
+	$(COMPILE) $(ARGS) --group destinations -o requirements-destinations.lock
+	$(COMPILE) $(ARGS) --group build -c requirements.lock -o deploy/requirements.lock
 
 clean: ## Remove environments and caches; the warehouse and Dagster's state stay
 	rm -rf .venv .venv-embedded-elt .venv-lowest .venv-newest .venv-newest.lock .venv-mutation .venv-dbt \
