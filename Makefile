@@ -43,9 +43,10 @@ test-fast: install ## Run the tests that need no PostgreSQL, browser or process 
 # What does not depend on the release of Dagster is tested by `test` alone: the API, the loads, and
 # one behaviour in many forms. Of some modules, one or two tests say what the records then say.
 TESTS := analytics_assets_tests
-ON_ANY_DAGSTER := api_version checks concurrency costs crashes daemon further_resource history load_as_read \
-	load_kills lost_rows model naming report_automation report_checks report_model report_reads report_settings reports secrets \
-	sharding skip_accounts skip_resources suddenly_empty unchanged values
+ON_ANY_DAGSTER := api_version checks concurrency costs crashes daemon further_resource history isolation \
+	load_as_read load_kills lost_rows model naming own_resources report_automation report_checks report_model \
+	report_reads report_settings reports rotation secrets sharding skip_accounts skip_resources \
+	suddenly_empty unchanged values
 ON_EACH_DAGSTER := cli/test_forget.py::test_forget \
 	$(patsubst %,cli/test_sync.py::test_%,failed_reads_what_failed_and_no_more json_of_accounts_that_failed) \
 	$(patsubst %,orchestration/test_checks.py::test_%,all_pass_after_a_sync \
@@ -73,8 +74,7 @@ test-destinations: ## Run the tests on DuckLake and SQLite, with the DuckDB that
 ON_ANY_VERSION := rows $(patsubst %,api/test_%.py,auth client transport) sample_api/test_server.py \
 	$(patsubst %,dagster_backend/test_%.py,internals postgres_event_log sqlite_event_log) \
 	$(patsubst %,warehouse/test_%.py,columns load replacement stored) \
-	$(patsubst %,orchestration/test_%.py,materialize reexecution) \
-	$(patsubst %,cli/test_%.py,errors help status) test_dependencies.py
+	orchestration/test_materialize.py $(patsubst %,cli/test_%.py,errors help status) test_dependencies.py
 test-lowest: ## Run some of the tests with the lowest versions that pyproject.toml names
 	@$(INSTALL) .venv-lowest requirements-lowest.lock
 	@.venv-lowest/bin/python -m pytest -n auto -m "not (process or browser)" \

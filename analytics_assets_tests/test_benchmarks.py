@@ -29,6 +29,6 @@ def test_contenders_get_all_rows(contender: Contender) -> None:
 def test_an_hourly_update_leaves_as_many_rows_as_there_were() -> None:
     steps = list(hourly.measured(hourly.SMOKE, {"DuckDB": hourly.in_file}))
 
-    assert len(steps) == 8  # of ours and of dlt: a first load and an update of each table
-    assert [step["wrong_rows"] for step in steps] == [{}] * 8
-    assert steps[2]["rows"] > steps[0]["rows"]
+    assert len(steps) == 4  # of ours and of dlt: a first load and an update
+    assert [step["wrong_rows"] for step in steps] == [{}] * 4
+    assert all(step["rows"] for step in steps)

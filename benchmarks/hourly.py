@@ -54,7 +54,7 @@ class Size:
     days: Sequence[int] = DAYS
 
 
-SMOKE: Final = Size(accounts=2, campaigns=3, rounds=1)
+SMOKE: Final = Size(accounts=2, campaigns=3, rounds=1, days=DAYS[:1])
 
 
 @contextmanager
