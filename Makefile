@@ -92,11 +92,11 @@ test-newest: install ## Run the same tests with the newest versions that can be 
 		$(addprefix $(TESTS)/,$(ON_ANY_VERSION)) $(ARGS)
 
 kills: install ## Kill syncs before each statement and at random, for docs/kills.md (ten minutes)
-	@$(BIN)/python -m pytest analytics_assets_tests/warehouse/kills.py $(ARGS)
+	@$(BIN)/python -m pytest --timeout 0 analytics_assets_tests/warehouse/kills.py $(ARGS)
 
 FOLLOWED := orchestration/test_model.py orchestration/test_report_model.py warehouse/test_read_lists.py
 model: install ## Follow the models of accounts, reports and lists for long (ten minutes)
-	@LONG_MODELS=1 $(BIN)/python -m pytest -n auto -k model $(addprefix $(TESTS)/,$(FOLLOWED)) $(ARGS)
+	@LONG_MODELS=1 $(BIN)/python -m pytest --timeout 0 -n auto -k model $(addprefix $(TESTS)/,$(FOLLOWED)) $(ARGS)
 
 mutants: ## Change the code in small ways; ARGS="analytics_assets.rows.keys*" for some
 	@$(INSTALL) .venv-mutation requirements-mutation.lock
