@@ -190,6 +190,14 @@ def test_the_first_page_again_is_known_by_its_keys():
     assert len(server.asked) == 2
 
 
+def test_rows_of_which_none_has_a_key():
+    server = Server([{"id": None}, {"name": "n"}])
+    with pytest.raises(
+        ReadError, match=r"^GET /list sends 2 rows, none of them with a usable `id`$"
+    ):
+        collect(server)
+
+
 def test_an_empty_page_that_announces_rows():
     server = Server([], total=lambda n, rows: 3)
     with pytest.raises(ReadError, match="announces 3 rows, but only 0 come"):
@@ -415,10 +423,15 @@ def test_other_parameters_stay():
     session = requests.Session()
     session.mount("http://", server)
     paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
-    client = RESTClient("http://api", session=session)
+    client = RESTClient("http://api", session=session, paginator=paginator)
     for _ in range(2):  # the same paginator, for one list after the other
         params = {"fields": "all"}
         read = client.paginate("/l", params=params, paginator=paginator, data_selector="results")
         assert [row for page in read for row in page] == server.rows
     asked = ["fields=all", "fields=all&page=2&page_size=10", "fields=all&page=3&page_size=10"]
     assert server.asked == asked * 2
+    # also where a list is read again, in pages that are smaller
+    server.cap = 7
+    pages_of = client.paginate("/l", params={"fields": "all"}, data_selector="results")
+    assert [row for page in pages_of for row in page] == server.rows
+    assert "fields=all&page=1&page_size=7" in server.asked
