@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,7 @@ class PaceStub:
     waits: int = 0
     accepts: int = 0
     dones: int = 0
+    tells: int = 0
     quotas: Sequence[Quota] = ()
     refusals: list[float | None] = field(default_factory=list)
 
@@ -63,6 +65,7 @@ class PaceStub:
         self.dones += 1
 
     def accepted(self, sent_at: float, quotas: Sequence[Quota]) -> None:
+        assert 0 < sent_at <= time.monotonic()
         self.accepts += 1
         self.quotas = quotas
 
@@ -74,8 +77,13 @@ class PaceStub:
 @pytest.fixture
 def pace(monkeypatch: pytest.MonkeyPatch) -> PaceStub:
     pace = PaceStub()
-    for name in ("of", "told"):
-        monkeypatch.setattr(f"analytics_assets.api.adapter.Paces.{name}", lambda *_: pace)
+
+    def told(*_: object) -> PaceStub:
+        pace.tells += 1
+        return pace
+
+    monkeypatch.setattr("analytics_assets.api.adapter.Paces.of", lambda *_: pace)
+    monkeypatch.setattr("analytics_assets.api.adapter.Paces.told", told)
     return pace
 
 
@@ -100,9 +108,14 @@ def counted() -> Iterator[Any]:
         yield by_account, requests_of_account
 
 
-def test_an_attempt_is_counted_for_its_account(pace: PaceStub, answers, counted) -> None:
+def test_an_attempt_is_counted_for_its_account(
+    pace: PaceStub, answers, counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by_account, acme = counted
-    adapter, request = ApiAdapter(UNREACHABLE, by_account), request_of()
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    adapter = ApiAdapter(replace(UNREACHABLE, backoff_factor=2.0), by_account)
+    request = request_of()
     answers(lambda request: answer(request, 503))
     adapter.send(request)
     adapter.send(request)  # dlt's client repeats the same request
@@ -111,6 +124,8 @@ def test_an_attempt_is_counted_for_its_account(pace: PaceStub, answers, counted)
     assert (counts.requests, counts.retries, counts.throttled) == (2, 1, 1.0)
     assert counts.started <= counts.ended
     assert list(acme.by_resource) == ["campaigns"]
+    [jitter] = slept
+    assert 0 <= jitter < 1.0
 
 
 def test_an_attempt_that_fails_has_ended_and_names_its_request(
@@ -140,6 +155,7 @@ def test_every_success_is_judged(pace: PaceStub, answers, counted, status: int) 
     answers(lambda request: answer(request, status, b"{}"))
     with pytest.raises(InvalidAnswer, match=f"answers {status} without a list"):
         adapter.send(request_of())
+    assert pace.tells == 2
 
 
 @pytest.mark.parametrize("status", [199, 300, 302, 400, 429, 500])
@@ -148,6 +164,7 @@ def test_what_is_no_success_is_for_others_to_judge(
 ) -> None:
     answers(lambda request: answer(request, status, b"no JSON"))
     assert ApiAdapter(UNREACHABLE, counted[0]).send(request_of()).status_code == status
+    assert pace.tells == 0
 
 
 @pytest.mark.parametrize("asked", [7.5, None])
@@ -264,18 +281,21 @@ def test_accounts_share_a_pace_if_they_share_the_quota(
 
 
 class Redirects(BaseAdapter):
-    """Redirects from each number to the one below; 0 is a list."""
+    """Redirects from each number to the one below; 0 has the status."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200) -> None:
         super().__init__()
+        self.status = status
         self.asked: list[str] = []
+        self.timeouts: set[float | None] = set()
         self.is_closed = False
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         self.asked.append(request.path_url)
+        self.timeouts.add(kwargs.get("timeout"))
         number = int(request.path_url.strip("/"))
         if number == 0:
-            return answer(request)  # type: ignore[no-any-return]
+            return answer(request, self.status)  # type: ignore[no-any-return]
         found = answer(request, 302, b"", Location=f"/{number - 1}")
         found.raw = None
         return found  # type: ignore[no-any-return]
@@ -284,10 +304,24 @@ class Redirects(BaseAdapter):
         self.is_closed = True
 
 
-def test_redirects_are_followed_within_the_attempt() -> None:
-    redirects = Redirects()
-    found = FollowingAdapter(redirects).send(request_of("/3"))
-    assert (found.status_code, redirects.asked) == (200, ["/3", "/2", "/1", "/0"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_redirects_are_followed_within_the_attempt(scheme: str) -> None:
+    redirects = Redirects(400)
+    request = requests.Request("GET", f"{scheme}://api/3").prepare()
+    found = FollowingAdapter(redirects).send(request, timeout=7.5)
+    assert (found.status_code, redirects.asked) == (400, ["/3", "/2", "/1", "/0"])
+    assert redirects.timeouts == {7.5}
+
+
+@pytest.mark.parametrize("status", [299, 300, 399, 400])
+@pytest.mark.parametrize("path", ["/0", "/1"])
+def test_a_redirect_that_leads_nowhere(status: int, path: str) -> None:
+    adapter = FollowingAdapter(Redirects(status))
+    if status in (299, 400):  # which are none
+        assert adapter.send(request_of(path)).status_code == status
+        return
+    with pytest.raises(ReadError, match=r"that leads nowhere: check .*BASE_URL$"):
+        adapter.send(request_of(path))
 
 
 def test_redirects_are_not_followed_for_ever() -> None:

@@ -67,6 +67,7 @@ class Server(HTTPAdapter):
         query = urlsplit(str(request.url)).query
         self.asked.append(query)
         n = len(self.asked)
+        assert n < 500, "it asks for ever"
         self.before(n)
         asked = parse_qs(query)
         size = self.size
@@ -150,9 +151,11 @@ def test_such_a_total_of_a_whole_list_costs_one_request(total: Any):
     assert server.asked == ["", "page=2&page_size=25"]
 
 
-@pytest.mark.parametrize("later", [None, "", -1, 0, 3])
-def test_a_total_that_later_pages_do_not_repeat_holds(later: Any):
-    server = Server(numbered(25), total=lambda n, rows: rows if n == 1 else later)
+@pytest.mark.parametrize(
+    ("rows", "later"), [(25, None), (25, ""), (25, -1), (25, 0), (21, 0), (25, 3)]
+)
+def test_a_total_that_later_pages_do_not_repeat_holds(rows: int, later: Any):
+    server = Server(numbered(rows), total=lambda n, rows: rows if n == 1 else later)
     assert collect(server) == server.rows
     assert len(server.asked) == 3
 
@@ -185,6 +188,14 @@ def test_the_first_page_again_is_known_by_its_keys():
     with pytest.raises(ReadError, match="announces 25 rows, but only 10 come"):
         collect(server)
     assert len(server.asked) == 2
+
+
+def test_rows_of_which_none_has_a_key():
+    server = Server([{"id": None}, {"name": "n"}])
+    with pytest.raises(
+        ReadError, match=r"^GET /list sends 2 rows, none of them with a usable `id`$"
+    ):
+        collect(server)
 
 
 def test_an_empty_page_that_announces_rows():
@@ -273,7 +284,8 @@ def test_a_list_that_never_stands_still(kind: str):
             )
 
     server.before = move
-    with pytest.raises(ReadError, match=r"announces \d+ rows, then \d+, and the like in each of 4"):
+    said = r"announces \d+ rows, then \d+, and the like in each of 4 .* while .*; try again later$"
+    with pytest.raises(ReadError, match=said):
         collect(server)
     assert len(server.asked) == 2 * READINGS
 
@@ -289,6 +301,8 @@ def test_an_order_that_is_not_stable():
     with pytest.raises(ReadError, match=r"GET /list\S* sends the row \d+ on two pages"):
         collect(server)
     assert len(server.asked) <= 3 * READINGS
+    # the pages have the size that was asked for
+    assert not any(query.startswith("page=1&") for query in server.asked)
 
 
 @pytest.mark.parametrize("total", ["always", "first", "small"])
@@ -322,6 +336,43 @@ def test_later_pages_that_are_smaller_than_the_first(total: str, rows: int, cap:
     assert len(server.asked) <= rows / min(cap, 30) + 2 * rows / 100 + 5
 
 
+@pytest.mark.parametrize(
+    ("rows", "cap", "total", "steps_as_asked", "first", "then"),
+    [
+        (30, 7, "always", False, 2, 5),
+        (30, 7, "always", True, 4, 5),
+        (30, 7, "first", False, 2, 6),
+        (30, 7, "first", True, 8, 6),
+        (30, 7, "never", False, 2, 6),
+        (14, 7, "always", False, 2, 2),
+        (14, 7, "always", True, 2, 0),
+        (14, 7, "first", False, 4, 3),
+        (14, 4, "always", False, 4, 4),  # at first, the second page may be the last
+    ],
+)
+def test_smaller_pages_cost_one_reading_where_they_show(
+    rows: int, cap: int, total: str, steps_as_asked: bool, first: int, then: int
+):
+    """So many requests with the size of the first page, then so many with what the API has."""
+    server = Server(numbered(rows), 10, cap)
+
+    def window(rows: Rows, page: int, size: int) -> Rows:
+        step = size
+        if steps_as_asked and server.asked[-1]:
+            step = int(parse_qs(server.asked[-1])["page_size"][0])
+        return rows[(page - 1) * step :][:size]
+
+    server.window = window
+    server.total = {
+        "always": lambda n, rows: rows,
+        "first": lambda n, rows: rows if "page=" not in server.asked[-1] else ...,
+        "never": lambda n, rows: None,
+    }[total]
+    assert collect(server) == server.rows
+    smaller = [query for query in server.asked if query.endswith(f"page_size={cap}")]
+    assert (len(server.asked) - len(smaller), len(smaller)) == (first, then)
+
+
 def test_rows_without_a_key_and_repeated_rows_have_come():
     rows: Rows = [*numbered(8), {"id": None}, {"name": "n"}, *numbered(12)[8:], {"id": [1]}, {}]
     server = Server(rows)
@@ -329,9 +380,9 @@ def test_rows_without_a_key_and_repeated_rows_have_come():
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("total", [2, 3, 4])
+@pytest.mark.parametrize("total", [2, 3, 4, 5])
 def test_a_row_twice_on_a_page_does_not_hide_another(total: int):
-    rows: Rows = [{"id": "a"}, {"id": "a"}, {"id": "b"}, {"id": "c"}]
+    rows: Rows = [{"id": key} for key in "aabcd"]
     server = Server(rows, 2, total=lambda n, rows: total)
     assert collect(server) == rows
 
@@ -372,10 +423,15 @@ def test_other_parameters_stay():
     session = requests.Session()
     session.mount("http://", server)
     paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
-    client = RESTClient("http://api", session=session)
+    client = RESTClient("http://api", session=session, paginator=paginator)
     for _ in range(2):  # the same paginator, for one list after the other
         params = {"fields": "all"}
         read = client.paginate("/l", params=params, paginator=paginator, data_selector="results")
         assert [row for page in read for row in page] == server.rows
     asked = ["fields=all", "fields=all&page=2&page_size=10", "fields=all&page=3&page_size=10"]
     assert server.asked == asked * 2
+    # also where a list is read again, in pages that are smaller
+    server.cap = 7
+    pages_of = client.paginate("/l", params={"fields": "all"}, data_selector="results")
+    assert [row for page in pages_of for row in page] == server.rows
+    assert "fields=all&page=1&page_size=7" in server.asked

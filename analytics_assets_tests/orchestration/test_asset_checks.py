@@ -11,6 +11,7 @@ import pytest
 
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
+    ALL_DAYS_AT,
     CHECKS,
     Evidence,
     check_specs,
@@ -92,6 +93,11 @@ def test_rows_are_old_beyond_the_age_that_is_allowed() -> None:
     assert judged(evidence(audit=audits), "rows_are_recent") == {"acme": f"{limit + 1:.0f} hours"}
     # an account that is no longer read keeps its rows as they are
     assert judged(evidence(audit=audits, read={"globex"}), "rows_are_recent") == {}
+
+
+def test_a_load_is_as_old_as_the_data_that_it_has() -> None:
+    data_at = {"acme": time.time() - (SETTINGS.max_age_hours + 1) * HOUR}
+    assert list(judged(evidence(data_at=data_at), "rows_are_recent")) == ["acme"]
 
 
 def test_rows_that_do_not_say_when_they_were_loaded() -> None:
@@ -188,6 +194,48 @@ def test_checks_are_told_by_table_and_name() -> None:
     told = [(made.asset_key.path[-1], made.check_name) for made in evaluations(keys, found)]
     assert told == sorted(told)
     assert len(told) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("table", "severity"),
+    [
+        ("campaign_items", dg.AssetCheckSeverity.ERROR),
+        ("campaign_performance", dg.AssetCheckSeverity.WARN),
+    ],
+)
+def test_campaigns_that_were_deleted_keep_their_figures(
+    table: str, severity: dg.AssetCheckSeverity
+) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey(table), "parents_exist")
+    found = evidence(table, audit={"acme": audit(orphans=1)}, whole_at=1.5e9)
+    [evaluation] = evaluations([key], {table: found})
+    assert (evaluation.passed, evaluation.severity) == (False, severity)
+    assert evaluation.metadata[ALL_DAYS_AT].value == 1.5e9
+
+
+@pytest.mark.parametrize(
+    ("check", "earlier", "figures", "together"),
+    [
+        ("key_is_unique", 3, {"duplicates": 2}, 3),
+        ("key_is_unique", 1, {"duplicates": 2}, 2),
+        (
+            "required_columns_are_filled",
+            {"id": 3, "name": 1},
+            {"missing": {"id": 2, "status": 4}},
+            {"id": 3, "name": 1, "status": 4},
+        ),
+        ("rows_are_recent", "60 hours", {"loaded_at": None}, "_dlt_load_id is no time"),
+    ],
+)
+def test_of_what_was_found_before_and_now_the_more_is_told(
+    check: str, earlier: Any, figures: Mapping[str, Any], together: Any
+) -> None:
+    """Where a load of a report has looked at some of its days."""
+    key = dg.AssetCheckKey(dg.AssetKey("campaigns"), check)
+    before = {check: {"acme": earlier, "initech": earlier}}
+    found = evidence(audit={"acme": audit(**figures)}, earlier=before)
+    [evaluation] = evaluations([key], {"campaigns": found})
+    assert evaluation.metadata["findings"].value == {"acme": together, "initech": earlier}
 
 
 @pytest.mark.parametrize("failed", [True, False])

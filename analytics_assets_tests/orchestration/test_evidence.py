@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
 import pytest
 
-from analytics_assets.orchestration.asset_checks import ALL_ACCOUNTS
-from analytics_assets.orchestration.evidence import check_tables
+from analytics_assets.orchestration import evidence, report_windows
+from analytics_assets.orchestration.asset_checks import ALL_ACCOUNTS, ALL_DAYS_AT
+from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
+from analytics_assets.orchestration.metadata import DATA_UPDATED, LISTS_LEFT_OUT
 from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.history_audit import VersionsAudit
 from analytics_assets.warehouse.load import LoadOutcome
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
@@ -32,14 +39,40 @@ def records() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.fixture
+def audits(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Stands in for a warehouse: what is `found` in it, and which tables were `asked` for."""
+    audits = SimpleNamespace(found={}, asked=[])
+
+    def audit_tables(
+        settings: PlatformSettings, folder: Path, tables: list[str], request: LockRequest
+    ) -> LoadOutcome:
+        assert (folder.is_dir(), request.timeout) == (True, settings.lock_timeout)
+        assert request.holder.startswith("run of-checks ")
+        request.report("waits")
+        audits.asked.append(tables)
+        return LoadOutcome(audits=audits.found, whole=list(audits.found))
+
+    monkeypatch.setattr(evidence, "audit_tables", audit_tables)
+    return audits
+
+
+def step(records: dg.DagsterInstance, *checks: dg.AssetCheckKey) -> dg.AssetExecutionContext:
+    """A step that is to make these checks."""
+    context = SimpleNamespace(
+        instance=records,
+        selected_asset_keys=set(),
+        selected_asset_check_keys=set(checks),
+        run=SimpleNamespace(run_id="of-checks"),
+        log=logging.getLogger("a step"),
+    )
+    return cast(dg.AssetExecutionContext, context)
+
+
 def judged(
     records: dg.DagsterInstance, outcome: LoadOutcome, check: dg.AssetCheckKey = CHECK
 ) -> dg.AssetCheckEvaluation:
-    context = SimpleNamespace(
-        instance=records, selected_asset_keys=set(), selected_asset_check_keys={check}
-    )
-    step = cast(dg.AssetExecutionContext, context)
-    [found] = check_tables(step, Progress(), PlatformSettings(), outcome)
+    [found] = check_tables(step(records, check), Progress(), PlatformSettings(), outcome)
     return found
 
 
@@ -172,3 +205,132 @@ def test_a_column_that_was_put_right_is_not_told_again(records) -> None:
     record(records, judged(records, replace(whole({"acme": {}}), columns=columns), check))
     assert set(findings(judged(records, LoadOutcome(), check))) == {ALL_ACCOUNTS}
     assert findings(judged(records, load_of_acme(), check)) == {}
+
+
+def test_checks_alone_judge_what_the_tables_hold(records, audits, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    audits.found = {"campaigns": {"acme": audited(**TWICE)}, "audiences": {"acme": audited()}}
+    of_audiences = dg.AssetCheckKey(dg.AssetKey("audiences"), UNIQUE.name)
+    told = check_only(step(records, UNIQUE, of_audiences), Progress())
+    assert {made.asset_key.path[-1]: findings(made) for made in told} == {
+        "campaigns": {"acme": 2},
+        "audiences": {},
+    }
+    assert audits.asked == [["audiences", "campaigns"]]
+    assert "waits" in caplog.messages
+
+
+def test_rows_of_a_list_that_was_left_out_are_as_old_as_the_load(records, audits) -> None:
+    audits.found = {"campaign_items": {name: audited() for name in ("acme", "globex")}}
+    key = dg.AssetKey("campaign_items")
+    figures: dict[str, Any] = {
+        "dagster/partition_row_count": 1,
+        "dlt_load_id": f"{time.time()}",
+        LISTS_LEFT_OUT: 1,
+    }
+    event = dg.AssetMaterialization(key, partition="acme", metadata=figures)
+    records.report_runless_asset_event(event)
+    [found] = check_only(step(records, dg.AssetCheckKey(key, "rows_are_recent")), Progress())
+    assert list(findings(found)) == ["globex"]
+
+
+def test_a_table_is_looked_at_as_a_whole_at_first(records, audits) -> None:
+    audits.found = {"campaigns": {"acme": audited(), "globex": audited(**TWICE)}}
+    found = judged(records, load_of_acme(), UNIQUE)
+    assert findings(found) == {"globex": 2}
+    record(records, found)
+    judged(records, load_of_acme(), UNIQUE)
+    assert audits.asked == [["campaigns"]]
+
+
+REPORT = dg.AssetKey("campaign_performance")
+
+
+def test_all_days_of_a_report_are_looked_at_once_a_day(records, audits, monkeypatch) -> None:
+    """And after a load in pieces, which has looked at the days from its last piece on."""
+    audits.found = {REPORT.path[0]: {"acme": audited(**TWICE), "globex": audited(**TWICE)}}
+    load = load_of({"acme": 0}, REPORT.path[0])
+    [table] = load.tables
+    pieces = replace(load, tables=[replace(table, accounts=[*table.accounts, *table.accounts])])
+    noon = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    last = noon
+    for hours, outcome, looks in [
+        (0, load, True),
+        (11, load, False),
+        (11, pieces, True),
+        (12, load, True),
+        (13, load, False),
+    ]:
+        now = noon + timedelta(hours=hours)
+        monkeypatch.setattr(report_windows, "now", lambda now=now: now)
+        audits.asked.clear()
+        made = judged(records, outcome, dg.AssetCheckKey(REPORT, UNIQUE.name))
+        assert audits.asked == ([REPORT.path] if looks else [])
+        last = now if looks else last
+        assert made.metadata[ALL_DAYS_AT].value == last.timestamp()
+        # what was found of a day that is not looked at still holds
+        assert findings(made) == {"acme": 2, "globex": 2}
+        record(records, made)
+
+
+def test_a_report_is_as_old_as_the_figures_that_it_was_made_of(records, audits) -> None:
+    old = dg.MetadataValue.timestamp(time.time() - 100 * 3600)
+    event = dg.AssetMaterialization(REPORT, partition="acme", metadata={DATA_UPDATED: old})
+    records.report_runless_asset_event(event)
+    records.report_runless_asset_event(dg.AssetMaterialization(REPORT, partition="globex"))
+    audits.found = {
+        REPORT.path[0]: {name: audited(loaded_at=time.time()) for name in ("acme", "globex")}
+    }
+    [found] = check_only(step(records, dg.AssetCheckKey(REPORT, "rows_are_recent")), Progress())
+    assert findings(found) == {"acme": "100 hours"}
+
+
+def test_rows_that_were_lost_since_the_load_are_told_without_one(records, audits) -> None:
+    """Of the list of accounts not: there, a row is an account, and none is loaded alone."""
+    for name in ("campaigns", "accounts"):
+        metadata = {"dagster/partition_row_count": 9}
+        event = dg.AssetMaterialization(name, partition="acme", metadata=metadata)
+        records.report_runless_asset_event(event)
+    audits.found = {name: {"acme": audited()} for name in ("campaigns", "accounts")}
+    checks = [dg.AssetCheckKey(dg.AssetKey(name), "row_count_holds") for name in audits.found]
+    found = {
+        e.asset_key.path[-1]: findings(e) for e in check_only(step(records, *checks), Progress())
+    }
+    assert found == {"campaigns": {"acme": "9 -> 1 rows"}, "accounts": {}}
+
+
+def test_what_was_found_of_histories_of_other_accounts_still_holds(records) -> None:
+    check = dg.AssetCheckKey(
+        dg.AssetKey(RESOURCES["campaigns"].history.name), "versions_do_not_overlap"
+    )
+
+    def of(outcome: LoadOutcome, **overlapping: int) -> Any:
+        audits = {account: VersionsAudit(9, 0, number) for account, number in overlapping.items()}
+        made = judged(records, replace(outcome, histories={"campaigns": audits}), check)
+        record(records, made)
+        return findings(made)
+
+    assert of(LoadOutcome(), acme=1, globex=2, gone=3) == {"acme": 1, "globex": 2, "gone": 3}
+    assert of(load_of_acme(), acme=0) == {"globex": 2}
+    assert of(LoadOutcome(), acme=1, globex=0) == {"acme": 1}
+
+
+def test_a_step_that_fails_leaves_what_it_did_not_judge_as_it_was(records) -> None:
+    record(records, judged(records, load_of({"acme": 2})))
+    now = judged(records, whole({"acme": TWICE}), UNIQUE)
+    never = dg.AssetCheckKey(CHECK.asset_key, "rows_are_recent")
+
+    def events() -> Iterator[Any]:
+        yield "an event"
+        yield now
+        raise ValueError("lost")
+
+    told: list[Any] = []
+    with pytest.raises(ValueError, match="lost"):
+        told.extend(unless_judged(step(records, CHECK, UNIQUE, never), events()))
+    assert told[:2] == ["an event", now]
+    left = {made.asset_check_key: (findings(made), made.description) for made in told[2:]}
+    assert left == {
+        CHECK: ({"acme": {"rows without a key": 2}}, None),
+        never: ({}, "There was no table to judge."),
+    }
