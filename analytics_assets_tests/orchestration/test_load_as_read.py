@@ -178,12 +178,11 @@ def test_what_is_read_is_there_while_the_run_reads_on(
 
 def loads_of_sync(instance: DagsterInstance) -> set[Any]:
     """dlt's names for the loads of a sync."""
-    return {
-        entry.asset_materialization.metadata["dlt_load_id"].value
-        for entry in instance.all_logs(
-            of_sync(instance).run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION
-        )
-    }
+    logs = instance.all_logs(
+        of_sync(instance).run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION
+    )
+    loads = [entry.asset_materialization for entry in logs]
+    return {load.metadata["dlt_load_id"].value for load in loads if load}
 
 
 def test_a_short_run_loads_once(home: Path, api: SampleApi, sync, instance, monkeypatch):
