@@ -61,7 +61,7 @@ def is_taken() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("told", "limit"), [(None, "190.7 MiB"), ('{"memory_limit": "300MB"}', "286.1 MiB")]
+    ("told", "limit"), [(None, "152.5 MiB"), ('{"memory_limit": "300MB"}', "286.1 MiB")]
 )
 def test_duckdb_works_with_little_memory_unless_told_otherwise(
     home: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, limit: str
