@@ -6,7 +6,7 @@ import math
 from collections import deque
 from typing import Final
 
-from analytics_assets.api.spacing import STRICT, Spacing
+from analytics_assets.api.spacing import Spacing
 
 # Who has to wait for as many seconds has used up a window; what opens sooner is evened out.
 _LONG: Final = 2.0
@@ -79,10 +79,10 @@ class Learned:
         self._admitted.append(admitted_at)
         while self.limit and len(self._admitted) > self.limit + self._extra + _SELDOM:
             self._admitted.popleft()
-        if self._spacing and not self._is_closed:
-            self._spacing.accepted(now, sent_at, sent_at - self._last_accepted)
-            self.window = 1 / self._spacing.rate
         self._last_accepted = max(self._last_accepted, sent_at)
+        if self._spacing and not self._is_closed:
+            self._spacing.accepted(now)
+            self.window = 1 / self._spacing.rate
 
     def refused(self, now: float, sent_at: float, retry_after: float | None) -> float:
         """Notes that a request was refused; returns the seconds until one may be sent."""
@@ -137,10 +137,7 @@ class Learned:
     def _reopen(self, at: float) -> None:
         """Learns from what was accepted until it closed, and from when it opens again."""
         opened_at = at if self._opened_at is None else self._opened_at
-        number, span, wait = self._accepted, at - opened_at, at - self._last_accepted
-        if not number:
-            self._open(at)  # it was closed when the first request came, which tells nothing
-            return
+        number, span, wait = max(1, self._accepted), at - opened_at, at - self._last_accepted
         if number < self.limit and span < _NEARLY * self.window and self._slips < _SLIPS:
             self._slips += 1
             self._is_closed = False
@@ -163,11 +160,11 @@ class Learned:
 
     def _set_spacing(self, at: float, number: int, span: float, wait: float) -> None:
         if self._spacing:
-            self._spacing.refused(at, number, span, wait)
+            moments = [moment for moment in self._admitted if moment >= at - span]
+            self._spacing.refused(at, moments, span, wait)
         else:
-            usual = (each for each in _USUAL if number > STRICT and span / 2 < each <= span)
-            rate, refused = number / max(usual, default=span), number / max(self._too_early, 1e-3)
-            self.limit, self._spacing = 1, Spacing(at, rate, number, wait, refused)
+            window = max((each for each in _USUAL if span / 2 < each <= span), default=span)
+            self.limit, self._spacing = 1, Spacing(at, number / window, number, wait)
         self.window = 1 / self._spacing.rate
 
     def _guess(self) -> float:
