@@ -137,7 +137,10 @@ class Learned:
     def _reopen(self, at: float) -> None:
         """Learns from what was accepted until it closed, and from when it opens again."""
         opened_at = at if self._opened_at is None else self._opened_at
-        number, span, wait = max(1, self._accepted), at - opened_at, at - self._last_accepted
+        number, span, wait = self._accepted, at - opened_at, at - self._last_accepted
+        if not number:
+            self._open(at)  # it was closed when the first request came, which tells nothing
+            return
         if number < self.limit and span < _NEARLY * self.window and self._slips < _SLIPS:
             self._slips += 1
             self._is_closed = False

@@ -17,6 +17,7 @@ from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
 from analytics_assets.sample_api import Behaviour
+from analytics_assets.sample_api.limits import Limits
 from analytics_assets_tests.testing.client import TIMEOUT, wait_until
 from analytics_assets_tests.testing.quotas import Clock, Simulation
 
@@ -229,6 +230,7 @@ def test_nothing_is_sent_for_a_run_that_was_stopped():
 def test_one_request_asks_after_a_refusal(clock: Clock):
     pace = Pace()
     assert [pace._next_slot_in() for _ in range(3)] == [0, 0, 0]
+    pace.accepted(0.0)
     pace.refused(0.0, 2.0)
     for _ in range(3):
         pace.done()
@@ -240,6 +242,22 @@ def test_one_request_asks_after_a_refusal(clock: Clock):
     pace.accepted(2.0)
     pace.done()
     assert pace.rate is not None
+
+
+@pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
+def test_an_api_that_is_closed_at_first_is_not_taken_to_admit_little(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, retry_after: Any
+):
+    class Used(Limits):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            self.admit(None)
+
+    monkeypatch.setattr("analytics_assets_tests.testing.quotas.Limits", Used)
+    quota = {"quota": 14, "quota_burst": 1}
+    simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
+    assert not simulation.sent[0][1]
+    assert 14 * simulation.seconds < 500 / 0.8
 
 
 def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):
