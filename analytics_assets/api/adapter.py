@@ -45,6 +45,7 @@ class ApiAdapter(BoundedAdapter):
         per_account, ceiling = settings.quota_scope == "account", settings.max_requests_per_second
         self._paces = Paces(per_account, ceiling, settings.max_retry_delay)
         self._backoff_factor = settings.backoff_factor
+        self._max_retries = settings.max_retries
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Sends one attempt.
@@ -61,7 +62,8 @@ class ApiAdapter(BoundedAdapter):
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
         pace = self._paces.of(asked)
-        with self._place(pace, requests_of_account) as waited:
+        may_ask = attempt <= self._max_retries
+        with self._place(pace, requests_of_account, may_ask=may_ask) as waited:
             requests_of_account.sent(
                 asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
             )
@@ -69,16 +71,19 @@ class ApiAdapter(BoundedAdapter):
                 response = self._send(pace, asked, requests_of_account, request, *args, **kwargs)
             finally:
                 requests_of_account.answered(asked.resource_name, time.monotonic())
+        if response.status_code == 429 and attempt == 1:
+            # the pace lets it through when it is time
+            response.headers["Retry-After"] = "0"
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)
         return response
 
     @contextmanager
-    def _place(self, pace: Pace, account: AccountRequests) -> Iterator[float]:
+    def _place(self, pace: Pace, account: AccountRequests, *, may_ask: bool) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
         waited = 0.0
         while True:
-            waited += pace.wait(account.stopped, account.rank)
+            waited += pace.wait(account.stopped, account.rank, may_ask=may_ask)
             try:
                 with self._in_flight:
                     # it may have closed while this one queued for the place

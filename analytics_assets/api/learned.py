@@ -6,12 +6,14 @@ import math
 from collections import deque
 from typing import Final
 
-from analytics_assets.api.spacing import Spacing
+from analytics_assets.api.spacing import FEW, Spacing
 
 # Who has to wait for as many seconds has used up a window; what opens sooner is evened out.
 _LONG: Final = 2.0
 # Windows mostly have so many seconds.
 _USUAL: Final = (0.25, 0.5, 1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 300, 600, 900, 1800, 3600)
+# It is asked a little later, because requests do not arrive as they are sent.
+_LATER: Final = 1.01
 # A window that may be shorter by this share is known well enough.
 _EXACT: Final = 0.03
 # A window is tried with more requests once in so many.
@@ -51,6 +53,7 @@ class Learned:
         self._is_closed = False
         self._closed_at = self._refused_at = -math.inf
         self._too_early = 0.0
+        self._is_time_named = False
         # whether the window is over, which one request asks
         self._is_asking = False
         self._last_sent = self._last_accepted = -math.inf
@@ -61,8 +64,7 @@ class Learned:
 
     def take(self, now: float) -> None:
         """Notes that a request is sent."""
-        is_used_up = self._accepted >= self.limit + self._extra
-        self._is_asking = self.limit > 1 and not self._is_closed and is_used_up
+        self._is_asking = self._is_used_up and not self._is_closed
         self._last_sent = now
         if self._opened_at is None:
             self._opened_at = now
@@ -92,10 +94,27 @@ class Learned:
             self._is_closed, self._closed_at = True, sent_at
             self._extra, self._next_extra = 0, 1 if self._extra else self._next_extra
         self._is_asking, self._refused_at = False, now
+        self._is_time_named = retry_after is not None
         opened_at = sent_at if self._opened_at is None else self._opened_at
         # what is named is rounded to whole seconds at the most
         self._too_early = sent_at - opened_at + max(0.0, (retry_after or 0.0) - 1)
         return self._ask_again_in(now, now - opened_at) if retry_after is None else retry_after
+
+    def likely_open_at(self, longest: float) -> float:
+        """When a request is hardly refused any more, even if none before asks whether it would be.
+
+        Where no time is named, that is when the longest usual window of up to `longest` seconds is
+        over, or what was long enough last time, if that is longer.
+        """
+        is_asked = self._is_used_up or (self._is_closed and not self._is_time_named)
+        if self._opened_at is None or not is_asked:
+            return -math.inf
+        usual = max((each for each in _USUAL if each <= longest), default=0.0)
+        return self._opened_at + _LATER * max(usual, self._high if self._high < math.inf else 0.0)
+
+    @property
+    def _is_used_up(self) -> bool:
+        return self.limit > 1 and self._accepted >= self.limit + self._extra
 
     def delay(self, now: float, in_flight: int) -> float:
         """Seconds until a request may be sent."""
@@ -119,9 +138,9 @@ class Learned:
         if self.limit and (due := self._due(now, self.limit)) > 0:
             return due
         least = max(_LOOK if self.limit else _WAIT, open_for / 30)
-        # a little later, because requests do not arrive as they are sent
-        usual = (wait for each in _USUAL if (wait := 1.01 * each - open_for) > least / 2)
-        return min(max(least, min(closed_for, open_for / 4)), next(usual, math.inf))
+        usual = (wait for each in _USUAL if (wait := _LATER * each - open_for) > least / 2)
+        longest = max(open_for / 4, closed_for / 10)
+        return min(max(least, min(closed_for, longest)), next(usual, math.inf))
 
     def _open(self, at: float) -> None:
         """Begins to count anew."""
@@ -166,7 +185,8 @@ class Learned:
             moments = [moment for moment in self._admitted if moment >= at - span]
             self._spacing.refused(at, moments, span, wait)
         else:
-            window = max((each for each in _USUAL if span / 2 < each <= span), default=span)
+            usual = (each for each in _USUAL if number > FEW and span / 2 < each <= span)
+            window = max(usual, default=span)
             self.limit, self._spacing = 1, Spacing(at, number / window, number, wait)
         self.window = 1 / self._spacing.rate
 

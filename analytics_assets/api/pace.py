@@ -20,6 +20,8 @@ from analytics_assets.errors import ReadError
 _LOOK = 0.02
 # Who waits for a turn looks that often whether it was stopped.
 _STOP_LOOK = 0.5
+# Who leaves it to others to ask looks that often whether they have.
+_OTHERS_LOOK = 0.05
 # Seconds to wait after a refusal that names no time.
 _DEFAULT_WAIT = 1.0
 
@@ -61,23 +63,35 @@ class Pace:
         with self._lock:
             return self._closed_until > time.monotonic()
 
-    def wait(self, stopped: Event | None = None, rank: int = 0) -> float:
+    def wait(self, stopped: Event | None = None, rank: int = 0, *, may_ask: bool = True) -> float:
         """Blocks until a request may be sent, which `done` ends; returns the seconds waited.
 
-        Of those who wait, the one with the lowest rank is next.
+        Of those who wait, the one with the lowest rank is next. One that may not ask leaves it to
+        others to find out whether the API is open again, as long as that may be in vain.
 
         Raises:
             ReadError: The run was stopped meanwhile.
         """
         started = time.monotonic()
+        while not self._takes_slot(stopped, rank, may_ask):
+            time.sleep(_OTHERS_LOOK)
+        return time.monotonic() - started
+
+    def _takes_slot(self, stopped: Event | None, rank: int, may_ask: bool) -> bool:
+        """Waits for a slot; False if the next one is left to others."""
         with self._queue.place(rank, stopped):  # one waits for the next slot, and the others for it
             while not (stopped and stopped.is_set()):
+                if not may_ask and self._is_left_to_others():
+                    return False
                 if (delay := self._next_slot_in()) <= 0:
-                    break
+                    return True
                 time.sleep(min(delay, _LOOK))
-            else:
-                raise ReadError("the run was stopped")
-        return time.monotonic() - started
+        raise ReadError("the run was stopped")
+
+    def _is_left_to_others(self) -> bool:
+        with self._lock:
+            likely_open_at = self._learned.likely_open_at(self._longest_wait)
+            return time.monotonic() < max(self._closed_until, likely_open_at)
 
     def done(self) -> None:
         """Notes that a request was answered, was lost, or is not sent after all."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+# A quota without any burst may accept as many at first, the second when the first is answered.
+FEW: Final = 2
 # A rate is a little lower than what was measured, and than one that held and was refused later.
 _MARGIN: Final = 0.98
 # A single refusal lowers a rate that held by this share at the most.
@@ -46,8 +48,8 @@ class Spacing:
         self._number += 1
         if self.rate > self._held:
             gain = 1 - self._held / self.rate
-            # where nothing is saved up, each request tells by itself
-            tells = self._burst == 1 and self._refused == math.inf
+            # where hardly any is saved up, each request tells by itself
+            tells = self._burst <= FEW and self._refused == math.inf
             seconds, enough = (0.0, 0) if tells else (_TRIAL, max(_TRIAL_REQUESTS, self._burst))
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return

@@ -45,7 +45,7 @@ class PaceStub:
     """A pace that is open, or closed for the first looks at it."""
 
     closed_looks: int = 0
-    waits: int = 0
+    may_ask: list[bool] = field(default_factory=list)
     accepts: int = 0
     dones: int = 0
     tells: int = 0
@@ -57,8 +57,12 @@ class PaceStub:
         self.closed_looks -= 1
         return self.closed_looks >= 0
 
-    def wait(self, stopped: threading.Event, rank: int) -> float:
-        self.waits += 1
+    @property
+    def waits(self) -> int:
+        return len(self.may_ask)
+
+    def wait(self, stopped: threading.Event, rank: int, *, may_ask: bool) -> float:
+        self.may_ask.append(may_ask)
         return 0.5
 
     def done(self) -> None:
@@ -176,6 +180,30 @@ def test_a_refusal_closes_the_pace(pace: PaceStub, answers, counted, asked: floa
     answers(lambda request: answer(request, 503))
     adapter.send(request_of())
     assert (pace.refusals, pace.accepts) == ([asked], 1)
+
+
+@pytest.mark.parametrize("asked", [7.5, None])
+def test_a_request_that_is_refused_first_goes_back_to_the_pace_which_knows_when(
+    pace: PaceStub, answers, counted, asked: float | None
+) -> None:
+    adapter, request = ApiAdapter(UNREACHABLE, counted[0]), request_of()
+    named = {} if asked is None else {"Retry-After": "8"}
+    answers(lambda request: (answer(request, 429, **named), asked))
+    told = [adapter.send(request).headers.get("Retry-After") for _ in range(3)]
+    assert told == ["0", *2 * [named.get("Retry-After")]]
+    answers(lambda request: answer(request, 503))
+    assert "Retry-After" not in adapter.send(request_of()).headers
+
+
+def test_with_its_last_attempt_no_request_asks_whether_the_api_is_open(
+    pace: PaceStub, answers, counted
+) -> None:
+    adapter = ApiAdapter(replace(UNREACHABLE, max_retries=2, backoff_factor=0.0), counted[0])
+    answers(lambda request: answer(request, 429))
+    request = request_of()
+    for _ in range(3):
+        adapter.send(request)
+    assert pace.may_ask == [True, True, False]
 
 
 @pytest.mark.parametrize("status", [200, 429, 503])

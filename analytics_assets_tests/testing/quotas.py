@@ -18,6 +18,7 @@ from analytics_assets.api.pace import Pace
 from analytics_assets.sample_api import Behaviour
 from analytics_assets.sample_api.limits import Limits
 from analytics_assets.sample_api.responses import quota_headers
+from analytics_assets.settings import ApiSettings
 
 _WORKERS = 64
 _LATENCY = 0.05
@@ -53,6 +54,9 @@ class Clock:
 class Simulation:
     """Workers that send `total` requests, of which none is refused for good.
 
+    They come back as dlt's client has them try again, with the settings' defaults, but as often as
+    it takes. The first request is sent alone, as the list of accounts is.
+
     Attributes:
         clock: What the pace takes for `time`.
         behaviour: The API's; its quota may change.
@@ -62,6 +66,7 @@ class Simulation:
         jitter: Requests take up to that many seconds to arrive.
         others: Requests per second that somebody else sends.
         sent: When requests arrived, and whether they were admitted.
+        attempts: How often each request was sent.
     """
 
     clock: Clock
@@ -70,8 +75,9 @@ class Simulation:
     retry_after: RetryAfter = "rounded"
     jitter: float = 0.0
     others: float = 0.0
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = field(default_factory=lambda: Pace(longest_wait=ApiSettings.max_retry_delay))
     sent: list[tuple[float, bool]] = field(default_factory=list)
+    attempts: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> None:
         """Sends them all."""
@@ -79,15 +85,16 @@ class Simulation:
         self._order = count()
         self._limits = Limits(self.behaviour, self.clock.monotonic)
         self._random = random.Random(0)
-        self._idle, self._wakes_at, self._done = 1, 0.0, 0
+        self._waiting: list[int] = []
+        self._wakes_at, self._done, self._workers = 0.0, 0, 1
         self.started = self.clock.now
         if self.others:
             self._other()
-        self._send_what_may()
         self.go_on()
 
     def go_on(self) -> None:
         """Sends those by which the total has grown."""
+        self._begin()
         while self._done < self.total:
             moment, _, event = heapq.heappop(self._events)
             self.clock.now = max(self.clock.now, moment)
@@ -114,8 +121,19 @@ class Simulation:
     def _after(self, delay: float, event: Callable[[], Any]) -> None:
         heapq.heappush(self._events, (self.clock.now + delay, next(self._order), event))
 
+    def _begin(self) -> None:
+        """Has idle workers take the next requests."""
+        while len(self.attempts) - self._done < self._workers and len(self.attempts) < self.total:
+            request = len(self.attempts)
+            self.attempts[request] = 0
+            self._waiting.append(request)
+        heapq.heapify(self._waiting)
+        self._send_what_may()
+
     def _send_what_may(self) -> None:
-        while self._idle:
+        while self._waiting:
+            if self._have_others_ask():
+                continue
             delay = self.pace._next_slot_in()
             if delay > 0:
                 if self.behaviour.quota_headers != "none":
@@ -123,15 +141,30 @@ class Simulation:
                 self._wakes_at = self.clock.now + delay + 1e-9  # or when there is an answer
                 self._after(delay + 1e-9, partial(self._wake, self._wakes_at))
                 return
-            self._idle -= 1
+            request = heapq.heappop(self._waiting)
+            self.attempts[request] += 1
             delay = self._random.uniform(0, self.jitter)
-            self._after(delay, partial(self._arrive, self.clock.now))
+            self._after(delay, partial(self._arrive, request, self.clock.now))
+
+    def _have_others_ask(self) -> bool:
+        """Has those wait whose attempt is the last, if it may be in vain; whether there are any."""
+        last = {each for each in self._waiting if self.attempts[each] >= ApiSettings.max_retries}
+        if not last or not self.pace._is_left_to_others():
+            return False
+        self._waiting = sorted(set(self._waiting) - last)
+        for request in last:
+            self._after(0.05, partial(self._queue, request))
+        return True
+
+    def _queue(self, request: int) -> None:
+        heapq.heappush(self._waiting, request)
+        self._send_what_may()
 
     def _wake(self, wakes_at: float) -> None:
         if wakes_at == self._wakes_at:
             self._send_what_may()
 
-    def _arrive(self, sent_at: float) -> None:
+    def _arrive(self, request: int, sent_at: float) -> None:
         wait = self._limits.admit(None)
         self.sent.append((self.clock.now, wait is None))
         left = self._limits.left(None)
@@ -140,30 +173,32 @@ class Simulation:
         if wait is None:
             self._after(_LATENCY, lambda: self._accepted(sent_at, quotas))
         else:
-            self._after(_REFUSAL, lambda: self._refused(sent_at, self._asked(wait), quotas))
+            asked = self._asked(wait)
+            self._after(_REFUSAL, lambda: self._refused(request, sent_at, asked, quotas))
 
     def _accepted(self, sent_at: float, quotas: tuple[Quota, ...]) -> None:
-        if not self._done:  # the list of accounts, which is asked for alone
-            self._idle += _WORKERS - 1
         self.pace.accepted(sent_at, quotas)
         self.pace.done()
         self._done += 1
-        self._free()
+        self._workers = _WORKERS
+        self._begin()
 
     def _asked(self, wait: float) -> float | None:
         """What a refusal asks for, where that long is left to wait."""
         asked = {"exact": wait, "rounded": float(math.ceil(wait)), "missing": None}
         return asked[self.retry_after] if isinstance(self.retry_after, str) else self.retry_after
 
-    def _refused(self, sent_at: float, asked: float | None, quotas: tuple[Quota, ...]) -> None:
+    def _refused(
+        self, request: int, sent_at: float, asked: float | None, quotas: tuple[Quota, ...]
+    ) -> None:
         self.pace.refused(sent_at, asked, quotas)
         self.pace.done()
-        self._after(1.0 if asked is None else asked, self._free)
+        attempts, backoff = self.attempts[request], ApiSettings.backoff_factor
+        delay = 0.0 if attempts == 1 else backoff * 2 ** (attempts - 1) if asked is None else asked
+        delay += self._random.uniform(0, backoff / 2)
+        self._after(delay, partial(self._queue, request))
+        self._send_what_may()
 
     def _other(self) -> None:
         self._limits.admit(None)
         self._after(1 / self.others, self._other)
-
-    def _free(self) -> None:
-        self._idle += 1
-        self._send_what_may()
