@@ -94,7 +94,9 @@ class ApiSettings:
         "further attempts after 429, 500, 502, 503, 504, a lost connection or a broken answer",
     ] = 3
     backoff_factor: Annotated[
-        float, between(0, _DAY), "seconds before the first retry; doubles with each"
+        float,
+        between(0, _DAY),
+        "seconds before the first retry, which after 429 is up to the quota; doubles with each",
     ] = 2.0
     max_retry_delay: Annotated[
         float, between(0, _DAY), "longest wait in seconds between attempts, `Retry-After` included"

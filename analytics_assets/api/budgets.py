@@ -13,6 +13,8 @@ from analytics_assets.api.announced import Quota
 _ROUNDING: Final = 1.0
 # How much longer than told a request counts, because requests do not arrive as they are sent.
 _SLACK: Final = 1.01
+# What a window has left is spread over so many seconds at the most.
+_SPREAD: Final = 60.0
 # Seconds for which headers are not believed after they said that there was room, and were wrong.
 _DISTRUST: Final = 600.0
 
@@ -25,6 +27,9 @@ class Budget:
 
     That fits buckets, and windows that are fixed or slide: none admits less. A window that is not
     told is as long as the longest reset that was; what is left after it, one request asks first.
+
+    Once a window was used up, what later ones have left is spread over the rest of them, so that
+    others who share the quota find some of it at any time. What fits into one is sent at once.
     """
 
     def __init__(self) -> None:
@@ -41,6 +46,9 @@ class Budget:
         self._ends_at = math.inf
         self._is_used_up = False
         self._asks_until = -math.inf
+        # whether what is left is spread, and when the last request was sent
+        self._is_spread = False
+        self._last_sent = -math.inf
 
     def told(self, now: float, sent_at: float, quota: Quota, unanswered: int) -> None:
         """Notes what an answer told.
@@ -85,9 +93,11 @@ class Budget:
         """Seconds until a request may be sent."""
         if now < self._asks_until:
             return self._asks_until - now
-        if self._left(now) >= 1:
-            return 0.0
-        self._is_used_up = True
+        if (left := self._left(now)) >= 1:
+            return (
+                max(0.0, self._last_sent + self._gap(now, left) - now) if self._is_spread else 0.0
+            )
+        self._is_used_up = self._is_spread = True
         soonest = self._counted[0] if self._counted else now + self._window
         return max(0.0, min(soonest, self._ends_at) - now)
 
@@ -99,6 +109,17 @@ class Budget:
             self._asks_until = now + _ROUNDING
         self._is_used_up = False
         self._in_flight += 1
+        self._is_spread &= now < self._last_sent + 2 * self._window
+        self._last_sent = now
+
+    def _gap(self, now: float, left: float) -> float:
+        """Seconds between requests, if so many are spread over the rest of the window.
+
+        They are no more than if a whole window's were spread: what slides is free again as evenly.
+        """
+        rest = self._ends_at - 2 * _ROUNDING - now  # it may end as much earlier
+        even = self._window / self._limit
+        return min(even, _SPREAD / left, rest / left if rest > 0 else even)
 
     def done(self, admitted_at: float) -> None:
         """Notes that a request was answered, which was admitted at that time at the latest."""

@@ -187,7 +187,7 @@ def test_a_request_that_is_refused_first_goes_back_to_the_pace_which_knows_when(
     pace: PaceStub, answers, counted, asked: float | None
 ) -> None:
     adapter, request = ApiAdapter(UNREACHABLE, counted[0]), request_of()
-    named = {} if asked is None else {"Retry-After": "8"}
+    named: Any = {} if asked is None else {"Retry-After": "8"}
     answers(lambda request: (answer(request, 429, **named), asked))
     told = [adapter.send(request).headers.get("Retry-After") for _ in range(3)]
     assert told == ["0", *2 * [named.get("Retry-After")]]

@@ -114,6 +114,8 @@ def test_faults(home, sync, api: SampleApi, instance, monkeypatch, group: str):
         api.behaviour.faults.append(Fault(kind, paths[account], value=value))
     if group == "connections":
         monkeypatch.setenv("SOURCES__ANALYTICS__TIMEOUT", "1")
+    if group == "refusals":  # the last attempt waits as long for others to ask
+        monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRY_DELAY", "3")
     api.log.clear()
     causes = failures(sync(), api.data)
     asked = api.log.count_by_path()

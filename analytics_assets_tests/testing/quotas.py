@@ -66,6 +66,7 @@ class Simulation:
         jitter: Requests take up to that many seconds to arrive.
         others: Requests per second that somebody else sends.
         sent: When requests arrived, and whether they were admitted.
+        others_sent: Whether those of somebody else were.
         attempts: How often each request was sent.
     """
 
@@ -77,6 +78,7 @@ class Simulation:
     others: float = 0.0
     pace: Pace = field(default_factory=lambda: Pace(longest_wait=ApiSettings.max_retry_delay))
     sent: list[tuple[float, bool]] = field(default_factory=list)
+    others_sent: list[bool] = field(default_factory=list)
     attempts: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -200,5 +202,5 @@ class Simulation:
         self._send_what_may()
 
     def _other(self) -> None:
-        self._limits.admit(None)
+        self.others_sent.append(self._limits.admit(None) is None)
         self._after(1 / self.others, self._other)
