@@ -190,6 +190,7 @@ class NumberedPages(BasePaginator):
             if not pages.number:
                 raise ReadError(f"{line} {_short(pages)}")
             raise _MovedError(_short(pages))
+        self._raise_if_pages_are_smaller(pages)
         pages.add(page, keys)
         if pages.number >= _MOST_PAGES:
             raise ReadError(f"{line} still sends new rows, {len(pages.rows)} by now")
@@ -211,6 +212,13 @@ class NumberedPages(BasePaginator):
                 self._page_size = len(page)
         key = ", ".join(map(str, twice[: len(self._key)]))
         raise _MovedError(f"sends the row {key} on two pages")
+
+    def _raise_if_pages_are_smaller(self, pages: _Pages) -> None:
+        """Where no total tells, a short page before another may leave out what was asked for."""
+        is_short = pages.number > 1 and len(pages.last) < pages.size
+        if is_short and self._readings == 1 and not pages.total_holds:
+            self._page_size = len(pages.last)
+            raise _MovedError(f"sends {self._page_size} rows where {pages.size} are asked for")
 
     def _is_same(
         self, last: Sequence[Row], page: Sequence[Row], keys: Sequence[Key | None]

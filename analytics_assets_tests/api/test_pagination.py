@@ -330,7 +330,8 @@ def test_later_pages_that_are_smaller_than_the_first(total: str, rows: int, cap:
         # one that was short is the last that came.
         assert total == "small" or (total == "first" and rows <= 200)
         return
-    if not (total == "small" and offset == "by the page asked for"):
+    # a single short page may just as well be the last one
+    if not (total == "small" and offset == "by the page asked for" and rows <= 200):
         assert read == server.rows
     assert len({row["id"] for row in read}) == len(read)
     assert len(server.asked) <= rows / min(cap, 30) + 2 * rows / 100 + 5
