@@ -98,9 +98,8 @@ class Budget:
         if now < self._asks_until:
             return self._asks_until - now
         if (left := self._left(now)) >= 1:
-            return (
-                max(0.0, self._last_sent + self._gap(now, left) - now) if self._is_spread else 0.0
-            )
+            due = self._last_sent + self._gap(now, left) if self._is_spread else now
+            return max(0.0, due - now)
         self._is_used_up = self._is_spread = True
         soonest = self._counted[0] if self._counted else now + self._window
         return max(0.0, min(soonest, self._ends_at) - now)
