@@ -50,14 +50,18 @@ class Budget:
         self._is_spread = False
         self._last_sent = -math.inf
 
-    def told(self, now: float, sent_at: float, quota: Quota, unanswered: int) -> None:
+    def told(
+        self, now: float, sent_at: float, quota: Quota, in_flight: int, *, is_alone: bool
+    ) -> None:
         """Notes what an answer told.
 
         Args:
             now: The time.
             sent_at: When its request was sent.
             quota: What it told.
-            unanswered: Further requests in flight, which the API may not have counted yet.
+            in_flight: The requests that are in flight, with this one.
+            is_alone: Whether no other was at any time since it was sent. Else the API may have
+                counted some of them after it, though they were sent before.
         """
         if sent_at < self._newest_at:
             return  # what a later request's answer told counts
@@ -73,7 +77,7 @@ class Budget:
         self._is_window_told = quota.window is not None
         self._asks_until = -math.inf
         if is_first:
-            self._in_flight = unanswered + 1
+            self._in_flight = in_flight
         if remaining is None or reset is None:
             return
         if remaining < 1:
@@ -81,7 +85,7 @@ class Budget:
         self._ends_at = now + reset + _ROUNDING
         left = self._left(now)
         self._count(now, reset, math.ceil(left - remaining))  # others have used some
-        if unanswered == 0:  # else it may tell of fewer than were sent
+        if is_alone:  # else it may tell of fewer than were sent
             for _ in range(min(int(remaining - left), len(self._counted))):
                 heapq.heappop(self._counted)
 
@@ -94,9 +98,8 @@ class Budget:
         if now < self._asks_until:
             return self._asks_until - now
         if (left := self._left(now)) >= 1:
-            return (
-                max(0.0, self._last_sent + self._gap(now, left) - now) if self._is_spread else 0.0
-            )
+            due = self._last_sent + self._gap(now, left) if self._is_spread else now
+            return max(0.0, due - now)
         self._is_used_up = self._is_spread = True
         soonest = self._counted[0] if self._counted else now + self._window
         return max(0.0, min(soonest, self._ends_at) - now)
@@ -144,12 +147,20 @@ class Budgets:
         self._told_at = math.inf
         self._believed_from = -math.inf
 
-    def told(self, now: float, sent_at: float, quotas: Sequence[Quota], unanswered: int) -> None:
+    def told(
+        self,
+        now: float,
+        sent_at: float,
+        quotas: Sequence[Quota],
+        in_flight: int,
+        *,
+        is_alone: bool,
+    ) -> None:
         """Notes what an answer told, as `Budget.told` does."""
         for quota in quotas:
             self._told_at = min(self._told_at, now)
             budget = self._budgets.setdefault((quota.name, quota.partition), Budget())
-            budget.told(now, sent_at, quota, unanswered)
+            budget.told(now, sent_at, quota, in_flight, is_alone=is_alone)
 
     def explain(self, now: float, sent_at: float, quotas: Sequence[Quota]) -> bool:
         """Whether what was told explains why a request was refused; if not, it is a lie."""

@@ -46,6 +46,7 @@ class Pace:
         self._budgets = Budgets()
         self._learned = Learned()
         self._in_flight = 0
+        self._done_at = -math.inf
         self._quickest = math.inf
         self._next_slot = 0.0
         self._closed_until = 0.0
@@ -95,10 +96,12 @@ class Pace:
 
     def done(self) -> None:
         """Notes that a request was answered, was lost, or is not sent after all."""
+        now = time.monotonic()
         with self._lock:
             self._in_flight -= 1
             quickest = self._quickest if self._quickest < math.inf else 0.0
-            self._budgets.done(time.monotonic() - quickest)
+            self._done_at = now
+            self._budgets.done(now - quickest)
 
     def accepted(self, sent_at: float | None = None, quotas: Sequence[Quota] = ()) -> None:
         """Notes that the API did not refuse a request, and what it told of its quotas.
@@ -110,7 +113,7 @@ class Pace:
         with self._lock:
             # it was admitted before the answer, and answers take as long as the quickest at least
             self._quickest = min(self._quickest, now - sent_at)
-            self._budgets.told(now, sent_at, quotas, max(0, self._in_flight - 1))
+            self._told(now, sent_at, quotas)
             self._learned.accepted(now, sent_at, now - self._quickest)
 
     def refused(
@@ -124,12 +127,17 @@ class Pace:
         """
         now = time.monotonic()
         with self._lock:
-            self._budgets.told(now, sent_at, quotas, max(0, self._in_flight - 1))
+            self._told(now, sent_at, quotas)
             if self._budgets.explain(now, sent_at, quotas):
                 wait = _DEFAULT_WAIT if retry_after is None else retry_after
             else:
                 wait = self._learned.refused(now, sent_at, retry_after)
             self._closed_until = max(self._closed_until, now + min(wait, self._longest_wait))
+
+    def _told(self, now: float, sent_at: float, quotas: Sequence[Quota]) -> None:
+        in_flight = max(1, self._in_flight)
+        is_alone = in_flight == 1 and self._done_at <= sent_at
+        self._budgets.told(now, sent_at, quotas, in_flight, is_alone=is_alone)
 
     def _next_slot_in(self) -> float:
         """Seconds until the next slot; takes it if it has come."""

@@ -8,8 +8,10 @@ from typing import Final
 
 # A quota without any burst may accept as many at first, the second when the first is answered.
 FEW: Final = 2
-# A rate is a little lower than what was measured, and than one that held and was refused later.
+# A rate is a little lower than what was measured.
 _MARGIN: Final = 0.98
+# One that held, and is refused now and then because requests come close together, loses so little.
+_SLIP: Final = 0.995
 # A single refusal lowers a rate that held by this share at the most.
 _DROP: Final = 0.05
 # A rate is tried for so many seconds at least, and for so many requests above the one that held.
@@ -82,7 +84,7 @@ class Spacing:
             self._refused = max(self._held, min(highest, self.rate))
         else:
             self._refused = self._held
-            self._held *= min(_MARGIN, max(rate / self._held, 1 - _DROP))
+            self._held *= min(_SLIP, max(rate / self._held, 1 - _DROP))
         self._begin(now, self._held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:

@@ -11,6 +11,7 @@ import pytest
 from analytics_assets.api import pace
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.budgets import Budgets
+from analytics_assets.api.pace import Pace
 from analytics_assets.sample_api import Behaviour
 from analytics_assets_tests.testing.quotas import Clock, Simulation
 
@@ -103,15 +104,27 @@ def test_headers_that_make_no_sense_are_as_none(clock: Clock) -> None:
 
 
 def told(budgets: Budgets, now: float, **quota: Any) -> None:
-    budgets.told(now, now, [Quota("default", **quota)], unanswered=0)
+    told_all(budgets, now, Quota("default", **quota))
+
+
+def told_all(
+    budgets: Budgets,
+    now: float,
+    *quotas: Quota,
+    sent_at: float | None = None,
+    in_flight: int = 1,
+    is_alone: bool = True,
+) -> None:
+    sent_at = now if sent_at is None else sent_at
+    budgets.told(now, sent_at, quotas, in_flight, is_alone=is_alone)
 
 
 def test_the_tightest_of_several_quotas_holds() -> None:
     budgets = Budgets()
     second, minute = Quota("s", "", 10, 1, 9, 1), Quota("m", "", 84, 60, 0, 30)
-    budgets.told(0.0, 0.0, [second], 0)
+    told_all(budgets, 0.0, second)
     assert budgets.delay(0.0) == 0
-    budgets.told(0.0, 0.0, [second, minute], 0)
+    told_all(budgets, 0.0, second, minute)
     assert budgets.delay(0.0) == pytest.approx(30, rel=0.05)
 
 
@@ -126,7 +139,7 @@ def test_what_others_use_of_the_quota_is_not_there_for_us() -> None:
 
 def test_requests_in_flight_are_counted_once() -> None:
     budgets = Budgets()
-    budgets.told(0.0, 0.0, [Quota("default", "", 84, 60)], unanswered=63)
+    told_all(budgets, 0.0, Quota("default", "", 84, 60), in_flight=64, is_alone=False)
     for _ in range(20):
         assert budgets.delay(0.0) == 0
         budgets.take(0.0)
@@ -135,7 +148,7 @@ def test_requests_in_flight_are_counted_once() -> None:
 
 def test_a_request_counts_from_when_it_can_have_been_admitted() -> None:
     budgets = Budgets()
-    budgets.told(0.0, 0.0, [Quota("default", "", 2, 6)], unanswered=0)
+    told(budgets, 0.0, limit=2, window=6)
     budgets.done(0.0)
     budgets.take(0.0)
     budgets.done(3.0)  # it was three seconds on its way
@@ -144,10 +157,33 @@ def test_a_request_counts_from_when_it_can_have_been_admitted() -> None:
     assert budgets.delay(6.1) == pytest.approx(2.9, rel=0.05)
 
 
+@pytest.mark.parametrize(("overlap", "delay"), [(False, 0.0), (True, 20.0)])
+def test_answers_that_overtake_one_another_promise_nothing(
+    clock: Clock, overlap: bool, delay: float
+) -> None:
+    def quota(remaining: float) -> list[Quota]:
+        return [Quota("default", "", 2, 20, remaining, 20)]
+
+    pace, sent = Pace(), []
+    for _ in range(2):
+        pace.wait()
+        sent.append(clock.now)
+        clock.now += 0.05
+        if not overlap:
+            pace.accepted(sent[-1], quota(1))
+            pace.done()
+    if overlap:
+        for sent_at, remaining in zip(sent, (0, 1), strict=True):
+            clock.now += 0.05
+            pace.accepted(sent_at, quota(remaining))
+            pace.done()
+    assert pace._budgets.delay(clock.now) == pytest.approx(delay, abs=0.5)
+
+
 def test_an_answer_to_an_older_request_tells_nothing_new() -> None:
     budgets = Budgets()
     told(budgets, 2.0, limit=84, window=60, remaining=0, reset=20)
-    budgets.told(3.0, 1.0, [Quota("default", "", 84, 60, 70, 20)], 0)
+    told_all(budgets, 3.0, Quota("default", "", 84, 60, 70, 20), sent_at=1.0)
     assert budgets.delay(3.0) > 15
 
 
@@ -165,13 +201,13 @@ def test_one_request_asks_after_a_window_whose_length_is_not_told() -> None:
 
 def test_resets_that_are_rounded_down_are_found_out() -> None:
     budgets, used_up = Budgets(), Quota("default", "", 84, None, 0, 5)
-    budgets.told(0.0, 0.0, [used_up], 0)
+    told_all(budgets, 0.0, used_up)
     assert budgets.delay(0.0) == pytest.approx(5, rel=0.05)
     budgets.take(5.1)
-    budgets.told(5.1, 5.1, [replace(used_up, reset=0)], 0)
+    told_all(budgets, 5.1, replace(used_up, reset=0))
     assert budgets.explain(5.1, 5.1, [replace(used_up, reset=0)])
     budgets.take(7.0)
-    budgets.told(7.0, 7.0, [used_up], 0)
+    told_all(budgets, 7.0, used_up)
     assert budgets.delay(7.0) == pytest.approx(6, rel=0.05)
 
 
@@ -179,7 +215,7 @@ def test_a_refusal_is_explained_or_a_lie() -> None:
     budgets, used_up = Budgets(), Quota("default", "", 84, 60, 0, 30)
     room = Quota("default", "", 84, 60, 50, 30)
     assert not budgets.explain(0.0, 0.0, [])  # nobody told anything
-    budgets.told(1.0, 1.0, [used_up], 0)
+    told_all(budgets, 1.0, used_up)
     assert budgets.explain(1.0, 1.0, [used_up])
     assert budgets.delay(1.0) > 0
     assert not budgets.explain(2.0, 0.5, [])  # it was sent before anything was told
