@@ -1,26 +1,20 @@
-"""The pace against quotas that nobody tells of, and which requests share one."""
+"""The pace: whose turn it is, ceilings, and how long is waited after a refusal."""
 
 from __future__ import annotations
 
 import threading
 import time
 from threading import Event, Thread
-from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from analytics_assets.api import pace
 from analytics_assets.api.pace import Pace
 from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked
 from analytics_assets.errors import ReadError
-from analytics_assets.sample_api import Behaviour
-from analytics_assets.sample_api.limits import Limits
-from analytics_assets.settings import ApiSettings
 from analytics_assets_tests.testing.client import TIMEOUT, wait_until
-from analytics_assets_tests.testing.quotas import Clock, Simulation
+from analytics_assets_tests.testing.quotas import Clock
 
 
 @pytest.fixture
@@ -28,116 +22,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(pace, "time", clock)
     return clock
-
-
-def simulated(clock: Clock, total: int, **options: Any) -> Simulation:
-    names = ("retry_after", "jitter", "others")
-    about = {name: options.pop(name) for name in names if name in options}
-    simulation = Simulation(clock, Behaviour(**options), total, **about)
-    simulation.run()
-    return simulation
-
-
-# as many in so many seconds
-WINDOWS = [(84, 6), (84, 60), (1000, 60), (10, 10), (40, 1), (5, 1)]
-
-
-@pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
-@pytest.mark.parametrize("kind", ["bucket", "fixed", "sliding"])
-@pytest.mark.parametrize(("limit", "seconds"), WINDOWS)
-def test_a_full_sync_uses_the_quota_and_hardly_ever_exceeds_it(
-    clock: Clock, limit: int, seconds: int, kind: Any, retry_after: Any
-):
-    clock.now = 1003.1
-    quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
-    simulation = simulated(clock, 4082, retry_after=retry_after, jitter=0.02, **quota)
-    assert 0.95 * simulation.seconds <= simulation.best
-    assert simulation.refused(after=seconds) <= 0.01 * len(simulation.sent)
-    assert max(simulation.attempts.values()) <= 1 + ApiSettings.max_retries
-
-
-@pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
-@pytest.mark.parametrize(("rate", "burst"), [(40, 10), (14, 1), (1.4, 1), (5, 1)])
-def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, retry_after: Any):
-    simulation = simulated(
-        clock, 4082, retry_after=retry_after, jitter=0.002, quota=rate, quota_burst=burst
-    )
-    # a second is waited for after each refusal, which is 14 or 40 requests
-    least = 0.9 if rate > 5 and retry_after == "rounded" else 0.95
-    assert least * simulation.seconds <= simulation.best
-    assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
-    assert max(simulation.attempts.values()) <= 1 + ApiSettings.max_retries
-
-
-@pytest.mark.parametrize(
-    ("retry_after", "least"), [("exact", 0.95), ("missing", 0.93), ("rounded", 0.8)]
-)
-def test_where_no_two_are_admitted_at_once_a_pace_is_soon_found(
-    clock: Clock, retry_after: Any, least: float
-):
-    quota = {"quota": 14, "quota_burst": 1}
-    simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
-    assert least * simulation.seconds <= simulation.best
-    assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
-
-
-@given(
-    limit=st.integers(5, 300),
-    seconds=st.integers(3, 90),
-    kind=st.sampled_from(["bucket", "fixed", "sliding"]),
-    retry_after=st.sampled_from(["exact", "rounded"]),
-    start=st.floats(1000, 4600),
-)
-@settings(max_examples=8, deadline=None)
-def test_whatever_the_window_it_is_found_out(
-    limit: int, seconds: int, kind: Any, retry_after: Any, start: float
-):
-    assume(limit <= 60 * seconds)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "time", clock := Clock(start))
-        quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
-        total = 15 * limit + 200
-        simulation = simulated(clock, total, retry_after=retry_after, jitter=0.02, **quota)
-    assert 0.95 * simulation.seconds <= simulation.best + seconds
-    assert simulation.refused(after=seconds) <= 0.03 * len(simulation.sent)
-
-
-def test_what_others_use_is_left_to_them(clock: Clock):
-    quota = {"quota": 14, "quota_burst": 84, "quota_kind": "fixed"}
-    simulation = simulated(clock, 2000, others=4.0, jitter=0.02, **quota)
-    assert 0.95 * simulation.seconds <= 2000 / (14 - 4)
-    assert simulation.refused(after=6) <= 0.02 * len(simulation.sent)
-
-
-@pytest.mark.parametrize("kind", ["bucket", "fixed", "sliding"])
-def test_a_quota_that_is_lowered(clock: Clock, kind: Any):
-    simulation = simulated(clock, 1000, quota=14, quota_burst=84, quota_kind=kind)
-    simulation.behaviour.quota, simulation.behaviour.quota_burst = 7, 42
-    lowered_at, refused = clock.now, simulation.refused()
-    simulation.total += 1000
-    simulation.go_on()
-    assert clock.now - lowered_at < 1.15 * 1000 / 7
-    assert simulation.refused() - refused < 100
-
-
-def test_nothing_is_sent_before_retry_after_is_over(clock: Clock):
-    simulation = Simulation(clock, Behaviour(quota=10), total=200, retry_after=7.0)
-    simulation.run()
-    first = next(moment for moment, accepted in simulation.sent if not accepted)
-    in_flight = 0.005  # until the refusal is known
-    assert not [moment for moment, _ in simulation.sent if first + in_flight < moment < first + 7]
-
-
-def test_the_pace_rises_again_when_the_quota_does(clock: Clock):
-    simulation = Simulation(clock, Behaviour(quota=20), total=600)
-    simulation.run()
-    before = simulation.pace.rate
-    simulation.behaviour.quota = 400
-    simulation.total += 30_000
-    simulation.go_on()
-    assert before is not None
-    assert simulation.pace.rate is not None
-    assert simulation.pace.rate > 10 * before
 
 
 def test_without_a_refusal_there_is_no_limit(clock: Clock):
@@ -245,22 +129,6 @@ def test_one_request_asks_after_a_refusal(clock: Clock):
     pace.accepted(2.0)
     pace.done()
     assert pace.rate is not None
-
-
-@pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
-def test_an_api_that_is_closed_at_first_is_not_taken_to_admit_little(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, retry_after: Any
-):
-    class Used(Limits):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
-            self.admit(None)
-
-    monkeypatch.setattr("analytics_assets_tests.testing.quotas.Limits", Used)
-    quota = {"quota": 14, "quota_burst": 1}
-    simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
-    assert not simulation.sent[0][1]
-    assert 14 * simulation.seconds < 500 / 0.8
 
 
 def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):

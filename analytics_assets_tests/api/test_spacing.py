@@ -1,0 +1,94 @@
+"""The rate of requests that are spaced evenly."""
+
+from __future__ import annotations
+
+import pytest
+
+from analytics_assets.api.spacing import Spacing
+
+
+def accept(spacing: Spacing, now: float, number: int) -> float:
+    """Has so many requests accepted, each after its space; returns the time then."""
+    for _ in range(number):
+        now += 1 / spacing.rate
+        spacing.accepted(now)
+    return now
+
+
+def refuse(spacing: Spacing, now: float, number: int, cost: float = 0.1) -> float:
+    """Has the API refuse after so many requests, and open again; returns the time then."""
+    gap = 1 / spacing.rate
+    moments = [now - gap * each for each in reversed(range(number))]
+    spacing.refused(now + cost, moments, number * gap + cost, cost)
+    return now + cost
+
+
+@pytest.mark.parametrize("burst", [1, 2])
+def test_where_hardly_any_is_saved_up_each_request_tells_of_its_rate(burst: int):
+    spacing = Spacing(0.0, rate=1.0, burst=burst, cost=0.1)
+    assert spacing.rate == 0.98
+    accept(spacing, 0.0, 3)
+    assert spacing.rate == pytest.approx(8 * 0.98)
+
+
+def test_a_bucket_has_to_accept_more_than_it_can_have_saved_up():
+    spacing = Spacing(0.0, rate=10.0, burst=20, cost=0.1)
+    now = accept(spacing, 0.0, 19)
+    assert spacing.rate == pytest.approx(9.8)
+    now = accept(spacing, now, 1)
+    assert spacing.rate == pytest.approx(19.6)
+    accept(spacing, now, 39)  # half of them are above the rate that held
+    assert spacing.rate == pytest.approx(19.6)
+
+
+def test_a_rate_is_tried_for_a_while_however_many_are_accepted():
+    spacing = Spacing(0.0, rate=1000.0, burst=3, cost=0.1)
+    now = accept(spacing, 0.0, 1000)
+    assert now < 1.2
+    assert spacing.rate == pytest.approx(980)
+    accept(spacing, now, 300)
+    assert spacing.rate > 980
+
+
+def test_what_was_refused_is_approached_from_what_held():
+    spacing = Spacing(0.0, rate=8.0, burst=1, cost=0.1)
+    now = accept(spacing, 0.0, 1)
+    held, refused = 7.84, spacing.rate
+    now = refuse(spacing, now, 1)
+    assert spacing.rate == pytest.approx(held)
+    # halfway, when it would have gained the time that one more refusal costs
+    gain = (refused / held - 1) / 2
+    while spacing.rate == pytest.approx(held):
+        since = now
+        now = accept(spacing, now, 1)
+    assert spacing.rate == pytest.approx((held + refused) / 2)
+    assert (since - 1 / held - 0.1) * gain < 0.1 * (1 + 1 / held)
+    now = refuse(spacing, now, 1)
+    assert held <= spacing.rate < (held + refused) / 2
+
+
+def test_a_rate_that_held_hardly_falls_if_it_is_seldom_refused():
+    spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1)
+    rate = spacing.rate
+    refuse(spacing, now + 40 / rate, 40)
+    assert 0.97 * rate < spacing.rate < rate
+
+
+def test_a_rate_that_is_refused_at_once_falls_by_a_twentieth_at_the_most():
+    spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1)
+    rate = spacing.rate
+    refuse(spacing, now + 1 / rate, 1, cost=5.0)
+    assert spacing.rate == pytest.approx(0.95 * rate)
+
+
+def test_whether_the_quota_was_raised_is_asked_after_a_quiet_minute():
+    spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1)
+    now = refuse(spacing, now + 40 / spacing.rate, 40)  # what held is refused, too
+    rate, quiet_since = spacing.rate, now
+    while spacing.rate == rate:
+        now = accept(spacing, now, 1)
+    assert spacing.rate == pytest.approx(1.02 * rate, rel=0.01)
+    assert 60 <= now - quiet_since < 62
