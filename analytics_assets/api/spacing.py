@@ -50,9 +50,10 @@ class Spacing:
         self._number += 1
         if self.rate > self._held:
             gain = 1 - self._held / self.rate
-            # where hardly any is saved up, each request tells by itself
-            tells = self._burst <= FEW and self._refused == math.inf
-            seconds, enough = (0.0, 0) if tells else (_TRIAL, max(_TRIAL_REQUESTS, self._burst))
+            seconds, enough = _TRIAL, max(_TRIAL_REQUESTS, self._burst)
+            if self._burst <= FEW and self._refused == math.inf:
+                # where nothing is saved up, each request tells by itself
+                seconds, enough = 0.0, 2 * (self._burst - 1)
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)

@@ -49,7 +49,7 @@ def test_a_full_sync_uses_the_quota_and_hardly_ever_exceeds_it(
 
 
 @pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
-@pytest.mark.parametrize(("rate", "burst"), [(40, 10), (14, 1), (1.4, 1), (5, 1)])
+@pytest.mark.parametrize(("rate", "burst"), [(40, 10), (14, 1), (14, 2), (1.4, 1), (5, 1)])
 def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, retry_after: Any):
     simulation = simulated(
         clock, 4082, retry_after=retry_after, jitter=0.002, quota=rate, quota_burst=burst

@@ -23,12 +23,18 @@ def refuse(spacing: Spacing, now: float, number: int, cost: float = 0.1) -> floa
     return now + cost
 
 
-@pytest.mark.parametrize("burst", [1, 2])
-def test_where_hardly_any_is_saved_up_each_request_tells_of_its_rate(burst: int):
-    spacing = Spacing(0.0, rate=1.0, burst=burst, cost=0.1)
+@pytest.mark.parametrize(("burst", "requests"), [(1, [1, 1, 1]), (2, [2, 4, 4])])
+def test_where_hardly_any_is_saved_up_a_few_requests_tell_of_their_rate(
+    burst: int, requests: list[int]
+):
+    spacing, now = Spacing(0.0, rate=1.0, burst=burst, cost=0.1), 0.0
     assert spacing.rate == 0.98
-    accept(spacing, 0.0, 3)
-    assert spacing.rate == pytest.approx(8 * 0.98)
+    for number in requests:
+        rate = spacing.rate
+        now = accept(spacing, now, number - 1)
+        assert spacing.rate == rate
+        now = accept(spacing, now, 1)
+        assert spacing.rate == pytest.approx(2 * rate)
 
 
 def test_a_bucket_has_to_accept_more_than_it_can_have_saved_up():
