@@ -22,6 +22,8 @@ _SELDOM: Final = 300
 _NEARLY, _SLIPS = 0.9, 5
 # A refusal that names no time is waited for so many seconds at first.
 _WAIT: Final = 0.25
+# Who sends nothing for so many seconds, though it might, has nothing to send.
+_PAUSE: Final = 0.5
 # How often it is looked whether an answer has come, in seconds.
 _LOOK: Final = 0.02
 
@@ -49,6 +51,8 @@ class Learned:
         # since the API opened
         self._opened_at: float | None = None
         self._accepted = self._slips = 0
+        # since the last pause of whoever sends
+        self._busy, self._busy_since = 0, -math.inf
         # since it closed
         self._is_closed = False
         self._closed_at = self._refused_at = -math.inf
@@ -65,6 +69,8 @@ class Learned:
     def take(self, now: float) -> None:
         """Notes that a request is sent."""
         self._is_asking = self._is_used_up and not self._is_closed
+        if not self._is_closed and now - self._last_sent > _PAUSE:
+            self._busy, self._busy_since = 0, now
         self._last_sent = now
         if self._opened_at is None:
             self._opened_at = now
@@ -78,6 +84,7 @@ class Learned:
             self.window = self._guess()
             self._open(sent_at)
         self._accepted += 1
+        self._busy += 1
         self._admitted.append(admitted_at)
         while self.limit and len(self._admitted) > self.limit + self._extra + _SELDOM:
             self._admitted.popleft()
@@ -150,7 +157,7 @@ class Learned:
         self._extra = 0
         if self.limit > 1 and self._since_extra > _SELDOM:
             self._extra, self._since_extra = self._next_extra, 0
-        self._opened_at, self._accepted, self._slips = at, 0, 0
+        self._opened_at, self._accepted, self._slips, self._busy = at, 0, 0, 0
         self._is_asking = self._is_closed = False
 
     def _reopen(self, at: float) -> None:
@@ -185,9 +192,11 @@ class Learned:
             moments = [moment for moment in self._admitted if moment >= at - span]
             self._spacing.refused(at, moments, span, wait)
         else:
+            number, span = max(1, self._busy), at - max(at - span, self._busy_since)
+            # fewer tell of no window
             usual = (each for each in _USUAL if number > FEW and span / 2 < each <= span)
-            window = max(usual, default=span)
-            self.limit, self._spacing = 1, Spacing(at, number / window, number, wait)
+            self.limit = 1
+            self._spacing = Spacing(at, number / max(usual, default=span), number, wait)
         self.window = 1 / self._spacing.rate
 
     def _guess(self) -> float:

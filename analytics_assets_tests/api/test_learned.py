@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def simulated(clock: Clock, total: int, **options: Any) -> Simulation:
-    names = ("retry_after", "jitter", "others")
+    names = ("retry_after", "jitter", "others", "pause")
     about = {name: options.pop(name) for name in names if name in options}
     simulation = Simulation(clock, Behaviour(**options), total, **about)
     simulation.run()
@@ -71,6 +71,19 @@ def test_where_no_two_are_admitted_at_once_a_pace_is_soon_found(
     simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
     assert least * simulation.seconds <= simulation.best
     assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
+
+
+@pytest.mark.parametrize("pause", [1.5, 12.0])
+@pytest.mark.parametrize(("rate", "burst"), [(14, 1), (40, 1), (40, 10)])
+def test_a_pause_at_the_beginning_says_nothing_of_the_quota(
+    clock: Clock, rate: float, burst: int, pause: float
+):
+    quota = {"quota": rate, "quota_burst": burst}
+    took = [
+        simulated(clock, 200, retry_after="missing", pause=seconds, **quota).seconds
+        for seconds in (0.0, pause)
+    ]
+    assert took[1] < took[0] + 1
 
 
 @given(

@@ -65,6 +65,7 @@ class Simulation:
             at all, or always so many seconds.
         jitter: Requests take up to that many seconds to arrive.
         others: Requests per second that somebody else sends.
+        pause: Seconds between the list of accounts and the rest.
         sent: When requests arrived, and whether they were admitted.
         others_sent: Whether those of somebody else were.
         attempts: How often each request was sent.
@@ -76,6 +77,7 @@ class Simulation:
     retry_after: RetryAfter = "rounded"
     jitter: float = 0.0
     others: float = 0.0
+    pause: float = 0.0
     pace: Pace = field(default_factory=lambda: Pace(longest_wait=ApiSettings.max_retry_delay))
     sent: list[tuple[float, bool]] = field(default_factory=list)
     others_sent: list[bool] = field(default_factory=list)
@@ -114,7 +116,7 @@ class Simulation:
     @property
     def seconds(self) -> float:
         """How long it took."""
-        return self.clock.now - self.started
+        return self.clock.now - self.started - self.pause
 
     def refused(self, after: float = 0.0) -> int:
         """How many were refused that arrived later than so many seconds after the first."""
@@ -182,8 +184,11 @@ class Simulation:
         self.pace.accepted(sent_at, quotas)
         self.pace.done()
         self._done += 1
-        self._workers = _WORKERS
-        self._begin()
+        if self._workers == _WORKERS:
+            self._begin()
+        else:
+            self._workers = _WORKERS
+            self._after(self.pause, self._begin)
 
     def _asked(self, wait: float) -> float | None:
         """What a refusal asks for, where that long is left to wait."""
