@@ -20,6 +20,8 @@ _EXACT: Final = 0.03
 _SELDOM: Final = 300
 # A window that refuses before it is nearly over is doubted after so many times.
 _NEARLY, _SLIPS = 0.9, 5
+# If it had room for much less than before, for that share, it is soon tried with what it had.
+_MUCH_LESS: Final = 0.75
 # A refusal that names no time is waited for so many seconds at first.
 _WAIT: Final = 0.25
 # Who sends nothing for so many seconds, though it might, has nothing to send.
@@ -51,8 +53,8 @@ class Learned:
         # since the API opened
         self._opened_at: float | None = None
         self._accepted = self._slips = 0
-        # since the last pause of whoever sends
-        self._busy, self._busy_since = 0, -math.inf
+        # the last pause of whoever sends, and since
+        self._pause, self._resumed_at, self._since_pause = 0.0, -math.inf, 0
         # since it closed
         self._is_closed = False
         self._closed_at = self._refused_at = -math.inf
@@ -63,14 +65,19 @@ class Learned:
         self._last_sent = self._last_accepted = -math.inf
         # when requests were admitted at the latest
         self._admitted: deque[float] = deque()
-        # what the window is tried with more than the limit, if all goes well next time, and since
-        self._extra, self._next_extra, self._since_extra = 0, 1, 0
+        # what the window is tried with more than the limit, and next time, when after so many
+        # requests none was refused
+        self._extra, self._next_extra = 0, 1
+        self._since_extra, self._patience = 0, _SELDOM
+        # requests that were to fit into the window that was refused
+        self._tried = 0
 
     def take(self, now: float) -> None:
         """Notes that a request is sent."""
         self._is_asking = self._is_used_up and not self._is_closed
         if not self._is_closed and now - self._last_sent > _PAUSE:
-            self._busy, self._busy_since = 0, now
+            self._pause = now - self._last_sent
+            self._resumed_at, self._since_pause = now, 0
         self._last_sent = now
         if self._opened_at is None:
             self._opened_at = now
@@ -84,7 +91,7 @@ class Learned:
             self.window = self._guess()
             self._open(sent_at)
         self._accepted += 1
-        self._busy += 1
+        self._since_pause += 1
         self._admitted.append(admitted_at)
         while self.limit and len(self._admitted) > self.limit + self._extra + _SELDOM:
             self._admitted.popleft()
@@ -99,7 +106,11 @@ class Learned:
             return retry_after or 0.0  # sent before the last refusal was known
         if not self._is_closed:
             self._is_closed, self._closed_at = True, sent_at
-            self._extra, self._next_extra = 0, 1 if self._extra else self._next_extra
+            self._tried = self.limit + self._extra
+            if self._extra:
+                self._next_extra = max(1, self._extra // 4)
+                self._patience = min(_SELDOM, max(self.limit, 2 * self._patience))
+            self._extra = 0
         self._is_asking, self._refused_at = False, now
         self._is_time_named = retry_after is not None
         opened_at = sent_at if self._opened_at is None else self._opened_at
@@ -155,13 +166,14 @@ class Learned:
             self.limit, self._next_extra = self.limit + self._extra, 2 * self._extra
         self._since_extra += self._accepted
         self._extra = 0
-        if self.limit > 1 and self._since_extra > _SELDOM:
+        if self.limit > 1 and self._since_extra > self._patience:
             self._extra, self._since_extra = self._next_extra, 0
-        self._opened_at, self._accepted, self._slips, self._busy = at, 0, 0, 0
+        self._opened_at, self._accepted, self._slips = at, 0, 0
         self._is_asking = self._is_closed = False
 
     def _reopen(self, at: float) -> None:
         """Learns from what was accepted until it closed, and from when it opens again."""
+        self._leave_out_what_was_before_a_pause(at)
         opened_at = at if self._opened_at is None else self._opened_at
         number, span, wait = self._accepted, at - opened_at, at - self._last_accepted
         if not number:
@@ -171,20 +183,36 @@ class Learned:
             self._slips += 1
             self._is_closed = False
             return
-        if number > 1 and wait >= max(_LONG, 5 * self.window if self._spacing else 0):
-            self._set_window(number, span)
+        room = number
+        if number == 1 and wait > 1.5 * self.window:
+            # it was what a window had left, of which the rest had been used before
+            room = self._spacing.burst if self._spacing else self.limit
+        if room > 1 and wait >= (max(_LONG, 5 * self.window) if self._spacing else _LONG):
+            self._set_window(room if self.limit <= 1 else number, span)
         else:
             self._set_spacing(at, number, span, wait)
         self._open(at)
 
+    def _leave_out_what_was_before_a_pause(self, at: float) -> None:
+        """Begins to count after it: if the window is shorter, it did not count what was before."""
+        opened_at = self._resumed_at if self._opened_at is None else self._opened_at
+        if not self.limit and self._resumed_at > opened_at and self._pause > at - self._resumed_at:
+            self._too_early -= self._resumed_at - opened_at
+            self._opened_at, self._accepted = self._resumed_at, self._since_pause
+
     def _set_window(self, number: int, span: float) -> None:
-        if self.limit > 1:
-            self.limit = min(self.limit, number)
-            self._low, self._high = max(self._low, self._too_early), min(self._high, span)
-        if self.limit <= 1 or self._low >= self._high:
-            self._low, self._high = min(self._too_early, span), span
-        if self.limit <= 1:
+        is_first = self.limit <= 1
+        low, high = max(self._low, self._too_early), min(self._high, span)
+        if is_first:
             self.limit, self._spacing = number, None
+        elif low < high:
+            if number < _MUCH_LESS * self.limit:  # others may have used the rest, for once
+                self._next_extra, self._patience = self.limit - number, min(self._patience, number)
+            self.limit = max(2, min(self._tried, number))
+        # else it is longer than it seemed, so that some of it had been used before
+        if is_first or low >= high:
+            low, high = min(self._too_early, span), span
+        self._low, self._high = low, high
         self.window = self._guess()
 
     def _set_spacing(self, at: float, number: int, span: float, wait: float) -> None:
@@ -192,7 +220,6 @@ class Learned:
             moments = [moment for moment in self._admitted if moment >= at - span]
             self._spacing.refused(at, moments, span, wait)
         else:
-            number, span = max(1, self._busy), at - max(at - span, self._busy_since)
             # fewer tell of no window
             usual = (each for each in _USUAL if number > FEW and span / 2 < each <= span)
             self.limit = 1

@@ -10,8 +10,8 @@ from typing import Final
 FEW: Final = 2
 # A rate is a little lower than what was measured.
 _MARGIN: Final = 0.98
-# One that held, and is refused now and then because requests come close together, loses so little.
-_SLIP: Final = 0.995
+# One that held loses so little if it is refused once in more requests: they come close together.
+_SLIP, _SELDOM = 0.995, 50
 # A single refusal lowers a rate that held by this share at the most.
 _DROP: Final = 0.05
 # A rate is tried for so many seconds at least, and for so many requests above the one that held.
@@ -38,10 +38,11 @@ class Spacing:
 
     Attributes:
         rate: The rate in force, in requests per second.
+        burst: See above.
     """
 
     def __init__(self, now: float, rate: float, burst: int, cost: float) -> None:
-        self._burst = burst
+        self.burst = burst
         self._held, self._refused = 0.0, math.inf
         self._begin(now, rate * _MARGIN, cost)
 
@@ -50,10 +51,10 @@ class Spacing:
         self._number += 1
         if self.rate > self._held:
             gain = 1 - self._held / self.rate
-            seconds, enough = _TRIAL, max(_TRIAL_REQUESTS, self._burst)
-            if self._burst <= FEW and self._refused == math.inf:
+            seconds, enough = _TRIAL, max(_TRIAL_REQUESTS, self.burst)
+            if self.burst <= FEW and self._refused == math.inf:
                 # where nothing is saved up, each request tells by itself
-                seconds, enough = 0.0, 2 * (self._burst - 1)
+                seconds, enough = 0.0, 2 * (self.burst - 1)
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
@@ -80,12 +81,13 @@ class Spacing:
             self._held = max(self._held, min(rate, _MARGIN * self.rate))
             # a bucket that fills faster and saves up half of the burst would have accepted more;
             # a few may have come close together
-            saved = max(0.0, self._burst / 2 - _CLOSE) / max(1, self._number)
+            saved = max(0.0, self.burst / 2 - _CLOSE) / max(1, self._number)
             highest = max(self.rate * (1 - saved), (len(moments) + 1) / seconds)
             self._refused = max(self._held, min(highest, self.rate))
         else:
             self._refused = self._held
-            self._held *= min(_SLIP, max(rate / self._held, 1 - _DROP))
+            slip = _SLIP if len(moments) > _SELDOM else _MARGIN
+            self._held *= min(slip, max(rate / self._held, 1 - _DROP))
         self._begin(now, self._held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:
@@ -97,6 +99,6 @@ class Spacing:
 
     def _beyond_burst(self, moments: Sequence[float]) -> float:
         """The highest rate that was accepted beyond a burst: no bucket accepts more for long."""
-        numbers = range(len(moments) - self._burst, 0, -1)
+        numbers = range(len(moments) - self.burst, 0, -1)
         spans = (max(moments[-1] - moment, 1e-3) for moment in moments)
         return max((number / span for number, span in zip(numbers, spans, strict=False)), default=0)

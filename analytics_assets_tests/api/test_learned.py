@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def simulated(clock: Clock, total: int, **options: Any) -> Simulation:
-    names = ("retry_after", "jitter", "others", "pause")
+    names = ("retry_after", "jitter", "others", "bursts", "pause")
     about = {name: options.pop(name) for name in names if name in options}
     simulation = Simulation(clock, Behaviour(**options), total, **about)
     simulation.run()
@@ -84,6 +84,30 @@ def test_a_pause_at_the_beginning_says_nothing_of_the_quota(
         for seconds in (0.0, pause)
     ]
     assert took[1] < took[0] + 1
+
+
+@pytest.mark.parametrize("pause", [1.5, 12.0, 90.0])
+@pytest.mark.parametrize("kind", ["bucket", "fixed", "sliding"])
+@pytest.mark.parametrize(("limit", "seconds"), [(84, 6), (84, 60)])
+def test_nor_of_its_window(clock: Clock, limit: int, seconds: int, kind: Any, pause: float):
+    clock.now = 1003.1
+    quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": kind}
+    simulation = simulated(clock, 1000, retry_after="missing", pause=pause, **quota)
+    assert 0.9 * simulation.seconds <= simulation.best + seconds
+
+
+@pytest.mark.parametrize("retry_after", ["rounded", "missing"])
+@pytest.mark.parametrize(("limit", "seconds"), [(84, 6), (84, 60), (1000, 60)])
+def test_others_who_use_a_window_up_for_once_slow_a_few_windows(
+    clock: Clock, limit: int, seconds: int, retry_after: Any
+):
+    clock.now, others = 1003.1, limit - 4
+    begins_at = (1003.1 // seconds + 4) * seconds
+    quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": "fixed"}
+    bursts = [(begins_at + 0.001, others)]
+    simulation = simulated(clock, 20 * limit, bursts=bursts, retry_after=retry_after, **quota)
+    assert sum(simulation.others_sent) == others
+    assert simulation.seconds <= simulation.best + 5 * seconds
 
 
 @given(

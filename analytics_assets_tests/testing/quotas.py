@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -65,6 +65,7 @@ class Simulation:
             at all, or always so many seconds.
         jitter: Requests take up to that many seconds to arrive.
         others: Requests per second that somebody else sends.
+        bursts: When somebody else sends requests all at once, and how many.
         pause: Seconds between the list of accounts and the rest.
         sent: When requests arrived, and whether they were admitted.
         others_sent: Whether those of somebody else were.
@@ -77,6 +78,7 @@ class Simulation:
     retry_after: RetryAfter = "rounded"
     jitter: float = 0.0
     others: float = 0.0
+    bursts: Sequence[tuple[float, int]] = ()
     pause: float = 0.0
     pace: Pace = field(default_factory=lambda: Pace(longest_wait=ApiSettings.max_retry_delay))
     sent: list[tuple[float, bool]] = field(default_factory=list)
@@ -94,6 +96,8 @@ class Simulation:
         self.started = self.clock.now
         if self.others:
             self._other()
+        for moment, number in self.bursts:
+            self._after(moment - self.started, partial(self._burst, number))
         self.go_on()
 
     def go_on(self) -> None:
@@ -209,3 +213,6 @@ class Simulation:
     def _other(self) -> None:
         self.others_sent.append(self._limits.admit(None) is None)
         self._after(1 / self.others, self._other)
+
+    def _burst(self, number: int) -> None:
+        self.others_sent += [self._limits.admit(None) is None for _ in range(number)]
