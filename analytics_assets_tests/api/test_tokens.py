@@ -130,6 +130,18 @@ def test_a_refused_request_is_sent_again_with_a_fresh_token(
     assert 0.1 <= clock.now - before <= 0.3
 
 
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_request_that_is_sent_again_has_the_timeout_of_the_first(
+    api: SampleApi, clock: Clock, refusals: int
+) -> None:
+    account = api.data.account_ids[0]
+    api.behaviour.faults += [Fault("expired_token", "*", refusals), Fault("hang", value=5.0)]
+    client = client_of(api, timeout=0.25)
+    with client.requests.counting(account), pytest.raises(requests.ReadTimeout):
+        get(client, account)
+    assert statuses(api)[:refusals] == [401] * refusals
+
+
 def test_a_token_that_another_worker_has_renewed_is_taken(
     client: ApiClient, api: SampleApi, clock: Clock
 ) -> None:
