@@ -311,7 +311,7 @@ def test_an_answer_that_is_no_token(
         ("t\u0151ken", False),
         ("to\x7fken", False),
     ],
-    ids=ascii,
+    ids=["plain", "line break", "Latin-1", "space", "wide space", "not Latin-1", "control"],
 )
 def test_which_tokens_a_header_can_hold(
     client: ApiClient, api: SampleApi, token_answer: dict[str, Any], token: str, is_sent: bool
