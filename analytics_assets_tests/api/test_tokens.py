@@ -20,6 +20,7 @@ from analytics_assets_tests.testing.reading import client_of
 LIFETIME = 3600.0
 TOKEN_URL = "SOURCES__ANALYTICS__TOKEN_URL"
 WORDS = "Something went wrong, please try again."
+LATER = "try again later"
 
 
 @pytest.fixture
@@ -128,6 +129,18 @@ def test_a_refused_request_is_sent_again_with_a_fresh_token(
     assert api.log.tokens_issued == 2
     # the others had time to use theirs
     assert 0.1 <= clock.now - before <= 0.3
+
+
+def test_a_refused_token_that_cannot_be_renewed_is_not_used_on(
+    client: ApiClient, api: SampleApi
+) -> None:
+    account = api.data.account_ids[0]
+    assert get(client, account).status_code == 200
+    api.revoke_tokens()
+    refuse_tokens(api)
+    with pytest.raises(CredentialsError, match="answers 503"):
+        get(client, account)
+    assert statuses(api) == [200, 401]
 
 
 @pytest.mark.parametrize("refusals", [1, 2])
@@ -239,9 +252,12 @@ def test_the_secret_is_kept_out_however_it_is_spelled(api: SampleApi) -> None:
             Fault("reset", "/oauth/token"),
             f"no answer from the token URL URL (ConnectionError): check {TOKEN_URL}",
         ),
-        (
-            Fault("status", "/oauth/token", value=500),
-            f"URL gives no access token at the moment, it answers 500: {WORDS}; try again later",
+        *(
+            (
+                Fault("status", "/oauth/token", value=status),
+                f"URL gives no access token at the moment, it answers {status}: {WORDS}; {LATER}",
+            )
+            for status in (429, 500)
         ),
         *(
             (
