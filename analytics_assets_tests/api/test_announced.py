@@ -126,6 +126,16 @@ def test_no_more_of_a_header_is_read_than_is_of_use() -> None:
     assert names == [f"{number:03}" for number in range(2_000 // len('"000";q=84;w=60, '))]
 
 
+@pytest.mark.parametrize("state", ['"a";r=50', '"a";t=30', '"a"', "remaining=50", "reset=30"])
+def test_half_a_state_tells_nothing(state: str) -> None:
+    assert told_by({"RateLimit": state}) == []
+
+
+def test_a_unix_time_in_the_header_of_an_older_draft() -> None:
+    state = {"RateLimit": f"limit=84, remaining=50, reset={UNIX + 9}"}
+    assert told_by({**state, **DATE}) == [Quota("84", "", 84, None, 50, 9)]
+
+
 def test_a_unix_time_without_a_date() -> None:
     reset = str(int(time.time()) + 100)
     [quota] = told_by({"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": reset, "Date": "soon"})
