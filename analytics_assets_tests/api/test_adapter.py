@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import requests
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 
+from analytics_assets.api import adapter as adapter_module
 from analytics_assets.api.adapter import ApiAdapter, FollowingAdapter
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.answers import InvalidAnswer
@@ -117,7 +119,8 @@ def test_an_attempt_is_counted_for_its_account(
 ) -> None:
     by_account, acme = counted
     slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
+    monkeypatch.setattr(adapter_module, "time", clock)  # others' threads sleep, too
     adapter = ApiAdapter(replace(UNREACHABLE, backoff_factor=2.0), by_account)
     request = request_of()
     answers(lambda request: answer(request, 503))

@@ -76,6 +76,66 @@ def test_what_is_told(headers: dict[str, str], expected: list[Quota]) -> None:
     assert told_by(headers) == expected
 
 
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ('"a";q=1;w=1', Quota("a", "", 1, 1)),
+        ('"a";q=1000000000;w=86400', Quota("a", "", 1e9, 86_400)),
+        ('"a";Q=84;W=0.5', Quota("a", "", 84, 0.5)),
+        ('"a";q=84;window=60', Quota("a", "", 84, 60)),
+        ("84;window=60", Quota("84;w=", "", 84, 60)),
+        ('"a";q=84;w=60;pk=:YWNtZQ==:', Quota("a", ":YWNtZQ==:", 84, 60)),
+    ],
+)
+def test_a_policy_alone(policy: str, expected: Quota) -> None:
+    assert told_by({"RateLimit-Policy": policy}) == [expected]
+
+
+def test_what_is_just_believed() -> None:
+    for remaining, reset in ((0, 0), (84, 86_400)):
+        state = {"X-RateLimit-Remaining": str(remaining), "X-RateLimit-Reset": str(reset)}
+        expected = Quota("84", "", 84, None, remaining, reset)
+        assert told_by({"X-RateLimit-Limit": "84", **state}) == [expected]
+    without_limit = {"X-RateLimit-Remaining": "1000000000", "X-RateLimit-Reset": "9"}
+    assert told_by(without_limit) == [Quota("", "", None, None, 1e9, 9)]
+    assert told_by({**without_limit, "X-RateLimit-Remaining": "1000000001"}) == []
+
+
+def test_partitions_of_a_policy_are_not_mixed_up() -> None:
+    policy, other = '"a";q=84;w=60;pk=:MQ==:', '"a";r=50;t=30;pk=:Mg==:'
+    own = '"a";r=40;t=20;pk=:MQ==:'
+    assert told_by({"RateLimit-Policy": policy, "RateLimit": f"{other}, {own}"}) == [
+        Quota("a", ":MQ==:", 84, 60, 40, 20)
+    ]
+    assert told_by({"RateLimit-Policy": policy, "RateLimit": other}) == [
+        Quota("a", ":MQ==:", 84, 60)
+    ]
+
+
+def test_the_newer_of_two_forms_counts() -> None:
+    older = {"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "1"}
+    newer = {"RateLimit-Remaining": "50", "RateLimit-Reset": "9"}
+    assert told_by({**older, **newer}) == [Quota("", "", None, None, 50, 9)]
+    newest = {"RateLimit": '"a";r=40;t=8'}
+    assert told_by({**older, **newer, **newest}) == [Quota("a", "", None, None, 40, 8)]
+
+
+def test_no_more_of_a_header_is_read_than_is_of_use() -> None:
+    policies = ", ".join(f'"{number:03}";q=84;w=60' for number in range(200))
+    names = [quota.name for quota in told_by({"RateLimit-Policy": policies})]
+    assert names == [f"{number:03}" for number in range(2_000 // len('"000";q=84;w=60, '))]
+
+
+@pytest.mark.parametrize("state", ['"a";r=50', '"a";t=30', '"a"', "remaining=50", "reset=30"])
+def test_half_a_state_tells_nothing(state: str) -> None:
+    assert told_by({"RateLimit": state}) == []
+
+
+def test_a_unix_time_in_the_header_of_an_older_draft() -> None:
+    state = {"RateLimit": f"limit=84, remaining=50, reset={UNIX + 9}"}
+    assert told_by({**state, **DATE}) == [Quota("84", "", 84, None, 50, 9)]
+
+
 def test_a_unix_time_without_a_date() -> None:
     reset = str(int(time.time()) + 100)
     [quota] = told_by({"X-RateLimit-Remaining": "5", "X-RateLimit-Reset": reset, "Date": "soon"})

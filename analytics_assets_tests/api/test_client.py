@@ -114,8 +114,11 @@ def test_an_unknown_authority_is_refused(server: ThreadingHTTPServer, authority:
 def test_a_private_authority(
     server: ThreadingHTTPServer, authority: Path, monkeypatch, variable: str
 ):
+    url = f"https://127.0.0.1:{server.server_port}"
     monkeypatch.setenv(variable, str(authority))
-    assert get(f"https://127.0.0.1:{server.server_port}").json() == {"results": [], "metadata": {}}
+    assert get(url).json() == {"results": [], "metadata": {}}
+    # which the token is asked of, too
+    assert make_client(settings(url)).auth.session.get(url).status_code == 200
 
 
 def test_a_proxy_and_those_who_go_without_it(server: ThreadingHTTPServer, monkeypatch):

@@ -61,6 +61,24 @@ def test_rounding_is_no_difference(
     assert compared(api, tmp_path) == []
 
 
+@pytest.mark.parametrize(("beyond", "is_named"), [(-0.001, False), (0.001, True)])
+def test_each_row_and_the_total_may_be_rounded(
+    api: SampleApi, tmp_path: Path, monkeypatch, beyond: float, is_named: bool
+) -> None:
+    account, day = api.data.account_ids[0], date(2026, 9, 7)
+    rows = api.data.reports.rows("campaign_performance", account, day, day)
+    assert len(rows) > 1
+    amount = 0.005 * (len(rows) + 2) + beyond
+
+    def change(row: Row) -> Row:
+        is_changed = row["date"].startswith(str(day))
+        return {**row, "spent": row["spent"] + amount} if is_changed else row
+
+    change_totals(api, monkeypatch, change)
+    found = [(each.day, each.column) for each in compared(api, tmp_path)]
+    assert found == ([(day, "spent")] if is_named else [])
+
+
 def test_what_does_not_add_up_is_named(api: SampleApi, tmp_path: Path, monkeypatch) -> None:
     def change(row: Row) -> Row:
         is_changed = row["date"].startswith("2026-09-07")

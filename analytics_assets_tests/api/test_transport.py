@@ -150,6 +150,21 @@ def test_an_answer_that_stops(serve):
     assert "no answer in time" in message
 
 
+def test_a_wait_for_the_next_byte_ends_before_the_attempt_does(serve):
+    goes_on = threading.Event()
+
+    def answer() -> Iterator[bytes]:
+        yield WHOLE[:-1]
+        goes_on.wait(20)  # long after the timeout, long before the deadline
+        yield WHOLE[-1:]
+
+    server = serve(answer)
+    patient = settings(server, timeout=0.1, attempt_timeout=60.0, max_retries=0)
+    message = failure(make_client(patient), server.url)
+    goes_on.set()
+    assert "no answer in time" in message
+
+
 @pytest.mark.parametrize("status", [b"206 Partial Content", b"203 Other", b"201 Created"])
 def test_every_success_is_judged(serve, status: bytes):
     head = b"HTTP/1.1 " + status + b"\r\nContent-Length: 31\r\n\r\n"
@@ -195,7 +210,10 @@ def test_an_answer_that_is_too_long(serve, answer: Answer):
     server = serve(answer)
     client = make_client(settings(server, attempt_timeout=60.0))
     message = failure(client, server.url)
-    assert message.startswith("GET /v1/list answers with more than 100,000 bytes: set SOURCES__")
+    assert message.startswith(
+        "GET /v1/list answers with more than 100,000 bytes:"
+        " set SOURCES__ANALYTICS__MAX_ANSWER_BYTES higher if that is right"
+    )
     # it would be as long the next time
     assert server.requests == 1
 
