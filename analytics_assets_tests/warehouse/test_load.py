@@ -6,7 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
-from analytics_assets.warehouse.load import merged, suddenly_empty
+from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse.file_lock import LockRequest
+from analytics_assets.warehouse.history import Changes
+from analytics_assets.warehouse.history_audit import VersionsAudit
+from analytics_assets.warehouse.load import LoadOutcome, audit_tables, merged, suddenly_empty
+from analytics_assets_tests.testing.loading import RULES, load
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
 NAMES = ["campaigns", "campaign_items", "motion_ads", "audiences"]
@@ -34,6 +39,16 @@ def test_only_the_account_itself_counts():
 def test_an_account_with_a_row_is_not_empty():
     resources = {**no_rows("a", NAMES).resources, "audiences": ResourceRows(Path(), rows=1)}
     assert empty({"campaigns": 3, "audiences": 4}, AccountRows("a", resources)) == {}
+
+
+def test_every_account_of_a_load_is_looked_at():
+    full = AccountRows("b", {"campaigns": ResourceRows(Path(), rows=1)})
+    assert empty({"campaigns": 3, "audiences": 4}, full, no_rows("a", NAMES)) == {"a": 7}
+
+
+def test_a_table_that_is_not_there_held_no_rows():
+    before = {"campaigns": {"a": 3}, "motion_ads": {"a": 4}}
+    assert suddenly_empty(before, [no_rows("a", NAMES)]) == {"a": 7}
 
 
 def test_what_was_not_read_makes_no_account_suspicious():
@@ -67,6 +82,56 @@ def test_two_loads_tell_of_before_the_first_and_after_the_second():
         load.resource.name: [account.account_id for account in load.accounts]
         for load in both.tables
     } == {"campaigns": ["a", "b"], "audiences": ["b"]}
+
+
+def test_two_loads_tell_together_what_each_has_told():
+    began, ended, both_sides = Changes(begun=1), Changes(ended=2), Changes(3, 4)
+    of_a, of_b = VersionsAudit(versions=1), VersionsAudit(versions=2)
+    earlier = LoadOutcome(
+        whole=["campaigns"],
+        not_indexed="campaigns has no index",
+        overtaken={"a": ["campaigns"]},
+        changes={"campaigns": {"a": began, "b": ended}},
+        histories={"campaigns": {"a": of_a}},
+    )
+    later = LoadOutcome(
+        whole=["audiences"],
+        not_indexed="audiences has no index",
+        overtaken={"b": ["audiences"]},
+        changes={"campaigns": {"b": both_sides}},
+        histories={"campaigns": {"b": of_b}},
+    )
+    both = merged(earlier, later)
+    assert set(both.whole) == {"campaigns", "audiences"}
+    assert both.overtaken == {"a": ["campaigns"], "b": ["audiences"]}
+    assert both.changes == {"campaigns": {"a": began, "b": both_sides}}
+    assert both.histories == {"campaigns": {"a": of_a, "b": of_b}}
+    assert both.not_indexed == "audiences has no index"
+    assert merged(earlier, LoadOutcome()).not_indexed == "campaigns has no index"
+    assert merged(LoadOutcome(), later).not_indexed == "audiences has no index"
+
+
+def audit_of_rules(folder: Path, *, accounts: list[str] | None = None) -> LoadOutcome:
+    request = LockRequest("a test", 60, print)
+    return audit_tables(platform_settings(), folder, [RULES.name], request, accounts)
+
+
+def test_an_audit_without_a_load_is_of_the_table_or_of_named_accounts(home: Path, tmp_path: Path):
+    load(home, {"a": [{"id": 1, "fresh": 1}, {"id": 2}], "b": [{"id": 1}]})
+    everything = audit_of_rules(tmp_path)
+    assert {key: found.rows for key, found in everything.audits[RULES.name].items()} == {
+        "a": 2,
+        "b": 1,
+    }
+    assert everything.whole == [RULES.name]
+    assert everything.columns[RULES.name].unknown == ["fresh"]
+    of_some = audit_of_rules(tmp_path, accounts=["b", "c"])
+    assert {key: found.rows for key, found in of_some.audits[RULES.name].items()} == {
+        "b": 1,
+        "c": 0,
+    }
+    assert of_some.whole == []
+    assert everything.tables == of_some.tables == ()
 
 
 def test_a_part_without_rows_makes_no_account_suspicious():
