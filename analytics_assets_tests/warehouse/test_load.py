@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
-from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history import Changes
 from analytics_assets.warehouse.history_audit import VersionsAudit
-from analytics_assets.warehouse.load import LoadOutcome, audit_tables, merged, suddenly_empty
-from analytics_assets_tests.testing.loading import RULES, load
+from analytics_assets.warehouse.load import LoadOutcome, merged, suddenly_empty
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
 NAMES = ["campaigns", "campaign_items", "motion_ads", "audiences"]
@@ -109,29 +106,6 @@ def test_two_loads_tell_together_what_each_has_told():
     assert both.not_indexed == "audiences has no index"
     assert merged(earlier, LoadOutcome()).not_indexed == "campaigns has no index"
     assert merged(LoadOutcome(), later).not_indexed == "audiences has no index"
-
-
-def audit_of_rules(folder: Path, *, accounts: list[str] | None = None) -> LoadOutcome:
-    request = LockRequest("a test", 60, print)
-    return audit_tables(platform_settings(), folder, [RULES.name], request, accounts)
-
-
-def test_an_audit_without_a_load_is_of_the_table_or_of_named_accounts(home: Path, tmp_path: Path):
-    load(home, {"a": [{"id": 1, "fresh": 1}, {"id": 2}], "b": [{"id": 1}]})
-    everything = audit_of_rules(tmp_path)
-    assert {key: found.rows for key, found in everything.audits[RULES.name].items()} == {
-        "a": 2,
-        "b": 1,
-    }
-    assert everything.whole == [RULES.name]
-    assert everything.columns[RULES.name].unknown == ["fresh"]
-    of_some = audit_of_rules(tmp_path, accounts=["b", "c"])
-    assert {key: found.rows for key, found in of_some.audits[RULES.name].items()} == {
-        "b": 1,
-        "c": 0,
-    }
-    assert of_some.whole == []
-    assert everything.tables == of_some.tables == ()
 
 
 def test_a_part_without_rows_makes_no_account_suspicious():
