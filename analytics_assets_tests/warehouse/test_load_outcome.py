@@ -83,6 +83,7 @@ def test_an_account_that_is_suddenly_empty_keeps_its_rows(home: Path):
     outcome = load_rows(home, names, ("a", nothing), ("b", {**full, RULES: []}))
     assert outcome.suddenly_empty == {"a": 2}
     assert rows_of(outcome, RULES) == {"b": 0}
+    assert outcome.audits[RULES]["b"].loaded_at is None
     assert query(home, f"SELECT account_id FROM analytics.{RULES}") == [("a",)]
     outcome = load_rows(home, names, ("a", nothing))
     assert (outcome.suddenly_empty, outcome.tables, outcome.load_id) == ({"a": 2}, [], "")
@@ -114,7 +115,10 @@ def test_a_load_tells_what_it_did_to_a_history(home: Path, monkeypatch: pytest.M
         RULES: {"a": VersionsAudit(versions=3), "b": VersionsAudit(unequal=2)}
     }
     change_warehouse(home, f"ALTER TABLE analytics.{RULES}_history DROP COLUMN valid_to")
-    with pytest.raises(WarehouseError, match=f"the column {RULES}_history.valid_to is not there"):
+    with pytest.raises(WarehouseError, match=f"drop the table analytics.{RULES}_history"):
+        load_rows(home, [RULES], ("a", {RULES: rows}))
+    change_warehouse(home, f"ALTER TABLE analytics.{RULES} DROP COLUMN id")
+    with pytest.raises(WarehouseError, match=f"drop the table analytics.{RULES},"):
         load_rows(home, [RULES], ("a", {RULES: rows}))
 
 
