@@ -104,17 +104,19 @@ def test_markers_of_a_report_have_its_days(read: Reads):
 def test_the_list_of_accounts_without_any_is_staged_by_a_marker(read: Reads):
     load = planned(read(None, [], name=ACCOUNTS.name), name=ACCOUNTS.name)
     assert keys(load) == [("", None)]
+    [table] = tables_of(load)
+    assert table.schema.types == [pa.string(), pa.string()]
 
 
 def test_dlt_gets_few_and_large_tables(read: Reads):
     rows = [{"id": number} for number in range(25_000)]
-    accounts = [read(key, rows) for key in "abc"] + [read("d", [])]
-    tables = tables_of(planned(*accounts))
-    assert [table.num_rows for table in tables] == [50_000, 25_001]
+    first, second, third, none = (*(read(key, rows) for key in "abc"), read("d", []))
+    tables = tables_of(planned(first, none, second, none, third))
+    assert [table.num_rows for table in tables] == [50_001, 25_001]
     staged = [table["account_id"].unique().to_pylist() for table in tables]
-    assert staged == [["a", "b"], ["c", "d"]]
+    assert staged == [["a", "d", "b"], ["d", "c"]]
     # where there is nothing more, no table without rows is staged
-    assert [table.num_rows for table in tables_of(planned(*accounts[:2]))] == [50_000]
+    assert [table.num_rows for table in tables_of(planned(first, second))] == [50_000]
 
 
 def test_what_the_destination_cannot_hold_is_replaced_on_the_way(read: Reads):
