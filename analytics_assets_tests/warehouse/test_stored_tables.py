@@ -12,6 +12,7 @@ from dlt import Pipeline
 from analytics_assets.errors import WarehouseError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse import stored
 from analytics_assets.warehouse.columns import StoredColumn
 from analytics_assets.warehouse.history import VALIDITY
 from analytics_assets.warehouse.pipeline import make_pipeline
@@ -68,6 +69,23 @@ def test_tables_are_told_with_their_columns(home: Path, loaded: None, pipeline: 
     assert columns["theirs"] == StoredColumn("INTEGER", known=False)
     assert columns["condition"].type == "json"
     assert list(columns)[-1] == "theirs"
+
+
+def test_types_of_a_database_of_which_nothing_is_known(
+    home: Path, loaded: None, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+):
+    """They are those that dlt has made, or else those that are declared, or else text."""
+    monkeypatch.setattr(stored, "_EXACT", {})
+    change_warehouse(home, f"ALTER TABLE {TABLE} ADD COLUMN theirs INTEGER")
+    columns = stored_tables(pipeline, RESOURCES).columns[RULES.name]
+    assert columns["id"] == StoredColumn("bigint")
+    assert columns["brand_new"] == StoredColumn("bigint", "brandNew")
+    assert columns["theirs"] == StoredColumn("text", known=False)
+    change_warehouse(home, "DELETE FROM analytics._dlt_version")
+    pipeline.drop()
+    columns = stored_tables(pipeline, RESOURCES).columns[RULES.name]
+    assert columns["id"] == StoredColumn("bigint", known=False)
+    assert columns["brand_new"] == StoredColumn("text", known=False)
 
 
 def test_a_column_that_is_not_there_is_made_or_forgotten(
