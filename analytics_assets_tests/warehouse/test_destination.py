@@ -124,9 +124,10 @@ def test_what_postgresql_cannot_hold_is_replaced(home: Path, on_a_server: Platfo
 def test_each_run_has_a_staging_dataset_of_its_own_on_a_server(
     on_a_server: PlatformSettings,
 ) -> None:
+    made: list[Any] = [make_destination(on_a_server) for _ in range(2)]
     layouts = [
-        made.configuration(made.spec(), accept_partial=True).staging_dataset_name_layout
-        for made in map(make_destination, [on_a_server, on_a_server])
+        each.configuration(each.spec(), accept_partial=True).staging_dataset_name_layout
+        for each in made
     ]
     assert len(set(layouts)) == 2
     assert all(re.fullmatch("%s_staging_[0-9a-f]{8}", layout) for layout in layouts)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
+from analytics_assets.warehouse.audit import rows_of_departed
 from analytics_assets.warehouse.history import Changes
 from analytics_assets.warehouse.history_audit import VersionsAudit
 from analytics_assets.warehouse.load import LoadOutcome, merged, suddenly_empty
@@ -112,3 +113,9 @@ def test_a_part_without_rows_makes_no_account_suspicious():
     rows = ResourceRows(Path(), Part("campaign_id", ["7"]))
     resources = {**no_rows("a", ["audiences"]).resources, "campaign_items": rows}
     assert empty({"campaign_items": 3, "audiences": 4}, AccountRows("a", resources)) == {}
+
+
+def test_rows_of_accounts_that_are_not_listed_any_more():
+    held = {key: audited(rows=rows) for key, rows in {"a": 1, "b": 2, "c": 4}.items()}
+    assert rows_of_departed(held, ["b", "d"]) == 5
+    assert rows_of_departed(held, ["a", "b", "c"]) == 0

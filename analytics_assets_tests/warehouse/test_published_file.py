@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import re
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -28,8 +29,8 @@ def target(home: Path, tmp_path: Path) -> Path:
     return folder / "published.duckdb"
 
 
-def to(place: Path | str | None, **more: str) -> PlatformSettings:
-    return PlatformSettings(publish_to=None if place is None else str(place), **more)
+def to(place: Path | str, **more: Any) -> PlatformSettings:
+    return PlatformSettings(publish_to=str(place), **more)
 
 
 def held(file: Path) -> int:
