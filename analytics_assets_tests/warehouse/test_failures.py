@@ -87,23 +87,23 @@ def on_a_server(home, monkeypatch) -> PlatformSettings:
         (
             ValueNotSecretException("config.toml", "password"),
             (
-                "destination.postgres holds a secret, which does not belong in config.toml: set it in"
-                " .dlt/secrets.toml, or DESTINATION__POSTGRES__CREDENTIALS in the environment"
+                "destination.postgres holds a secret, which does not belong in config.toml: set it"
+                " in .dlt/secrets.toml, or DESTINATION__POSTGRES__CREDENTIALS in the environment"
             ),
         ),
         (
             ConfigurationValueError(f"cannot be read: {SECRET}"),
             (
-                "DESTINATION__POSTGRES__CREDENTIALS cannot be used (ConfigurationValueError): expected"
-                " a form such as postgresql://user:password@host:5432/database, with special characters"
-                " of the password percent-encoded (@ is %40)"
+                "DESTINATION__POSTGRES__CREDENTIALS cannot be used (ConfigurationValueError):"
+                " expected a form such as postgresql://user:password@host:5432/database, with"
+                " special characters of the password percent-encoded (@ is %40)"
             ),
         ),
         (
             MissingDependencyException("postgres", ["psycopg2", "adbc"]),
             (
-                "the destination postgres needs packages that are not installed: pip install psycopg2"
-                " adbc"
+                "the destination postgres needs packages that are not installed: pip install"
+                " psycopg2 adbc"
             ),
         ),
     ],

@@ -187,6 +187,7 @@ def test_the_rows_of_lists_that_were_kept_stay(home: Path, tmp_path: Path):
     change_warehouse(home, f"DELETE FROM analytics.{ITEMS} WHERE account_id = 'a' AND id = 'x'")
     accounts = [account("a", kept, "campaigns"), account("b", kept, "campaigns")]
     assert parts(*accounts, account("c", whole)) == ({"b": part, "c": None}, {"a": [ITEMS]})
+    assert parts(account("nobody")) == ({}, {"nobody": [ITEMS]})
     # of what failed, nothing is replaced
     failed = AccountRows("a", {}, {ITEMS: kept})
     assert parts(failed, account("b")) == ({"b": part}, {})
