@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analytics_assets.schema import Column
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.history import Changes, History, in_chunks, names_of, write_versions
@@ -65,6 +67,14 @@ def test_a_field_that_is_named_as_a_validity_gets_another_column():
         assert found.columns.types.keys() & {"valid_from", "valid_to"} == set()
         assert found.columns.variants == {"valid_from__v_text"}
         assert "valid_from" not in found.columns.fields
+
+
+def test_a_declared_column_that_is_named_as_a_validity_gets_another_one():
+    declared = replace(RULES, columns=(*RULES.columns, Column("valid_to", "text", True, "")))
+    found = History.of(TableColumns.of(declared, {}), {}, frozenset())
+    assert found.places["valid_to"] == "valid_to__v_text"
+    assert found.columns.types["valid_to__v_text"] == "text"
+    assert "valid_to" not in found.columns.types
 
 
 def test_somebodys_column_becomes_ours_where_a_value_goes_into_it():
