@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +207,7 @@ def test_the_copy_is_made_while_no_run_writes(home: Path, target: Path):
     assert not target.exists()
 
 
-def test_what_is_said_of_it_beforehand(home: Path, target: Path, monkeypatch):
+def test_what_is_said_of_it_beforehand(home: Path, target: Path):
     assert probe_publication(to(target)) == (
         f"{target} is not there yet; its folder can be written"
     )
@@ -222,6 +225,23 @@ def test_what_is_said_of_it_beforehand(home: Path, target: Path, monkeypatch):
     assert str(error.value) == (
         f"cannot write in {nowhere.parent} (No such file or directory): check ANALYTICS__PUBLISH_TO"
     )
+
+
+@pytest.fixture
+def far_east() -> Iterator[None]:
+    """A machine whose clock is that of Tokyo."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_when_it_was_made_is_told_in_utc(target: Path, far_east: None):
+    target.touch()
+    os.utime(target, (86_400, 86_400))
+    said = f"{target} can be replaced; it is of 1970-01-02 00:00:00 UTC"
+    assert probe_publication(to(target)) == said
 
 
 @pytest.mark.parametrize("small_disk", ["1m"], indirect=True)
