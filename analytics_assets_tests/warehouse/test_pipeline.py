@@ -67,10 +67,11 @@ def test_the_folder_of_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch):
 
 
 @pytest.fixture
-def dlt_logger(home: Path) -> Iterator[logging.Logger]:
-    """dlt's logger, as a pipeline leaves it, at the level that it has by default."""
+def dlt_logger(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """dlt's logger, as the first pipelines leave it, at the level that it has by default."""
     logger = logging.getLogger("dlt")
     level = logger.level
+    monkeypatch.setattr(logger, "filters", [])
     for _ in range(2):
         make_pipeline(platform_settings(), home)
     logger.setLevel(logging.WARNING)
