@@ -56,7 +56,7 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
     cause = " ".join(redacted(str(chain[-1]), settings).split()) or type(chain[-1]).__name__
     if is_duckdb(settings):
         return f"the warehouse could not be written: {cause}"
-    state = getattr(chain[-1], "pgcode", None) or getattr(chain[-1], "sqlstate", None)
+    state = _sqlstate(chain[-1])
     if type(chain[-1]).__name__ == _NO_CONNECTION and (state or _CONNECTION_LOST).startswith(
         _CONNECTION_LOST
     ):

@@ -44,9 +44,10 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
     with making_tables(settings, pipeline), pipeline.sql_client() as client:
         for name in _without(pipeline, tables):
             table = client.make_qualified_table_name(name)
-            columns = ", ".join(_columns(settings.resources, name))
+            columns = _columns(settings.resources, name)
+            quoted = ", ".join(map(client.escape_column_name, columns))
             try:
-                client.execute_sql(f"CREATE INDEX ON {table} ({columns})")
+                client.execute_sql(f"CREATE INDEX ON {table} ({quoted})")
             except DatabaseException as error:
                 if not is_refused(error):
                     raise

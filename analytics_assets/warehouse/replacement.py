@@ -61,6 +61,7 @@ class TableLoad:
         history: The table of the rows' versions, where one is kept.
         stored: Makes of rows what the destination can hold.
         scope: The condition on the rows that are replaced.
+        quoted: Makes of a column's name what statements have for it: `order` is a name, too.
     """
 
     resource: Resource
@@ -69,6 +70,7 @@ class TableLoad:
     history: History | None = None
     stored: Callable[[pa.Table], pa.Table] = lambda table: table
     scope: str = _ROWS_OF_LOADED_ACCOUNTS
+    quoted: Callable[[str], str] = lambda name: name
 
     @property
     def part_column(self) -> str | None:
@@ -167,13 +169,14 @@ def _replaced(load: TableLoad) -> str:
         return _ALL_ROWS
     if (column := load.part_column) is None:
         return load.scope
+    name = load.quoted(column)
     values = (
-        f"(account_id, {column}) IN"
-        f" (SELECT account_id, {column} FROM {{staging_table}} WHERE {ROW_ID} = '{_VALUE_MARK}')"
+        f"(account_id, {name}) IN"
+        f" (SELECT account_id, {name} FROM {{staging_table}} WHERE {ROW_ID} = '{_VALUE_MARK}')"
     )
     if column in load.resource.key and all(part for part in load.parts):
         return values
-    key = ", ".join(load.resource.key)
+    key = ", ".join(map(load.quoted, load.resource.key))
     # one list of keys to join with: with OR between conditions, PostgreSQL compares each row with
     # each staged one, as soon as these are too many for its memory
     return f"""{load.scope} AND ({key}) IN (

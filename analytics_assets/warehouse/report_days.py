@@ -23,6 +23,7 @@ from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 
 _ACCOUNTS_PER_STATEMENT: Final = 500
+_ZONES: Final = "SELECT account_id, time_zone_name FROM {table}"
 _OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
 _NEWEST: Final = f"SELECT account_id, MAX({{day}}) {_OF_ACCOUNTS} GROUP BY account_id"
 _NEWEST_SINCE: Final = _NEWEST.replace(" GROUP", " AND {day} >= %s GROUP")
@@ -69,7 +70,7 @@ def report_days(
     """
 
     def look(pipeline: Pipeline) -> ReportDays:
-        zones = _ask(pipeline, ACCOUNTS.name, "SELECT account_id, time_zone_name FROM {}")
+        zones = _ask(pipeline, ACCOUNTS, _ZONES)
         newest = dict(_days(settings, pipeline, accounts, _NEWEST_SINCE, since))
         others = {
             name: [a for a in ids if (name, a) not in newest] for name, ids in accounts.items()
@@ -111,11 +112,11 @@ def _days(
 ) -> Iterator[tuple[tuple[str, str], date]]:
     """What a statement finds: each a report and an account, and a day of it."""
     for name, account_ids in accounts.items():
-        day, ids = _day_column(settings.resources[name]), list(account_ids)
+        resource, ids = settings.resources[name], list(account_ids)
         for start in range(0, len(ids), _ACCOUNTS_PER_STATEMENT):
             some = ids[start : start + _ACCOUNTS_PER_STATEMENT]
-            statement = sql.format(table="{}", day=day, places=", ".join(["%s"] * len(some)))
-            for account_id, found in _ask(pipeline, name, statement, *some, *values):
+            statement = sql.replace("{places}", ", ".join(["%s"] * len(some)))
+            for account_id, found in _ask(pipeline, resource, statement, *some, *values):
                 yield (name, account_id), found
 
 
@@ -156,7 +157,8 @@ def suddenly_empty_windows(
 
 
 def _count(client: SqlClientBase[Any], report_name: str, account_id: str, part: Part) -> int:
-    table, day = client.make_qualified_table_name(report_name), part.column
+    table = client.make_qualified_table_name(report_name)
+    day = client.escape_column_name(part.column)
     sql = f"SELECT COUNT(*) FROM {table} WHERE account_id = %s AND {day} BETWEEN %s AND %s"
     rows = client.execute_sql(sql, account_id, min(part.values), max(part.values)) or []
     return sum(int(number) for (number,) in rows)
@@ -175,17 +177,14 @@ def _look(
     return run_locked(settings, pipeline, lambda: look(pipeline), request)
 
 
-def _ask(pipeline: Pipeline, table_name: str, sql: str, *values: str | date) -> list[Any]:
+def _ask(pipeline: Pipeline, resource: Resource, sql: str, *values: str | date) -> list[Any]:
     """What a statement finds in a table; nothing where there is none."""
     try:
         with pipeline.sql_client() as client:
-            table = client.make_qualified_table_name(table_name)
-            return list(client.execute_sql(sql.format(table), *values) or [])
+            table = client.make_qualified_table_name(resource.name)
+            day = client.escape_column_name((resource.report or Report()).day_column)
+            return list(client.execute_sql(sql.format(table=table, day=day), *values) or [])
     except Exception as error:
         if tables_were_changed(error):  # no such table or column
             return []
         raise
-
-
-def _day_column(resource: Resource) -> str:
-    return (resource.report or Report()).day_column

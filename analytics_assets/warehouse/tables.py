@@ -64,6 +64,8 @@ def prepare(
             loads = _plan(pipeline, resources, accounts, stored, kept)
             if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
                 _make_tables(pipeline, loads, stored)
+    quoted = pipeline.sql_client().escape_column_name  # which asks nobody
+    loads = [replace(load, quoted=quoted) for load in loads]
     if not is_postgres(pipeline):
         with pipeline.sql_client() as client:
             # what is staged there has the types of an earlier load, to which values would be cast

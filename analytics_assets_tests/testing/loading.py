@@ -48,11 +48,11 @@ def load(
 
 def account_rows(
     folder: Path,
-    account_id: str,
+    account_id: str | None,
     rows: Mapping[str, Sequence[Mapping[str, Any]]],
     resources: ResourceTable = RESOURCES,
 ) -> AccountRows:
-    """An account's rows by resource, as a reader writes them."""
+    """An account's rows by resource, as a reader writes them; None lists the accounts."""
     folder.mkdir()
     writer = AccountWriter(resources, account_id, list(rows), folder)
     for name, of_resource in rows.items():

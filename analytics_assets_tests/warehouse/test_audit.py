@@ -76,7 +76,7 @@ def test_rows_and_when_they_were_loaded(pipeline):
     ]
     columns = {"campaigns": table(pipeline, "campaigns", rows)}
     assert row_counts(pipeline, columns) == {"campaigns": {"a": 2, "b": 1, "c": 1}}
-    assert audit(pipeline, columns, {"campaigns": None, "audiences": None}) == {
+    assert audit(pipeline, columns, {"audiences": None, "campaigns": None}) == {
         "campaigns": {
             "a": AccountAudit(2, 0, 0, 1700000001.5),
             "b": AccountAudit(1, 0, 0, None),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.warehouse.credentials import redacted
+from analytics_assets.warehouse.credentials import credentials_name, redacted
 from analytics_assets.warehouse.destination import make_destination
 
 POSTGRES = "DESTINATION__POSTGRES__CREDENTIALS"
@@ -89,3 +89,22 @@ def test_what_can_be_read_is_taken(monkeypatch, url: str):
 
 def test_a_destination_that_is_not_there_has_no_secrets():
     assert redacted("text", destination("nowhere")) == "text"
+
+
+def test_a_connection_string_is_not_shown_either(monkeypatch):
+    url = "postgresql://loader:hunter2@db/ads"
+    monkeypatch.setenv(POSTGRES, url)
+    assert redacted(f"cannot parse {url} here", destination("postgres")) == "cannot parse *** here"
+
+
+def test_any_part_of_what_cannot_be_read_may_be_the_password(monkeypatch):
+    monkeypatch.setenv(POSTGRES, "postgresql://loader/hunter2?sslmode=on@db.example.com")
+    text = redacted("no host hunter2, no role loader, no db.example.com", destination("postgres"))
+    assert text == "no host ***, no role ***, no ***"
+    # what is as short as a word of a message is no password
+    assert redacted("it is on", destination("postgres")) == "it is on"
+
+
+def test_the_variable_is_that_of_the_destination():
+    assert credentials_name(destination("motherduck")) == "DESTINATION__MOTHERDUCK__CREDENTIALS"
+    assert credentials_name(destination("dlt.destinations.postgres")) == POSTGRES

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.warehouse.file_lock import LockRequest, file_lock
@@ -33,6 +35,29 @@ def test_the_holder_is_named_while_it_holds_the_lock(file: Path):
     assert told_second == [f"waiting for the first, which writes to {file}"]
 
 
+def test_who_waits_gets_the_lock_when_the_holder_is_done(file: Path):
+    with ExitStack() as holder:
+        holder.enter_context(file_lock(file, ask("the first")[0]))
+        request = LockRequest("the second", 60, lambda line: holder.close())
+        with file_lock(file, request):
+            assert Path(f"{file}.writer").read_text() == "the second"
+
+
+@pytest.mark.parametrize("written", ["", None])
+def test_a_holder_that_has_not_said_who_it_is(file: Path, written: str | None):
+    request, told = ask("the second", 0.25)
+    line = (
+        rf"^another run still writes to {file} after 0\.25 s: run this one again later, or raise"
+        r" ANALYTICS__LOCK_TIMEOUT$"
+    )
+    with FileLock(f"{file}.lock"):
+        if written is not None:
+            Path(f"{file}.writer").write_text(written)
+        with pytest.raises(WarehouseError, match=line), file_lock(file, request):
+            raise AssertionError("two hold one lock")
+    assert told == [f"waiting for another run, which writes to {file}"]
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
 def test_nothing_names_a_holder_when_it_is_done(file: Path, error: type[Exception] | None):
     request, _ = ask("the first")
@@ -51,7 +76,11 @@ def test_nothing_names_a_holder_when_it_is_done(file: Path, error: type[Exceptio
 def test_a_folder_that_is_not_there(tmp_path: Path):
     request, _ = ask("the first")
     with (
-        pytest.raises(WarehouseError, match=r"cannot write in .* \(No such file or directory\)"),
+        pytest.raises(
+            WarehouseError,
+            match=rf"^cannot write in {tmp_path}/nowhere \(No such file or directory\): check"
+            " DESTINATION__DUCKDB__CREDENTIALS or DAGSTER_HOME$",
+        ),
         file_lock(tmp_path / "nowhere" / "warehouse.duckdb", request),
     ):
         pass

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from analytics_assets.rows.account_rows import AccountRows, Part, ResourceRows, no_rows
-from analytics_assets.warehouse.load import merged, suddenly_empty
+from analytics_assets.warehouse.audit import rows_of_departed
+from analytics_assets.warehouse.history import Changes
+from analytics_assets.warehouse.history_audit import VersionsAudit
+from analytics_assets.warehouse.load import LoadOutcome, merged, suddenly_empty
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
 NAMES = ["campaigns", "campaign_items", "motion_ads", "audiences"]
@@ -34,6 +37,16 @@ def test_only_the_account_itself_counts():
 def test_an_account_with_a_row_is_not_empty():
     resources = {**no_rows("a", NAMES).resources, "audiences": ResourceRows(Path(), rows=1)}
     assert empty({"campaigns": 3, "audiences": 4}, AccountRows("a", resources)) == {}
+
+
+def test_every_account_of_a_load_is_looked_at():
+    full = AccountRows("b", {"campaigns": ResourceRows(Path(), rows=1)})
+    assert empty({"campaigns": 3, "audiences": 4}, full, no_rows("a", NAMES)) == {"a": 7}
+
+
+def test_a_table_that_is_not_there_held_no_rows():
+    before = {"campaigns": {"a": 3}, "motion_ads": {"a": 4}}
+    assert suddenly_empty(before, [no_rows("a", NAMES)]) == {"a": 7}
 
 
 def test_what_was_not_read_makes_no_account_suspicious():
@@ -69,7 +82,40 @@ def test_two_loads_tell_of_before_the_first_and_after_the_second():
     } == {"campaigns": ["a", "b"], "audiences": ["b"]}
 
 
+def test_two_loads_tell_together_what_each_has_told():
+    began, ended, both_sides = Changes(begun=1), Changes(ended=2), Changes(3, 4)
+    of_a, of_b = VersionsAudit(versions=1), VersionsAudit(versions=2)
+    earlier = LoadOutcome(
+        whole=["campaigns"],
+        not_indexed="campaigns has no index",
+        overtaken={"a": ["campaigns"]},
+        changes={"campaigns": {"a": began, "b": ended}},
+        histories={"campaigns": {"a": of_a}},
+    )
+    later = LoadOutcome(
+        whole=["audiences"],
+        not_indexed="audiences has no index",
+        overtaken={"b": ["audiences"]},
+        changes={"campaigns": {"b": both_sides}},
+        histories={"campaigns": {"b": of_b}},
+    )
+    both = merged(earlier, later)
+    assert set(both.whole) == {"campaigns", "audiences"}
+    assert both.overtaken == {"a": ["campaigns"], "b": ["audiences"]}
+    assert both.changes == {"campaigns": {"a": began, "b": both_sides}}
+    assert both.histories == {"campaigns": {"a": of_a, "b": of_b}}
+    assert both.not_indexed == "audiences has no index"
+    assert merged(earlier, LoadOutcome()).not_indexed == "campaigns has no index"
+    assert merged(LoadOutcome(), later).not_indexed == "audiences has no index"
+
+
 def test_a_part_without_rows_makes_no_account_suspicious():
     rows = ResourceRows(Path(), Part("campaign_id", ["7"]))
     resources = {**no_rows("a", ["audiences"]).resources, "campaign_items": rows}
     assert empty({"campaign_items": 3, "audiences": 4}, AccountRows("a", resources)) == {}
+
+
+def test_rows_of_accounts_that_are_not_listed_any_more():
+    held = {key: audited(rows=rows) for key, rows in {"a": 1, "b": 2, "c": 4}.items()}
+    assert rows_of_departed(held, ["b", "d"]) == 5
+    assert rows_of_departed(held, ["a", "b", "c"]) == 0

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.destination import make_destination
-from analytics_assets.warehouse.location import catalog_name, default_duckdb, duckdb_file
+from analytics_assets.warehouse.location import (
+    catalog_name,
+    default_duckdb,
+    duckdb_file,
+    is_duckdb,
+    is_missing,
+    refuse_ambiguous_names,
+    stored_name,
+)
 from analytics_assets_tests.testing.commands import CHECKOUT, Commands
 from analytics_assets_tests.testing.loading import load
 
@@ -259,3 +267,63 @@ def test_catalog_names_are_duckdbs(tmp_path_factory: pytest.TempPathFactory, ste
 
 def test_the_default_lies_in_dagsters_home(home):
     assert duckdb_file(platform_settings()) == default_duckdb() == home / "warehouse.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({CREDENTIALS: "{}/a.duckdb"}, "a.duckdb"),
+        ({CREDENTIALS: "~/a.duckdb"}, "a.duckdb"),
+        ({CREDENTIALS: "duckdb:///{}/a%20b.duckdb?threads=1"}, "a b.duckdb"),
+        ({DATABASE: "{}/a.duckdb"}, "a.duckdb"),
+        ({CREDENTIALS: "{}/a.duckdb", DATABASE: "{}/b.duckdb"}, "a.duckdb"),
+        ({"ANALYTICS__DESTINATION": "dlt.destinations.duckdb"}, "warehouse.duckdb"),
+    ],
+)
+def test_the_file_of_these_variables(
+    home, monkeypatch, variables: dict[str, str], expected: str
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(home))
+    found = platform_settings()
+    assert duckdb_file(found) == home / expected
+    assert is_duckdb(found)
+    assert is_missing(found)
+    (home / expected).touch()
+    assert not is_missing(found)
+
+
+def test_a_server_has_no_file_that_could_be_missing(home) -> None:
+    server = PlatformSettings(destination="postgres")
+    assert (duckdb_file(server), is_duckdb(server), is_missing(server)) == (None, False, False)
+
+
+def test_what_is_said_of_names_that_will_not_do(home, monkeypatch) -> None:
+    def refusal(file: str, dataset: str) -> str:
+        with pytest.raises(SettingsError) as error:
+            refuse_ambiguous_names(Path(file), PlatformSettings(dataset_name=dataset))
+        return str(error.value)
+
+    assert refusal("/srv/a.duckdb", "pg-catalog") == (
+        "DuckDB has a pg_catalog of its own: set ANALYTICS__DATASET_NAME to one such as analytics"
+    )
+    assert refusal("/srv/Ad_Data.duckdb", "ad-data") == (
+        "DuckDB cannot tell a file Ad_Data.duckdb from a dataset ad-data: set"
+        " ANALYTICS__DATASET_NAME or DESTINATION__DUCKDB__CREDENTIALS to another name"
+    )
+    monkeypatch.setenv(CREDENTIALS, ":memory:")
+    with pytest.raises(SettingsError) as error:
+        duckdb_file(PlatformSettings())
+    assert str(error.value) == (
+        "DESTINATION__DUCKDB__CREDENTIALS is no place of a DuckDB file: set it to a path such as"
+        " /srv/analytics/warehouse.duckdb"
+    )
+
+
+def test_a_dataset_is_kept_under_the_name_that_dlt_gives_it() -> None:
+    assert [stored_name(name) for name in ("ads", "Ad-Data", "adData")] == [
+        "ads",
+        "ad_data",
+        "ad_data",
+    ]

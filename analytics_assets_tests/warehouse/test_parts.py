@@ -102,6 +102,14 @@ def test_whole_accounts_beside_parts(home: Path):
 
 
 @both_warehouses
+def test_a_row_that_comes_from_another_part_is_not_there_twice(home: Path):
+    load(home, {"a": [{"id": 1, "event_name": "x"}, {"id": 2, "event_name": "x"}]})
+    load(home, {"a": [{"id": 1, "event_name": "y"}]}, {"a": Part("event_name", ["y"])})
+    found = {key: row["event_name"] for key, row in held(home).items()}
+    assert found == {("a", 1): "y", ("a", 2): "x"}
+
+
+@both_warehouses
 def test_the_schema_is_kept_twice_and_not_with_every_load(home: Path):
     rows = {"a": [{"id": 1, "event_name": "a"}]}
     part = {"a": Part("event_name", ["a"])}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import MagicMock
 
 import pyarrow as pa
 import pytest
@@ -87,16 +89,14 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def pipeline(destination_type: str, done: list[str]) -> Pipeline:
-    @contextmanager
-    def sql_client() -> Iterator[Any]:
-        yield SimpleNamespace(staging_dataset_name="ads_staging")
-
+    client = MagicMock(staging_dataset_name="ads_staging", escape_column_name=json.dumps)
+    client.__enter__.return_value = client
     made = SimpleNamespace(
         destination=SimpleNamespace(destination_type=destination_type),
         schemas={},
         is_active=False,
         drop=lambda: done.append("restore"),
-        sql_client=sql_client,
+        sql_client=lambda: client,
     )
     return cast(Pipeline, made)
 
@@ -107,6 +107,7 @@ def prepare(
     made = pipeline(destination_type, done)
     [load] = tables.prepare(SETTINGS, made, [RULES.name], accounts, found, {})
     assert (load.resource, load.accounts) == (RULES, accounts)
+    assert load.quoted("order") == '"order"'
     return load
 
 
