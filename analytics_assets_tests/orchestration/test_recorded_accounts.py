@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from analytics_assets.orchestration import run_records
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
+from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
     attempts_without_loads,
@@ -21,6 +19,7 @@ from analytics_assets.orchestration.run_records import (
     record_forgotten,
     requests_taken,
 )
+from analytics_assets_tests.testing.records import attempt, failure, load
 
 NAMES = AssetNames()
 
@@ -37,45 +36,8 @@ def records(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def load(
-    records: dg.DagsterInstance, name: str, account: str | None, **metadata: dg.MetadataValue | Any
-) -> None:
-    told = {key.replace("__", "/"): value for key, value in metadata.items()}
-    event = dg.AssetMaterialization(name, partition=account, metadata=told)
-    records.report_runless_asset_event(event)
-
-
 def observe(records: dg.DagsterInstance, name: str, account: str) -> None:
     records.report_runless_asset_event(dg.AssetObservation(name, partition=account))
-
-
-def attempt(
-    records: dg.DagsterInstance, account: str, *names: str, failure: dg.Failure | None = None
-) -> str:
-    """A run over resources of an account, which fails if it is told how; gives its id."""
-
-    def make(name: str) -> dg.AssetsDefinition:
-        @dg.asset(name=name, partitions_def=ACCOUNT_PARTITIONS)
-        def resource() -> None:
-            if failure is not None:
-                raise failure
-
-        return resource
-
-    result = dg.materialize(
-        [make(name) for name in names],
-        instance=records,
-        partition_key=account,
-        tags={"analytics/retry": "1"},
-        raise_on_error=False,
-    )
-    return result.run_id
-
-
-def failure(account: str, cause: str, error: str) -> dg.Failure:
-    failed = {"cause": f"campaigns: {cause}", "error": error}
-    told = {account: {"campaigns": failed, "audiences": failed}}
-    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_PARTITIONS: told})
 
 
 def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
