@@ -163,6 +163,11 @@ CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
         (entry('path = "/v1/a"'), "has no {account_id} in its path", "check its keys"),
         (entry('path = "/{version}/{account_id}/campaigns"'), "is that of campaigns", "another"),
         (
+            entry('path = "/{version}/{account_id}/campaigns/{account_id}/items"'),
+            "is that of campaign_items",
+            "another",
+        ),
+        (
             entry('path = "/{version}/{account_id}/universal_pixel/conversion_rule"', "audiences"),
             "audiences.path is that of conversion_rules",
             "another",
@@ -186,6 +191,7 @@ CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
         (entry(f'{PATH}\ncolumns = "account_id bigint"'), "declares 'account_id'", "check"),
         (entry(f'{PATH}\ncolumns = "id json"'), "has 'id' in its key", "text, bigint, date"),
         (entry(f"{PATH}\nprimary_key = 1"), "primary_key is no name or list", "set it to one"),
+        (entry(f'{PATH}\nprimary_key = "a, "'), "primary_key is no name or list", "set it to one"),
         (entry(f'{PATH}\ndata_selector = "a[0]"'), "data_selector is no path", "data.items"),
         (entry(f'{PATH}\ndata_selector = "$"\nreport = {{}}'), "data_selector", "set it to"),
         (entry(f'{PATH}\nwrite_disposition = "append"'), "write_disposition is not", "merge"),
@@ -247,10 +253,10 @@ def test_what_columns_and_tables_say_of_themselves_unless_they_are_told(home, to
 
 
 def test_a_day_is_in_the_key_of_a_report_and_nothing_else_unless_it_is_told(home, toml: Add):
-    toml(entry(f"{PATH}\nreport = {{has_days = true}}"))
+    toml(entry(f'{PATH}\nreport = {{has_days = true, first_day_parameter = "From"}}'))
     own = platform_settings().resources["publishers"]
     assert own.key == ("account_id", "date")
-    assert own.report == Report(has_days=True)
+    assert own.report == Report(has_days=True, first_day_parameter="From")
 
 
 def test_an_endpoint_is_a_path_or_a_table_as_dlt_has_it(home, toml: Add):
