@@ -9,15 +9,19 @@ import pytest
 
 from analytics_assets.orchestration import run_records
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.partitions import keep_partitions
+from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
     attempts_without_loads,
     failed_attempts,
     failed_partitions,
     latest_loads,
+    listed_accounts,
+    materializes,
     record_forgotten,
+    recorded_as_skipped,
     requests_taken,
+    unfinished_runs,
 )
 from analytics_assets_tests.testing.records import attempt, failure, load
 
@@ -138,3 +142,126 @@ def test_an_account_that_is_not_listed_is_left_out(records: dg.DagsterInstance) 
     keep_partitions(records, LISTED[:2])
     assert set(failed_attempts(records, NAMES)) == set(LISTED[:2])
     assert set(attempts_without_loads(records, NAMES)) == set(LISTED[:2])
+
+
+def test_what_a_load_tells_of_itself(records: dg.DagsterInstance) -> None:
+    load(
+        records,
+        "campaign_items",
+        "acme",
+        dagster__row_count=4,
+        requests=3,
+        lists_left_out=2,
+        last_day="2026-01-31",
+        data_updated=dg.MetadataValue.timestamp(1.7e9),
+        dlt_load_id="1.5",
+    )
+    load(records, "campaign_items", "globex", requests="many", lists_left_out="?", last_day=7)
+    found = latest_loads(records, NAMES)
+    told, silent = (found["campaign_items", account] for account in ("acme", "globex"))
+    assert (told.rows, told.requests, told.lists_left_out) == (4, 3, 2)
+    assert (told.last_day, told.data_at, told.load_id) == ("2026-01-31", 1.7e9, "1.5")
+    assert (silent.rows, silent.requests, silent.lists_left_out) == (None, None, 0)
+    assert (silent.last_day, silent.data_at, silent.load_id) == (None, None, None)
+
+
+def test_accounts_that_a_setting_leaves_out_are_listed_all_the_same(
+    records: dg.DagsterInstance,
+) -> None:
+    assert recorded_as_skipped(records, NAMES) == {}
+    assert listed_accounts(records, NAMES) == set(LISTED)
+    load(records, "accounts", None, skipped_accounts={"hooli": "ANALYTICS__SKIP_ACCOUNTS"})
+    assert recorded_as_skipped(records, NAMES) == {"hooli": "ANALYTICS__SKIP_ACCOUNTS"}
+    assert listed_accounts(records, NAMES) == {*LISTED, "hooli"}
+    load(records, "accounts", None)
+    assert recorded_as_skipped(records, NAMES) == {}
+
+
+REPORT = "campaign_performance"
+WITH_REPORT = AssetNames(report_names=(REPORT,))
+
+
+def test_a_failed_report_has_the_days_that_somebody_asked_for(records: dg.DagsterInstance) -> None:
+    told = failure("acme", "it broke off", "ReadError")
+
+    @dg.multi_asset(
+        name="account_reports",
+        specs=[dg.AssetSpec(REPORT, partitions_def=ACCOUNT_PARTITIONS)],
+        config_schema={
+            name: dg.Field(str, is_required=False) for name in ("start_date", "end_date")
+        },
+    )
+    def account_reports() -> None:
+        raise told
+
+    def fail(account: str, **days: str) -> None:
+        dg.materialize(
+            [account_reports],
+            instance=records,
+            partition_key=account,
+            run_config={"ops": {"account_reports": {"config": days}}},
+            raise_on_error=False,
+        )
+
+    fail("acme", start_date="2026-01-01", end_date="2026-01-31")
+    fail("globex", start_date="2026-01-01")
+    fail("initech")
+    found = {each.account_id: each.days for each in failed_partitions(records, WITH_REPORT)}
+    assert found == {
+        "acme": ("2026-01-01", "2026-01-31"),
+        "globex": ("2026-01-01", ""),
+        "initech": ("", ""),
+    }
+
+
+def test_to_forget_an_account_forgets_its_reports_too(records: dg.DagsterInstance) -> None:
+    load(records, REPORT, "acme")
+    load(records, REPORT, "globex")
+    load(records, "campaigns", "acme")
+    record_forgotten(records, WITH_REPORT, "acme")
+    assert set(latest_loads(records, WITH_REPORT)) == {(REPORT, "globex")}
+    # nothing is said of reports that were never read
+    known = {key.to_user_string() for key in records.get_asset_keys()}
+    assert known == {REPORT, *WITH_REPORT.account_resources}
+
+
+@pytest.mark.parametrize(
+    ("job", "assets", "of", "is_one"),
+    [
+        ("sync", None, ["campaigns"], True),
+        ("sync", None, [REPORT], False),
+        ("performance", None, [REPORT], True),
+        ("performance", None, ["campaigns"], False),
+        ("refresh_accounts", None, ["campaigns", REPORT], False),
+        ("theirs", ["campaigns", "theirs"], ["campaigns", "audiences"], True),
+        ("sync", ["audiences"], ["campaigns"], False),
+        ("sync", [], ["campaigns"], False),
+    ],
+)
+def test_which_resources_a_run_is_over(
+    job: str, assets: list[str] | None, of: list[str], is_one: bool
+) -> None:
+    selection = None if assets is None else frozenset(map(dg.AssetKey, assets))
+    run = dg.DagsterRun(job_name=job, asset_selection=selection)
+    assert materializes(run, WITH_REPORT, of) is is_one
+
+
+def test_runs_over_accounts_that_have_not_ended(records: dg.DagsterInstance) -> None:
+    def add(job: str, status: dg.DagsterRunStatus) -> str:
+        run = dg.DagsterRun(job_name=job, run_id=f"{job}-{status.value}", status=status)
+        return records.add_run(run).run_id
+
+    under_way = [
+        add(job, status)
+        for job in ("sync", "performance")
+        for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+    ]
+    for status in (
+        dg.DagsterRunStatus.SUCCESS,
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.CANCELED,
+    ):
+        add("sync", status)
+    add("refresh_accounts", dg.DagsterRunStatus.STARTED)
+    found = [run.run_id for run in unfinished_runs(records, WITH_REPORT)]
+    assert found == list(reversed(under_way))
