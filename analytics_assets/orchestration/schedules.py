@@ -85,12 +85,7 @@ def _performance(
         if not accounts:
             return dg.SkipReason("no account is listed yet")
         tags = {REASON_TAG: "reports of all accounts, by schedule"}
-        requests = account_requests(instance, names, accounts, per_run, tags, of)
-        # Dagster takes several runs of a tick only if a key tells them apart
-        return [
-            request.with_replaced_attrs(run_key=f"{number} of {len(requests)}")
-            for number, request in enumerate(requests, 1)
-        ]
+        return account_requests(instance, names, accounts, per_run, tags, of, has_keys=True)
 
     return read_reports
 
