@@ -29,8 +29,10 @@ def records(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def expired(records: dg.DagsterInstance, before: float = LATER) -> set[str]:
-    found = expired_runs(records, NAMES, before)
+def expired(
+    records: dg.DagsterInstance, before: float = LATER, names: AssetNames = NAMES
+) -> set[str]:
+    found = expired_runs(records, names, before)
     assert len(found) == len(set(found))
     return set(found)
 
@@ -130,18 +132,20 @@ def test_a_list_of_accounts_that_stays_keeps_the_sync_after_it(records: dg.Dagst
     assert after_newest not in expired(records)
 
 
-def judged(records: dg.DagsterInstance, asset: str, *, breaks: bool = False) -> str:
+def judged(
+    records: dg.DagsterInstance, asset: str, check: str = "key_is_unique", *, breaks: bool = False
+) -> str:
     """A run that judges a table by one check."""
 
-    @dg.asset_check(asset=dg.AssetKey(asset), name="key_is_unique")
-    def key_is_unique() -> dg.AssetCheckResult:
+    @dg.asset_check(asset=dg.AssetKey(asset), name=check)
+    def judge() -> dg.AssetCheckResult:
         if breaks:
             raise dg.Failure("it broke off")
         return dg.AssetCheckResult(passed=True)
 
-    selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), "key_is_unique"))
+    selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), check))
     job = dg.define_asset_job("judging", selection=selection)
-    defs = dg.Definitions(asset_checks=[key_is_unique], jobs=[job])
+    defs = dg.Definitions(asset_checks=[judge], jobs=[job])
     run = defs.resolve_job_def("judging").execute_in_process(instance=records, raise_on_error=False)
     return run.run_id
 
@@ -153,3 +157,10 @@ def test_the_latest_judgement_stays(records: dg.DagsterInstance, asset: str):
     newest = judged(records, "audiences")
     assert expired(records) == {first}
     assert not {second, broken, newest} & expired(records)
+
+
+def test_the_latest_judgement_stays_of_what_is_skipped_now(records: dg.DagsterInstance):
+    without_campaigns = AssetNames(resource_names=("accounts", "campaign_items"))
+    kept = judged(records, "campaign_items", "parents_exist")
+    judged(records, "audiences")
+    assert kept not in expired(records, names=without_campaigns)
