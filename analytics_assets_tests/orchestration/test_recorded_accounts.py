@@ -9,7 +9,7 @@ import pytest
 
 from analytics_assets.orchestration import run_records
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
+from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
     attempts_without_loads,
@@ -23,7 +23,7 @@ from analytics_assets.orchestration.run_records import (
     requests_taken,
     unfinished_runs,
 )
-from analytics_assets_tests.testing.records import attempt, failure, load
+from analytics_assets_tests.testing.records import attempt, attempt_report, failure, load
 
 NAMES = AssetNames()
 
@@ -182,30 +182,9 @@ WITH_REPORT = AssetNames(report_names=(REPORT,))
 
 
 def test_a_failed_report_has_the_days_that_somebody_asked_for(records: dg.DagsterInstance) -> None:
-    told = failure("acme", "it broke off", "ReadError")
-
-    @dg.multi_asset(
-        name="account_reports",
-        specs=[dg.AssetSpec(REPORT, partitions_def=ACCOUNT_PARTITIONS)],
-        config_schema={
-            name: dg.Field(str, is_required=False) for name in ("start_date", "end_date")
-        },
-    )
-    def account_reports() -> None:
-        raise told
-
-    def fail(account: str, **days: str) -> None:
-        dg.materialize(
-            [account_reports],
-            instance=records,
-            partition_key=account,
-            run_config={"ops": {"account_reports": {"config": days}}},
-            raise_on_error=False,
-        )
-
-    fail("acme", start_date="2026-01-01", end_date="2026-01-31")
-    fail("globex", start_date="2026-01-01")
-    fail("initech")
+    attempt_report(records, "acme", REPORT, start_date="2026-01-01", end_date="2026-01-31")
+    attempt_report(records, "globex", REPORT, start_date="2026-01-01")
+    attempt_report(records, "initech", REPORT)
     found = {each.account_id: each.days for each in failed_partitions(records, WITH_REPORT)}
     assert found == {
         "acme": ("2026-01-01", "2026-01-31"),

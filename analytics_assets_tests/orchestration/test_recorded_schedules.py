@@ -64,7 +64,7 @@ def test_reports_of_all_accounts_are_asked_for(recorded: Records):
     recorded.begin("sync")  # they do not wait for it
     request = recorded.schedule(REPORTS)
     assert request is not None
-    assert request.job_name in ("performance", None)
+    assert request.job_name == "performance"
     assert accounts_of(request) == LISTED
     assert own_tags(request) == {"analytics/reason": "reports of all accounts, by schedule"}
     found = [key.to_user_string() for key in request.asset_selection or ()]

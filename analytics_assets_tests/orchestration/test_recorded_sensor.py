@@ -19,7 +19,7 @@ from analytics_assets_tests.testing.recorded_automation import (
     own_tags,
     retried,
 )
-from analytics_assets_tests.testing.records import attempt, failure
+from analytics_assets_tests.testing.records import attempt, attempt_report, failure
 
 LISTS = [*RESOURCES.account_lists]
 
@@ -114,6 +114,8 @@ def test_accounts_that_no_run_was_over_are_new(recorded: Records, monkeypatch):
     assert recorded.asked() == ["- sync (new accounts) acme initech"]
     monkeypatch.setenv("ANALYTICS__ACCOUNTS_PER_RUN", "1")
     assert recorded.asked() == ["- sync (new accounts) acme", "- sync (new accounts) initech"]
+    # of a key that was there before, Dagster would start no run
+    assert {request.run_key for request in recorded.tick_for_shards()} == {None}
 
 
 def test_new_accounts_of_reports_follow_those_of_lists(recorded: Records, monkeypatch):
@@ -217,3 +219,25 @@ def test_a_report_that_failed_is_tried_again_by_its_own_job(listed: Records, mon
     assert listed.asked() == ["1 performance (accounts that failed) acme"]
     listed.begin("performance")
     assert listed.tick() is None
+
+
+def test_a_backfill_that_failed_is_tried_again_with_its_days(
+    listed: Records, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", "campaign_performance")
+    for account in LISTED:
+        attempt(listed.instance, account, "campaign_performance")
+    days = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
+    attempt_report(listed.instance, "acme", "campaign_performance", **days)
+    attempt_report(listed.instance, "globex", "campaign_performance", **days)
+    run_id = attempt_report(listed.instance, "initech", "campaign_performance")
+    listed.set_clock(run_id, 300)
+    request = listed.tick()
+    assert request is not None
+    assert accounts_of(request) == ["initech"]
+    assert request.run_config == {"ops": {"account_reports": {"config": {}}}}
+    attempt(listed.instance, "initech", "campaign_performance")
+    request = listed.tick()
+    assert request is not None
+    assert accounts_of(request) == ["acme", "globex"]
+    assert request.run_config == {"ops": {"account_reports": {"config": days}}}

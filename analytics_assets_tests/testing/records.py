@@ -86,6 +86,27 @@ def attempt(
     return result.run_id
 
 
+def attempt_report(records: dg.DagsterInstance, account: str, name: str, **days: str) -> str:
+    """A run that fails over a report of an account, whose configuration names days; gives its id."""
+
+    @dg.multi_asset(
+        name="account_reports",
+        specs=[dg.AssetSpec(name, partitions_def=ACCOUNT_PARTITIONS)],
+        config_schema={f"{end}_date": dg.Field(str, is_required=False) for end in ("start", "end")},
+    )
+    def account_reports() -> None:
+        raise failure(account, "it broke off", "ReadError")
+
+    result = dg.materialize(
+        [account_reports],
+        instance=records,
+        partition_key=account,
+        run_config={"ops": {"account_reports": {"config": days}}},
+        raise_on_error=False,
+    )
+    return result.run_id
+
+
 def failure(account: str, cause: str, error: str) -> dg.Failure:
     failed = {"cause": f"campaigns: {cause}", "error": error}
     told = {account: {"campaigns": failed, "audiences": failed}}
