@@ -87,7 +87,7 @@ def attempt(
 
 
 def attempt_report(records: dg.DagsterInstance, account: str, name: str, **days: str) -> str:
-    """A run that fails over a report of an account, whose configuration names days; gives its id."""
+    """A run that fails over a report of an account and names days, or none; gives its id."""
 
     @dg.multi_asset(
         name="account_reports",
