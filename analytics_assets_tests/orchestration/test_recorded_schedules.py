@@ -69,6 +69,7 @@ def test_reports_of_all_accounts_are_asked_for(recorded: Records):
     assert own_tags(request) == {"analytics/reason": "reports of all accounts, by schedule"}
     found = [key.to_user_string() for key in request.asset_selection or ()]
     assert found == ["campaign_performance", "site_performance"]
+    assert {check.asset_key.path[0] for check in request.asset_check_keys or ()} == set(found)
     assert request.run_config == {"ops": {"account_reports": {"config": {}}}}
 
 
