@@ -47,3 +47,10 @@ def test_an_account_without_rows_is_held_if_its_load_is_known() -> None:
     empty = replace(LOAD, rows=0)
     assert without_rows([empty], HeldRows(KNOWN)) == []
     assert without_rows([empty], HeldRows()) == [empty]
+
+
+def test_a_load_without_a_name_is_held_if_there_are_rows() -> None:
+    unnamed = replace(LOAD, load_id=None)
+    held = HeldRows(KNOWN, {("campaigns", "acme"): (1, "100.5")})
+    assert without_rows([unnamed], held) == []
+    assert without_rows([unnamed], HeldRows(KNOWN)) == [unnamed]
