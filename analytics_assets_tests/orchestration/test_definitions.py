@@ -66,6 +66,11 @@ def test_runs_are_in_one_process_and_may_take_however_long_a_sync_takes(
     limits = {name: job.tags.get("dagster/max_runtime") for name, job in jobs.items()}
     unlimited = dict.fromkeys(("sync", "performance"), "0")
     assert limits == {"refresh_accounts": None, "check": None, **unlimited}
+    of_reports = jobs["performance"].asset_layer.executable_asset_keys
+    assert of_reports == {dg.AssetKey("campaign_performance")}
+    assert "`start_date` and `end_date` in the configuration of `account_reports`" in str(
+        jobs["performance"].description
+    )
 
 
 def _asset(spec: dg.AssetSpec) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def evaluated(*selected: tuple[dg.AssetKey, str], **earlier: int) -> dict[tuple[
 
 
 def test_accounts_of_which_something_is_found_are_named_in_order():
-    assert evaluated((CAMPAIGNS, OVERLAP), (CAMPAIGNS, OPEN)) == {
+    assert evaluated((CAMPAIGNS, OVERLAP), (AUDIENCES, OPEN), (CAMPAIGNS, OPEN)) == {
         ("ads/campaigns_history", OPEN): (
             False,
             "acme: 1; globex: 2",
