@@ -46,6 +46,7 @@ def observe(records: dg.DagsterInstance, name: str, account: str) -> None:
 
 def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
     assert latest_loads(records, NAMES) == {}
+    load(records, "accounts", None, dagster__row_count=9, dlt_load_id="0.5")
     load(records, "accounts", None, dagster__row_count=3, dlt_load_id="1.5")
     for account in LISTED:
         load(records, "campaigns", account, dagster__partition_row_count=7, dlt_load_id="1.5")
