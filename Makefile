@@ -45,7 +45,7 @@ test-fast: install ## Run the tests that need no PostgreSQL, browser or process 
 TESTS := analytics_assets_tests
 ON_ANY_DAGSTER := api_version checks concurrency costs crashes daemon further_resource history isolation \
 	load_as_read load_kills lost_rows model naming own_resources report_automation report_checks report_model \
-	report_reads report_settings reports rotation secrets sharding skip_accounts skip_resources \
+	report_reads report_settings report_windows reports rotation secrets sharding skip_accounts skip_resources \
 	suddenly_empty unchanged values
 ON_EACH_DAGSTER := cli/test_forget.py::test_forget \
 	$(patsubst %,cli/test_sync.py::test_%,failed_reads_what_failed_and_no_more json_of_accounts_that_failed) \

@@ -1,4 +1,4 @@
-"""What the settings add: reports and histories, none unless it is named."""
+"""What the settings leave out and what they add: resources, reports, histories, accounts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from analytics_assets.choice import chosen_reports, chosen_resources, kept_histories
+from analytics_assets.choice import (
+    chosen_reports,
+    chosen_resources,
+    kept_histories,
+    refuse_none_left,
+    skipped_accounts,
+    without_effect,
+)
 from analytics_assets.errors import SettingsError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
@@ -95,3 +102,74 @@ def test_what_there_is_not(settings: dict[str, tuple[str, ...]], said: str):
     assert said in str(error.value)
     assert "s3cr3t" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_skipped_is_not_read():
+    left = chosen_resources(PlatformSettings(skip_resources=("audiences", "campaigns")))
+    assert left == tuple(n for n in RESOURCES.lists if n not in ("audiences", "campaigns"))
+
+
+CANNOT_BE_SKIPPED = {
+    ("accounts",): (
+        "cannot have accounts, by which all others are read: set it to resources of an account"
+    ),
+    tuple(RESOURCES.account_lists): (
+        "leaves no list of an account to read: set it to fewer resources"
+    ),
+    ("campaign",): (
+        "has 'campaign' (did you mean campaigns?), which is no list of an account: set it to some"
+        f" of {', '.join(RESOURCES.account_lists)}"
+    ),
+}
+
+
+@pytest.mark.parametrize(("skipped", "said"), CANNOT_BE_SKIPPED.items())
+def test_what_cannot_be_skipped(skipped: tuple[str, ...], said: str):
+    with pytest.raises(SettingsError) as error:
+        chosen_resources(PlatformSettings(skip_resources=skipped))
+    assert str(error.value) == f"ANALYTICS__SKIP_RESOURCES {said}"
+
+
+def test_a_wrong_report_is_told_wherever_resources_are_chosen():
+    with pytest.raises(SettingsError, match="_EXTRA_RESOURCES has a name, which is no report: set"):
+        chosen_resources(PlatformSettings(extra_resources=("zyzzy",)))
+
+
+TYPES = {"acme-1": "PARTNER", "acme-2": "", "Globex": "PARTNER", "net": "NETWORK"}
+
+
+def test_an_account_that_is_left_out_has_the_first_setting_that_says_so():
+    settings = PlatformSettings(
+        accounts=("acme-*", "net"), skip_accounts=("*-2", "Globex"), skip_account_types=("NETWORK",)
+    )
+    assert skipped_accounts(settings, TYPES) == {
+        "acme-2": "ANALYTICS__SKIP_ACCOUNTS",
+        "Globex": "ANALYTICS__ACCOUNTS",
+        "net": "ANALYTICS__SKIP_ACCOUNT_TYPES",
+    }
+
+
+def test_what_fits_no_account_is_told_by_its_setting():
+    settings = PlatformSettings(
+        accounts=("acme-*", "globex"),
+        skip_accounts=("initech", "acme-1"),
+        skip_account_types=("NETWORK", "network"),
+    )
+    assert without_effect(settings, TYPES) == {
+        "ANALYTICS__ACCOUNTS": ["globex"],
+        "ANALYTICS__SKIP_ACCOUNTS": ["initech"],
+        "ANALYTICS__SKIP_ACCOUNT_TYPES": ["network"],
+    }
+    assert without_effect(PlatformSettings(), TYPES) == {}
+
+
+def test_settings_that_leave_out_all_accounts_are_refused():
+    refuse_none_left({}, {})
+    refuse_none_left(TYPES, {"acme-1": "ANALYTICS__ACCOUNTS"})
+    skipped = dict.fromkeys(TYPES, "ANALYTICS__SKIP_ACCOUNTS")
+    with pytest.raises(SettingsError) as error:
+        refuse_none_left(TYPES, {**skipped, "net": "ANALYTICS__ACCOUNTS"})
+    assert str(error.value) == (
+        "all 4 accounts that the API lists are left out; nothing was changed: check"
+        " ANALYTICS__ACCOUNTS and ANALYTICS__SKIP_ACCOUNTS"
+    )

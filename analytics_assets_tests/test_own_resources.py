@@ -163,6 +163,11 @@ CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
         (entry('path = "/v1/a"'), "has no {account_id} in its path", "check its keys"),
         (entry('path = "/{version}/{account_id}/campaigns"'), "is that of campaigns", "another"),
         (
+            entry('path = "/{version}/{account_id}/campaigns/{account_id}/items"'),
+            "is that of campaign_items",
+            "another",
+        ),
+        (
             entry('path = "/{version}/{account_id}/universal_pixel/conversion_rule"', "audiences"),
             "audiences.path is that of conversion_rules",
             "another",
@@ -186,6 +191,7 @@ CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
         (entry(f'{PATH}\ncolumns = "account_id bigint"'), "declares 'account_id'", "check"),
         (entry(f'{PATH}\ncolumns = "id json"'), "has 'id' in its key", "text, bigint, date"),
         (entry(f"{PATH}\nprimary_key = 1"), "primary_key is no name or list", "set it to one"),
+        (entry(f'{PATH}\nprimary_key = "a, "'), "primary_key is no name or list", "set it to one"),
         (entry(f'{PATH}\ndata_selector = "a[0]"'), "data_selector is no path", "data.items"),
         (entry(f'{PATH}\ndata_selector = "$"\nreport = {{}}'), "data_selector", "set it to"),
         (entry(f'{PATH}\nwrite_disposition = "append"'), "write_disposition is not", "merge"),
@@ -218,3 +224,104 @@ def test_a_variable_that_is_no_json(home, monkeypatch):
     monkeypatch.setenv(f"{VARIABLE}__PUBLISHERS", '{"path": ')
     with pytest.raises(SettingsError, match=f"{VARIABLE}__PUBLISHERS is no JSON"):
         platform_settings()
+
+
+def test_what_columns_and_tables_say_of_themselves_unless_they_are_told(home, toml: Add):
+    toml(
+        entry(
+            f'{PATH}\nprimary_key = "site, size"\nreport = {{}}\ndescription = "Where ads are."\n'
+            'columns = {site = {data_type = "text"}, seen = "bigint"}'
+        )
+        + entry(f'{CHILD} "campaigns"', "sites")
+    )
+    found = platform_settings().resources
+    own, below = found["publishers"], found["sites"]
+    assert own.report == Report()
+    assert own.key == ("account_id", "date", "site", "size")
+    assert own.description == "Where ads are."
+    assert [(c.name, c.type, c.nullable, c.description) for c in own.columns] == [
+        ("site", "text", True, ""),
+        ("seen", "bigint", True, ""),
+        ("date", "date", False, "The day."),
+        ("size", "text", False, "A part of the row's key."),
+    ]
+    assert below.description == "Rows of sites, as the settings declare them."
+    first, *_ = below.columns
+    assert (first.name, first.type, first.nullable) == ("campaign_id", "text", False)
+    text = "The row that it belongs to: campaigns.id of the same account."
+    assert first.description == text
+
+
+def test_a_day_is_in_the_key_of_a_report_and_nothing_else_unless_it_is_told(home, toml: Add):
+    toml(entry(f'{PATH}\nreport = {{has_days = true, first_day_parameter = "From"}}'))
+    own = platform_settings().resources["publishers"]
+    assert own.key == ("account_id", "date")
+    assert own.report == Report(has_days=True, first_day_parameter="From")
+
+
+def test_an_endpoint_is_a_path_or_a_table_as_dlt_has_it(home, toml: Add):
+    toml(
+        entry('endpoint = "{version}/{account_id}/publishers"')
+        + entry('endpoint = {path = "/v2/{account_id}/b", data_selector = "data.items"}', "others")
+        + entry('endpoint = "/v2/{account_id}/campaigns"', "campaigns")
+    )
+    found = platform_settings().resources
+    assert found["publishers"].path == "/{version}/{account_id}/publishers"
+    assert (found["others"].path, found["others"].data_selector) == (
+        "/v2/{account_id}/b",
+        "data.items",
+    )
+    assert found["campaigns"] == replace(RESOURCES["campaigns"], path="/v2/{account_id}/campaigns")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'primary_key = "id"',
+        'primary_key = ["account_id", "id"]',
+        'primary_key = ["id"]',
+        'parent = "campaigns"',
+        'parent_column = "campaign_id"',
+        'data_selector = "results"',
+    ],
+)
+def test_to_say_of_the_packages_own_what_is_so_changes_nothing(home, toml: Add, text: str):
+    toml(entry(text, "campaign_items"))
+    assert platform_settings().resources == RESOURCES
+
+
+@pytest.mark.parametrize(
+    "key", ["path", "data_selector", "parent", "parent_column", "description", "endpoint.path"]
+)
+def test_what_has_to_be_a_text(home, toml: Add, key: str):
+    path = "" if "path" in key else f"{PATH}\n"
+    toml(entry(f"{path}{key} = 7"))
+    said = f"^{SECTION}.publishers.{key.removeprefix('endpoint.')} is no text: set it to one, in"
+    with pytest.raises(SettingsError, match=said):
+        platform_settings()
+
+
+@pytest.mark.parametrize("path", ["/v1/{account_id}/campaigns/", "/v1/{account_id}/campaigns"])
+def test_a_path_is_another_one_though_its_placeholders_are_called_otherwise(
+    home, toml: Add, path: str
+):
+    toml(entry(f'path = "{path.replace("v1", "{version}")}"'))
+    with pytest.raises(SettingsError, match=r"publishers.path is that of campaigns: set another"):
+        platform_settings()
+    toml(entry('path = "/{version}/{account_id}/a/{parent_id}/b"\nparent = "campaigns"'))
+    assert "publishers" in platform_settings().resources
+
+
+@pytest.mark.parametrize(
+    ("hints", "said"),
+    [
+        ('data_type = "text", nullable = "no"', ".id: set `nullable` to true or false, and no"),
+        ('data_type = "text", name = "key"', ".id: set `nullable` to true or false, and no other"),
+        ('data_type = "text", nulable = true', ".id] (did you mean nullable?): set some of data"),
+    ],
+)
+def test_what_a_columns_hints_cannot_be(home, toml: Add, hints: str, said: str):
+    toml(entry(f"{PATH}\ncolumns = {{id = {{{hints}}}}}"))
+    with pytest.raises(SettingsError) as error:
+        platform_settings()
+    assert f"{SECTION}.publishers.columns{said}" in str(error.value)

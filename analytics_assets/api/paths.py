@@ -49,7 +49,7 @@ def path_reader(resources: ResourceTable) -> Callable[[str], Asked]:
     # an id may be a word of a shorter path, or of one with fewer ids
     paths = sorted(
         [*resources.values(), TOTALS],
-        key=lambda each: (-each.path.count("/"), each.path.count("{")),
+        key=lambda each: (-each.path.rstrip("/").count("/"), each.path.count("{")),
     )
     patterns = [(_pattern(resource.path), resource) for resource in paths]
 

@@ -64,11 +64,7 @@ def _runs_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[s
 
 def _runs_of_checks(instance: dg.DagsterInstance, names: AssetNames) -> Iterator[str]:
     # of the resources that are skipped now, too
-    everything = replace(
-        names,
-        resource_names=tuple(names.resources.lists),
-        report_names=tuple(names.resources.reports),
-    )
+    everything = replace(names, resource_names=tuple(names.resources.lists))
     keys = [spec.key for spec in check_specs(everything, names.resources)]
     for summary in instance.event_log_storage.get_asset_check_summary_records(keys).values():
         for record in (

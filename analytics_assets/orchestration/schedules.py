@@ -85,7 +85,7 @@ def _performance(
         if not accounts:
             return dg.SkipReason("no account is listed yet")
         tags = {REASON_TAG: "reports of all accounts, by schedule"}
-        return account_requests(instance, names, accounts, per_run, tags, of)
+        return account_requests(instance, names, accounts, per_run, tags, of, has_keys=True)
 
     return read_reports
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from analytics_assets.api.paths import Asked, path_part, path_reader, request_path
 from analytics_assets.resources import RESOURCES
+from analytics_assets.schema import resource_table
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -49,3 +51,11 @@ def test_dots(odd: str):
 
 def test_a_path_of_nobody():
     assert path_reader(RESOURCES)("/elsewhere/v1") == Asked("", "")
+
+
+@pytest.mark.parametrize("path", ["/v2/{account_id}/campaigns", "/v2/{account_id}/campaigns/"])
+def test_a_list_of_one_version_is_told_from_that_of_whatever_version(path: str):
+    own = replace(RESOURCES["audiences"], name="mine", path=path, data_selector="data")
+    asked_by = path_reader(resource_table([*RESOURCES.values(), own]))
+    assert asked_by("/v2/acme/campaigns") == Asked("mine", "acme", data_selector="data")
+    assert asked_by("/v1/acme/campaigns/") == Asked("campaigns", "acme")

@@ -12,9 +12,13 @@ from dagster import DagsterInstance
 
 from analytics_assets.api import account_reading
 from analytics_assets.orchestration import report_windows
+from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.automation import Automation
 from analytics_assets_tests.testing.commands import invoke
+from analytics_assets_tests.testing.homes import use_settings
+from analytics_assets_tests.testing.recorded_automation import LISTED, SUCCESS, Records
+from analytics_assets_tests.testing.records import attempt
 from analytics_assets_tests.testing.reports import (
     CAMPAIGNS,
     EASTERN,
@@ -66,3 +70,29 @@ def read(home: Path) -> Callable[..., str]:
         return result.output
 
     return run
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Records]:
+    """Records of three accounts and a clock; the waits are 300 s, 600 s and no more."""
+    settings = {
+        "DAGSTER_HOME": str(tmp_path),
+        "ANALYTICS__ACCOUNT_RETRIES": "2",
+        "ANALYTICS__ACCOUNT_RETRY_WAIT": "300",
+    }
+    use_settings(monkeypatch, settings)
+    with DagsterInstance.ephemeral() as instance:
+        keep_partitions(instance, LISTED)
+        found = Records(instance)
+        clock = SimpleNamespace(time=lambda: found.now)
+        monkeypatch.setattr("analytics_assets.orchestration.sensors.time", clock)
+        yield found
+
+
+@pytest.fixture
+def listed(recorded: Records) -> Records:
+    """The accounts were listed, and each was read."""
+    recorded.refresh(SUCCESS)
+    for account in LISTED:
+        attempt(recorded.instance, account, "campaigns")
+    return recorded

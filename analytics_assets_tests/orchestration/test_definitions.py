@@ -53,6 +53,26 @@ def test_jobs_schedules_and_sensors(defs: dg.Definitions, snapshot: SnapshotAsse
     assert [_sensor(sensor) for sensor in defs.sensors or ()] == snapshot
 
 
+def test_runs_are_in_one_process_and_may_take_however_long_a_sync_takes(
+    defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", "campaign_performance")
+    defs = compose(platform_settings(), Progress())
+    jobs = {
+        name: defs.resolve_job_def(name)
+        for name in ("refresh_accounts", "sync", "check", "performance")
+    }
+    assert {job.executor_def.name for job in jobs.values()} == {"in_process"}
+    limits = {name: job.tags.get("dagster/max_runtime") for name, job in jobs.items()}
+    unlimited = dict.fromkeys(("sync", "performance"), "0")
+    assert limits == {"refresh_accounts": None, "check": None, **unlimited}
+    of_reports = jobs["performance"].asset_layer.executable_asset_keys
+    assert of_reports == {dg.AssetKey("campaign_performance")}
+    assert "`start_date` and `end_date` in the configuration of `account_reports`" in str(
+        jobs["performance"].description
+    )
+
+
 def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
     metadata = dict(spec.metadata)
     schema, lineage = metadata["dagster/column_schema"], metadata["dagster/column_lineage"]

@@ -47,6 +47,35 @@ def test_a_prefix_is_in_every_name():
     assert NAMES.sync_job == "marketing__ads__sync"
 
 
+def test_lists_and_reports_have_a_job_and_an_op_each():
+    names = AssetNames(report_names=("campaign_performance", "site_performance"))
+    for lists in (["campaigns"], names.account_resources):
+        assert names.are_lists(lists)
+        assert (names.job_of(lists), names.op_of(lists)) == ("sync", "account_resources")
+    reports = ["site_performance"]
+    assert not names.are_lists(reports)
+    assert (names.job_of(reports), names.op_of(reports)) == ("performance", "account_reports")
+    assert names.all_names == [*RESOURCES.lists, *names.report_names]
+    assert names.partitioned == [*RESOURCES.account_lists, *names.report_names]
+
+
+def test_a_history_comes_after_its_resource():
+    names = AssetNames(("ads",), histories=("campaigns",))
+    history = dg.AssetKey(["ads", "campaigns_history"])
+    assert names.history_key("campaigns") == history
+    keys = [dg.AssetKey(["ads", "audiences"]), dg.AssetKey(["ads", "campaigns"]), history]
+    assert names.keys(["audiences", "campaigns"]) == keys
+    assert names.resource_name(history) == "campaigns"
+
+
+def test_the_parent_is_the_next_above_that_is_an_asset():
+    items = RESOURCES["campaign_items"]
+    assert AssetNames().parent(items) == "campaigns"
+    assert AssetNames(resource_names=("accounts", "campaign_items")).parent(items) == "accounts"
+    assert AssetNames(resource_names=("campaign_items",)).parent(items) is None
+    assert AssetNames().parent(RESOURCES["accounts"]) is None
+
+
 @pytest.mark.parametrize("is_check", [False, True])
 def test_a_run_finds_the_names_by_what_it_is_for(is_check):
     key = NAMES.key("campaigns")

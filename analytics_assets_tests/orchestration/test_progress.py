@@ -10,8 +10,10 @@ import dagster as dg
 import pytest
 
 from analytics_assets.api.account_reading import ReadFailure
+from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.errors import ReadError
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets_tests.testing.reads import account_read
 
 Lines = list[tuple[str, str]]
@@ -53,3 +55,21 @@ def test_what_failed_of_an_account_is_a_warning(
     Progress().read(context, replace(read, failures=[failed]))
     said = "acme: campaigns: it broke off; what is loaded of it stays"
     assert lines == [("warning", said), ("info", "acme: 2 rows in 1.0 s")]
+
+
+def test_how_long_the_rest_takes_is_told_once_a_minute(
+    context: dg.AssetExecutionContext, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: clock.now)
+    remaining = Remaining({"acme": ["campaigns"]}, RequestsByAccount(), dict)
+    for clock.now in (1.0, 60.0, 61.0):
+        Progress().going_on(context, remaining)
+    assert lines == [("info", "0 of 1 accounts read")]
+
+
+def test_of_an_account_of_which_nothing_was_read_there_is_no_line(
+    context: dg.AssetExecutionContext, lines: Lines
+) -> None:
+    Progress().read(context, account_read("acme"))
+    assert lines == []

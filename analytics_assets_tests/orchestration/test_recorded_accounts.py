@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from analytics_assets.orchestration import run_records
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.partitions import ACCOUNT_PARTITIONS, keep_partitions
+from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.run_records import (
     attempted_accounts,
     attempts_without_loads,
     failed_attempts,
     failed_partitions,
     latest_loads,
+    listed_accounts,
+    materializes,
     record_forgotten,
+    recorded_as_skipped,
     requests_taken,
+    unfinished_runs,
 )
+from analytics_assets_tests.testing.records import attempt, attempt_report, failure, load
 
 NAMES = AssetNames()
 
@@ -37,49 +40,13 @@ def records(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def load(
-    records: dg.DagsterInstance, name: str, account: str | None, **metadata: dg.MetadataValue | Any
-) -> None:
-    told = {key.replace("__", "/"): value for key, value in metadata.items()}
-    event = dg.AssetMaterialization(name, partition=account, metadata=told)
-    records.report_runless_asset_event(event)
-
-
 def observe(records: dg.DagsterInstance, name: str, account: str) -> None:
     records.report_runless_asset_event(dg.AssetObservation(name, partition=account))
 
 
-def attempt(
-    records: dg.DagsterInstance, account: str, *names: str, failure: dg.Failure | None = None
-) -> str:
-    """A run over resources of an account, which fails if it is told how; gives its id."""
-
-    def make(name: str) -> dg.AssetsDefinition:
-        @dg.asset(name=name, partitions_def=ACCOUNT_PARTITIONS)
-        def resource() -> None:
-            if failure is not None:
-                raise failure
-
-        return resource
-
-    result = dg.materialize(
-        [make(name) for name in names],
-        instance=records,
-        partition_key=account,
-        tags={"analytics/retry": "1"},
-        raise_on_error=False,
-    )
-    return result.run_id
-
-
-def failure(account: str, cause: str, error: str) -> dg.Failure:
-    failed = {"cause": f"campaigns: {cause}", "error": error}
-    told = {account: {"campaigns": failed, "audiences": failed}}
-    return dg.Failure("1 of 1 accounts failed", metadata={FAILED_PARTITIONS: told})
-
-
 def test_the_latest_load_of_each_resource_and_account(records: dg.DagsterInstance) -> None:
     assert latest_loads(records, NAMES) == {}
+    load(records, "accounts", None, dagster__row_count=9, dlt_load_id="0.5")
     load(records, "accounts", None, dagster__row_count=3, dlt_load_id="1.5")
     for account in LISTED:
         load(records, "campaigns", account, dagster__partition_row_count=7, dlt_load_id="1.5")
@@ -176,3 +143,105 @@ def test_an_account_that_is_not_listed_is_left_out(records: dg.DagsterInstance) 
     keep_partitions(records, LISTED[:2])
     assert set(failed_attempts(records, NAMES)) == set(LISTED[:2])
     assert set(attempts_without_loads(records, NAMES)) == set(LISTED[:2])
+
+
+def test_what_a_load_tells_of_itself(records: dg.DagsterInstance) -> None:
+    load(
+        records,
+        "campaign_items",
+        "acme",
+        dagster__row_count=4,
+        requests=3,
+        lists_left_out=2,
+        last_day="2026-01-31",
+        data_updated=dg.MetadataValue.timestamp(1.7e9),
+        dlt_load_id="1.5",
+    )
+    load(records, "campaign_items", "globex", requests="many", lists_left_out="?", last_day=7)
+    found = latest_loads(records, NAMES)
+    told, silent = (found["campaign_items", account] for account in ("acme", "globex"))
+    assert (told.rows, told.requests, told.lists_left_out) == (4, 3, 2)
+    assert (told.last_day, told.data_at, told.load_id) == ("2026-01-31", 1.7e9, "1.5")
+    assert (silent.rows, silent.requests, silent.lists_left_out) == (None, None, 0)
+    assert (silent.last_day, silent.data_at, silent.load_id) == (None, None, None)
+
+
+def test_accounts_that_a_setting_leaves_out_are_listed_all_the_same(
+    records: dg.DagsterInstance,
+) -> None:
+    assert recorded_as_skipped(records, NAMES) == {}
+    assert listed_accounts(records, NAMES) == set(LISTED)
+    load(records, "accounts", None, skipped_accounts={"hooli": "ANALYTICS__SKIP_ACCOUNTS"})
+    assert recorded_as_skipped(records, NAMES) == {"hooli": "ANALYTICS__SKIP_ACCOUNTS"}
+    assert listed_accounts(records, NAMES) == {*LISTED, "hooli"}
+    load(records, "accounts", None)
+    assert recorded_as_skipped(records, NAMES) == {}
+
+
+REPORT = "campaign_performance"
+WITH_REPORT = AssetNames(report_names=(REPORT,))
+
+
+def test_a_failed_report_has_the_days_that_somebody_asked_for(records: dg.DagsterInstance) -> None:
+    attempt_report(records, "acme", REPORT, start_date="2026-01-01", end_date="2026-01-31")
+    attempt_report(records, "globex", REPORT, start_date="2026-01-01")
+    attempt_report(records, "initech", REPORT)
+    found = {each.account_id: each.days for each in failed_partitions(records, WITH_REPORT)}
+    assert found == {
+        "acme": ("2026-01-01", "2026-01-31"),
+        "globex": ("2026-01-01", ""),
+        "initech": ("", ""),
+    }
+
+
+def test_to_forget_an_account_forgets_its_reports_too(records: dg.DagsterInstance) -> None:
+    load(records, REPORT, "acme")
+    load(records, REPORT, "globex")
+    load(records, "campaigns", "acme")
+    record_forgotten(records, WITH_REPORT, "acme")
+    assert set(latest_loads(records, WITH_REPORT)) == {(REPORT, "globex")}
+    # nothing is said of reports that were never read
+    known = {key.to_user_string() for key in records.get_asset_keys()}
+    assert known == {REPORT, *WITH_REPORT.account_resources}
+
+
+@pytest.mark.parametrize(
+    ("job", "assets", "of", "is_one"),
+    [
+        ("sync", None, ["campaigns"], True),
+        ("sync", None, [REPORT], False),
+        ("performance", None, [REPORT], True),
+        ("performance", None, ["campaigns"], False),
+        ("refresh_accounts", None, ["campaigns", REPORT], False),
+        ("theirs", ["campaigns", "theirs"], ["campaigns", "audiences"], True),
+        ("sync", ["audiences"], ["campaigns"], False),
+        ("sync", [], ["campaigns"], False),
+    ],
+)
+def test_which_resources_a_run_is_over(
+    job: str, assets: list[str] | None, of: list[str], is_one: bool
+) -> None:
+    selection = None if assets is None else frozenset(map(dg.AssetKey, assets))
+    run = dg.DagsterRun(job_name=job, asset_selection=selection)
+    assert materializes(run, WITH_REPORT, of) is is_one
+
+
+def test_runs_over_accounts_that_have_not_ended(records: dg.DagsterInstance) -> None:
+    def add(job: str, status: dg.DagsterRunStatus) -> str:
+        run = dg.DagsterRun(job_name=job, run_id=f"{job}-{status.value}", status=status)
+        return records.add_run(run).run_id
+
+    under_way = [
+        add(job, status)
+        for job in ("sync", "performance")
+        for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+    ]
+    for status in (
+        dg.DagsterRunStatus.SUCCESS,
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.CANCELED,
+    ):
+        add("sync", status)
+    add("refresh_accounts", dg.DagsterRunStatus.STARTED)
+    found = [run.run_id for run in unfinished_runs(records, WITH_REPORT)]
+    assert found == list(reversed(under_way))

@@ -81,6 +81,36 @@ def test_those_on_record_take_what_they_took(clock: Clock) -> None:
     assert asked == [""]
 
 
+def test_what_is_under_way_and_what_ended_count(clock: Clock) -> None:
+    clock.now = 1000.0
+    counts, known = RequestsByAccount(), {("campaigns", "b"): 30, ("audiences", "b"): 10}
+    rest = Remaining(dict.fromkeys("abcd", NAMES), counts, lambda: known)
+    assert str(rest) == "0 of 4 accounts read"
+    clock.now += LINE_SECONDS
+    assert rest.is_time()
+    rest.without(read("a", 20))
+    assert rest.seconds() == (40 + 2 * 20) * 60 / 20
+    with counts.counting("c") as under_way:
+        send(under_way, 5)
+        assert rest.seconds() == (40 + 2 * 20 - 5) * 60 / 25
+        send(under_way, 25)  # more than it was to take
+        assert rest.seconds() == (40 + 20) * 60 / 50
+    for requests in (40, 0):  # the second time, nothing of it was left
+        rest.without(read("b", requests))
+    assert str(rest) == "2 of 4 accounts read, ~60 s left"
+
+
+def test_where_all_are_on_record_none_has_to_be_read_first(clock: Clock) -> None:
+    counts, known = RequestsByAccount(), {("campaigns", "b"): 30, ("audiences", "b"): 10}
+    rest = Remaining({"b": NAMES}, counts, lambda: known)
+    clock.now = LINE_SECONDS
+    assert rest.is_time()
+    assert rest.seconds() is None
+    with counts.counting("b") as under_way:
+        send(under_way, 10)
+        assert rest.seconds() == 30 * 60 / 10
+
+
 def test_nothing_is_told_when_all_are_read(clock: Clock) -> None:
     rest = Remaining({"a": NAMES}, RequestsByAccount(), dict)
     rest.without(read("a", 0))
@@ -90,7 +120,8 @@ def test_nothing_is_told_when_all_are_read(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")]
+    ("seconds", "text"),
+    [(89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (3.6e6, "1000.0 h")],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterInstance
 
-from analytics_assets.orchestration.metadata import FAILED_PARTITIONS
+from analytics_assets.orchestration.metadata import ERROR, FAILED_PARTITIONS
 from analytics_assets.orchestration.run_failures import RunFailure, run_failure
 
 
@@ -53,6 +53,19 @@ def test_the_cause_of_a_run_is_that_of_its_step(records_in_memory: DagsterInstan
     assert found == RunFailure("1 of 2 accounts failed", accounts)
     found = run_failure(records_in_memory, failed_run(records_in_memory, ValueError("a\nbug")))
     assert found == RunFailure("ValueError: a bug", {})
+
+
+def test_the_type_of_what_failed_a_run_as_a_whole_is_told(records_in_memory: DagsterInstance):
+    told = dg.Failure("the API refuses it", metadata={ERROR: "RefusedError"})
+    found = run_failure(records_in_memory, failed_run(records_in_memory, told))
+    assert found == RunFailure("the API refuses it", {}, "RefusedError")
+
+
+def test_a_run_that_failed_without_a_step_says_how_it_ended(records_in_memory: DagsterInstance):
+    run = records_in_memory.add_run(dg.DagsterRun(job_name="sync"))
+    records_in_memory.report_run_failed(run, "Run worker\n died.")
+    found = run_failure(records_in_memory, run.run_id)
+    assert found == RunFailure("the run ended without a cause: Run worker died.", {})
 
 
 def test_a_run_that_does_not_say_why_it_failed(records_in_memory: DagsterInstance):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +19,13 @@ from analytics_assets.orchestration.translator import (
     code_references,
     column_lineage,
     column_schema,
+    history_columns,
+    stored_schema,
     without_dlt_objects,
 )
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 
 NAMES = AssetNames()
 
@@ -96,7 +100,11 @@ def test_columns_come_from_the_parents_row() -> None:
 
 @pytest.mark.parametrize(
     ("name", "function"),
-    [("accounts", "def accounts_asset("), ("campaigns", "def account_assets(")],
+    [
+        ("accounts", "def accounts_asset("),
+        ("campaigns", "def account_assets("),
+        ("campaign_performance", "def report_assets("),
+    ],
 )
 def test_the_references_lead_to_the_very_lines(name: str, function: str) -> None:
     table, asset = code_references(RESOURCES[name]).code_references
@@ -104,3 +112,78 @@ def test_the_references_lead_to_the_very_lines(name: str, function: str) -> None
         assert isinstance(reference, dg.LocalFileCodeReference)
         lines = Path(reference.file_path).read_text().splitlines()
         assert text in lines[(reference.line_number or 0) - 1]
+    assert [each.label for each in (table, asset)] == ["resource table", "asset"]
+
+
+def test_of_a_resource_that_the_settings_declare_there_is_the_asset_alone() -> None:
+    own = replace(RESOURCES["audiences"], name="publishers")
+    [asset] = code_references(own).code_references
+    assert isinstance(asset, dg.LocalFileCodeReference)
+    assert (asset.label, Path(asset.file_path).name) == ("asset", "assets.py")
+
+
+def test_without_its_parent_a_row_comes_from_the_account() -> None:
+    names = AssetNames(resource_names=("accounts", "campaign_items"))
+    found = column_lineage(RESOURCES["campaign_items"], names).deps_by_column
+    assert list(found) == ["account_id"]
+    [dep] = found["account_id"]
+    assert (dep.asset_key, dep.column_name) == (dg.AssetKey("accounts"), "account_id")
+
+
+def test_an_asset_tells_what_it_is_of() -> None:
+    resource = RESOURCES["campaign_items"]
+    found = spec("campaign_items", owners=("team:ads",), group_name="ads")
+    assert found.tags["domain"] == "advertising"
+    assert list(found.owners) == ["team:ads"]
+    assert found.group_name == "ads"
+    path = resource.path_in("v1")
+    assert found.metadata["endpoint"] == f"GET {path}"
+    assert found.metadata["dagster/column_schema"] == column_schema(resource)
+    assert found.metadata["dagster/column_lineage"] == column_lineage(resource, NAMES)
+    assert found.metadata["dagster/code_references"] == code_references(resource)
+    assert found.description == f"{resource.description}\n\nRead from `GET {path}`."
+
+
+def test_a_history_is_an_asset_after_its_resource() -> None:
+    names = AssetNames(histories=("campaigns",))
+    translator = AnalyticsTranslator(PlatformSettings(dataset_name="ads"), names)
+    assert translator.history_specs(spec("audiences")) == []
+    own = spec("campaigns", dataset_name="ads")
+    [found] = translator.history_specs(own)
+    assert found.key == dg.AssetKey("campaigns_history")
+    assert [dep.asset_key for dep in found.deps] == [own.key]
+    history = RESOURCES["campaigns"].history
+    assert found.description == f"{history.description}\n\nWritten whenever `campaigns` is."
+    assert (found.group_name, found.tags) == (own.group_name, own.tags)
+    metadata = found.metadata
+    assert metadata["dagster/table_name"] == "ads.campaigns_history"
+    assert metadata["key"] == "account_id, id, valid_from"
+    assert metadata["dagster/storage_kind"] == "duckdb"
+    assert metadata["dagster/column_schema"] == history_columns(RESOURCES["campaigns"])
+    assert "endpoint" not in metadata
+    lineage = metadata["dagster/column_lineage"].deps_by_column
+    taken = {name: [(d.asset_key, d.column_name) for d in deps] for name, deps in lineage.items()}
+    columns = [column.name for column in RESOURCES["campaigns"].table_columns]
+    assert taken == {name: [(own.key, name)] for name in columns}
+
+
+def test_the_columns_of_a_history_say_when_a_version_was_valid() -> None:
+    *declared, valid_from, valid_to = history_columns(RESOURCES["audiences"]).columns
+    assert declared == list(column_schema(RESOURCES["audiences"]).columns)
+    assert [(c.name, c.type, c.constraints.nullable) for c in (valid_from, valid_to)] == [
+        ("valid_from", "timestamp", False),
+        ("valid_to", "timestamp", True),
+    ]
+    assert valid_from.description
+    assert valid_to.description
+
+
+def test_the_columns_of_a_table_are_those_declared_and_those_that_came_by_themselves() -> None:
+    resource = RESOURCES["audiences"]
+    stored = {
+        "novel": StoredColumn("text", field="novel"),
+        "somebodys": StoredColumn("bigint", known=False),
+    }
+    found = stored_schema(TableColumns.of(resource, stored)).columns
+    declared = list(column_schema(resource).columns)
+    assert found == [*declared, dg.TableColumn("novel", "text")]

@@ -45,13 +45,17 @@ class Automation:
         )
 
     def schedule(self, name: str) -> dg.RunRequest | None:
+        requests = self.schedule_all(name)
+        return requests[0] if requests else None
+
+    def schedule_all(self, name: str) -> list[dg.RunRequest]:
         defs = compose(platform_settings(), Progress())
         context = dg.build_schedule_context(
             instance=self.instance, scheduled_execution_time=datetime.now(timezone.utc)
         )
         data = defs.resolve_schedule_def(_named(name)).evaluate_tick(context)
         self.skipped = data.skip_message or ""
-        return data.run_requests[0] if data.run_requests else None
+        return list(data.run_requests or [])
 
     def run(self, request: dg.RunRequest | None, job: str = "refresh_accounts") -> bool:
         assert request is not None, self.skipped
