@@ -67,6 +67,22 @@ def with_own_resources(section: Section) -> ResourceTable:
     return ResourceTable(tuple(sorted(table.values(), key=lambda each: each.report is not None)))
 
 
+def refuse_same_paths(resources: ResourceTable, api_version: str) -> None:
+    """Refuses resources between which a request cannot tell under this version of the API.
+
+    Raises:
+        SettingsError: There are two.
+    """
+    names: dict[str, str] = {}
+    for resource in resources.values():
+        other = names.setdefault(_shape(resource.path_in(api_version)), resource.name)
+        if other != resource.name:
+            raise SettingsError(
+                f"{other} and {resource.name} have the same path where api_version is"
+                f" {api_version}: set another path for one of them"
+            )
+
+
 def _entries(section: Section) -> Iterable[tuple[str, str, Entry]]:
     """Each entry with where it stands and its name."""
     places = [(*section, key) for key in TABLES]

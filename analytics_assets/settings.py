@@ -28,7 +28,7 @@ from analytics_assets.lookup import (
     look_up,
 )
 from analytics_assets.lookup import setting_name as setting_name
-from analytics_assets.own_resources import TABLES, with_own_resources
+from analytics_assets.own_resources import TABLES, refuse_same_paths, with_own_resources
 from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import ResourceTable
 from analytics_assets.validation import (
@@ -299,7 +299,9 @@ def api_settings() -> ApiSettings:
     configure_dlt()
     workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
     resources = with_own_resources(API_SECTION)
-    return ApiSettings(workers=workers, resources=resources, **_resolve(API_SECTION))
+    settings = ApiSettings(workers=workers, resources=resources, **_resolve(API_SECTION))
+    refuse_same_paths(resources, settings.api_version)
+    return settings
 
 
 def api_version() -> str:

@@ -312,6 +312,23 @@ def test_a_path_is_another_one_though_its_placeholders_are_called_otherwise(
     assert "publishers" in platform_settings().resources
 
 
+@pytest.mark.parametrize(("version", "is_same"), [("v1", True), ("v2", False)])
+def test_a_version_that_is_written_out_may_be_that_of_the_setting(
+    home, toml: Add, monkeypatch: pytest.MonkeyPatch, version: str, is_same: bool
+):
+    for key in ("BASE_URL", "TOKEN_URL"):
+        monkeypatch.setenv(f"SOURCES__ANALYTICS__{key}", "https://api.example")
+    for key in ("CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.setenv(f"SOURCES__ANALYTICS__{key}", "any")
+    toml(entry(f'path = "/{version}/{{account_id}}/campaigns"'))
+    if not is_same:
+        assert "publishers" in api_settings().resources
+        return
+    said = "campaigns and publishers have the same path where api_version is v1: set another path"
+    with pytest.raises(SettingsError, match=said):
+        api_settings()
+
+
 @pytest.mark.parametrize(
     ("hints", "said"),
     [
