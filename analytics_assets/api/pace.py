@@ -64,6 +64,12 @@ class Pace:
         with self._lock:
             return self._closed_until > time.monotonic()
 
+    @property
+    def has_accepted(self) -> bool:
+        """Whether the API has accepted a request."""
+        with self._lock:
+            return self._quickest < math.inf
+
     def wait(self, stopped: Event | None = None, rank: int = 0, *, may_ask: bool = True) -> float:
         """Blocks until a request may be sent, which `done` ends; returns the seconds waited.
 

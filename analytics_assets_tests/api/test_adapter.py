@@ -60,6 +60,10 @@ class PaceStub:
         return self.closed_looks >= 0
 
     @property
+    def has_accepted(self) -> bool:
+        return self.accepts > 0
+
+    @property
     def waits(self) -> int:
         return len(self.may_ask)
 
@@ -192,10 +196,14 @@ def test_a_request_that_is_refused_first_goes_back_to_the_pace_which_knows_when(
     adapter, request = ApiAdapter(UNREACHABLE, counted[0]), request_of()
     named: Any = {} if asked is None else {"Retry-After": "8"}
     answers(lambda request: (answer(request, 429, **named), asked))
-    told = [adapter.send(request).headers.get("Retry-After") for _ in range(3)]
-    assert told == ["0", *2 * [named.get("Retry-After")]]
+    told = [adapter.send(each).headers.get("Retry-After") for each in (request, request)]
+    assert told == 2 * [named.get("Retry-After")]  # nothing tells yet that it is about a quota
     answers(lambda request: answer(request, 503))
     assert "Retry-After" not in adapter.send(request_of()).headers
+    answers(lambda request: (answer(request, 429, **named), asked))
+    request = request_of()
+    told = [adapter.send(each).headers.get("Retry-After") for each in 3 * [request]]
+    assert told == ["0", *2 * [named.get("Retry-After")]]
 
 
 def test_with_its_last_attempt_no_request_asks_whether_the_api_is_open(

@@ -145,7 +145,7 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     monkeypatch.setattr(HTTPAdapter, "send", send)
     # of dlt's client alone: a server's thread may sleep, too
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=slept.append))
-    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda *_: 0.0)
+    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda *_, **__: 0.0)
     monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
     monkeypatch.setattr("analytics_assets.api.adapter._JITTER", 0.0)
     client = make_client(
