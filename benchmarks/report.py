@@ -330,7 +330,9 @@ the quota admits if each request is sent at the first moment; where headers tell
 window is spread evenly on purpose, which takes a window longer. 84 in 60 s is one deployment's
 quota, the rows of which were taken side by side. 10 requests in 0.25 s are 40/s with a burst of 10;
 strict spacing has no burst. `Retry-After` names whole seconds: one at least, of which a bucket of
-10 saves up a quarter. Refused are all, and those more than a second after the first window."""
+10 saves up a quarter. The first request is sent alone, as for the list of accounts; where a fixed
+window ends just then, that window is lost. Refused are all, and those more than a second after the
+first window."""
 
 _FLEET = """## Fleet
 
