@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import pytest
@@ -52,13 +53,15 @@ pytestmark = [
 
 @pytest.fixture
 def fleet(
-    tmp_path: Path, new_home: Path, records_database: None, monkeypatch: pytest.MonkeyPatch
+    new_home: Path, records_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Fleet]:
     """A fleet without machines; this process has the fleet's records."""
     with broker() as url, ExitStack() as machines:
         for name, value in {**SETTINGS, "CELERY_BROKER_URL": url}.items():
             monkeypatch.setenv(name, value)
-        fleet = Fleet(tmp_path / "fleet", machines)
+        # a socket's path has room for 107 letters, and the tests' own folder takes most of them
+        folder = machines.enter_context(TemporaryDirectory(prefix="fleet-"))
+        fleet = Fleet(Path(folder), machines)
         fleet.configure(new_home)
         yield fleet
 
