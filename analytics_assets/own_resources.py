@@ -74,7 +74,7 @@ def refuse_same_paths(resources: ResourceTable, api_version: str) -> None:
         SettingsError: There are two.
     """
     names: dict[str, str] = {}
-    for resource in resources.values():
+    for resource in (*resources.values(), TOTALS):
         other = names.setdefault(_shape(resource.path_in(api_version)), resource.name)
         if other != resource.name:
             raise SettingsError(

@@ -20,16 +20,11 @@ def account_requests(
     tags: Mapping[str, str],
     resource_names: Collection[str],
     days: tuple[str, str] = ("", ""),
-    *,
-    has_keys: bool = False,
 ) -> list[dg.RunRequest]:
     """Runs over the accounts for these resources, lists or reports.
 
     Of reports they ask for the days from the first to the last, or, where these are empty, for
     those that are due.
-
-    With keys, one tick of a schedule may ask for several. A sensor must not have any: it would ask
-    for each of them once, ever.
     """
     op_name, (first, last) = names.op_of(resource_names), days
     targets = [
@@ -38,12 +33,11 @@ def account_requests(
     ]
     return [
         dg.RunRequest(
-            run_key=f"{number} of {len(targets)}" if has_keys else None,
             job_name=names.job_of(resource_names),
             run_config={"ops": dict(target.ops)},
             tags={**target.tags, **tags},
             asset_selection=names.keys(resource_names),
             asset_check_keys=[spec.key for spec in check_specs(names, resource_names)],
         )
-        for number, target in enumerate(targets, 1)
+        for target in targets
     ]

@@ -85,7 +85,12 @@ def _performance(
         if not accounts:
             return dg.SkipReason("no account is listed yet")
         tags = {REASON_TAG: "reports of all accounts, by schedule"}
-        return account_requests(instance, names, accounts, per_run, tags, of, has_keys=True)
+        requests = account_requests(instance, names, accounts, per_run, tags, of)
+        # a tick asks for several only by keys; in a sensor, each of them would start one run, ever
+        return [
+            request.with_replaced_attrs(run_key=f"{number} of {len(requests)}")
+            for number, request in enumerate(requests, 1)
+        ]
 
     return read_reports
 

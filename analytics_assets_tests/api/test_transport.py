@@ -136,29 +136,27 @@ def test_an_answer_that_drips(serve, answer: Answer):
     assert server.lost.wait(10)  # the connection is not kept
 
 
-def test_an_answer_that_stops(serve):
-    goes_on = threading.Event()
+def stops_until(goes_on: threading.Event) -> Answer:
+    """An answer whose last byte is late, by as long as it takes in any case."""
 
     def answer() -> Iterator[bytes]:
         yield WHOLE[:-1]
-        goes_on.wait(20)  # long after the deadline, long before the timeout
+        goes_on.wait(20)
         yield WHOLE[-1:]
 
-    server = serve(answer)
+    return answer
+
+
+def test_an_answer_that_stops(serve):
+    server = serve(stops_until(goes_on := threading.Event()))
+    # the deadline comes long before the timeout
     message = failure(make_client(settings(server, timeout=60.0, max_retries=0)), server.url)
     goes_on.set()
     assert "no answer in time" in message
 
 
 def test_a_wait_for_the_next_byte_ends_before_the_attempt_does(serve):
-    goes_on = threading.Event()
-
-    def answer() -> Iterator[bytes]:
-        yield WHOLE[:-1]
-        goes_on.wait(20)  # long after the timeout, long before the deadline
-        yield WHOLE[-1:]
-
-    server = serve(answer)
+    server = serve(stops_until(goes_on := threading.Event()))
     patient = settings(server, timeout=0.1, attempt_timeout=60.0, max_retries=0)
     message = failure(make_client(patient), server.url)
     goes_on.set()
