@@ -103,11 +103,14 @@ class ApiAdapter(BoundedAdapter):
         **kwargs: Any,
     ) -> Response:
         sent_at = time.monotonic()
-        try:
-            response, delay = self.attempt(request, *args, **kwargs)
-        except requests.RequestException as error:
-            error.request = error.request or request
-            raise
+        with self._by_account.in_flight():
+            try:
+                response, delay = self.attempt(request, *args, **kwargs)
+            except requests.RequestException as error:
+                error.request = error.request or request
+                raise
+            if response.status_code == 401:
+                self._by_account.lost_token(asked.account_id)
         quotas = announced(response.headers)
         if 200 <= response.status_code < 300:
             pace = self._paces.told(asked, quotas)

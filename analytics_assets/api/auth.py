@@ -67,7 +67,8 @@ class SharedClientCredentials(OAuth2ClientCredentials):
     A token is renewed once for all who wait for it. When the API refuses a token (it was revoked,
     or the API keeps only the newest), it is renewed and the request repeated. A request that is
     refused a second time is repeated alone: one whose every attempt costs the token cannot take it
-    from the others for ever. An account that is refused under two fresh tokens is given up.
+    from the others for ever. An account that is refused under two fresh tokens is given up, unless
+    a request of another account was refused meanwhile, which may have cost the token.
     """
 
     def __post_init__(self) -> None:
@@ -193,17 +194,31 @@ class SharedClientCredentials(OAuth2ClientCredentials):
         refused = _token_of(response)
         with self.token.lock:
             before = self.token.value
-            if account.tokens >= _TOKENS_PER_ACCOUNT and before == refused:
+            if before == refused and self._is_hopeless(account):
                 account.given_up = True
                 return response
+            lost_by_others = self.token.requests.tokens_lost_by_others(account.account_id)
             value = self._valid_token(refused)
-            account.tokens += value != before
+            if value != before:
+                account.tokens += 1
+                account.lost_by_others = lost_by_others
         request = response.request.copy()
         request.headers["Authorization"] = f"Bearer {value}"
         # as `requests` itself repeats a request in HTTPDigestAuth
         repeated: Response = response.connection.send(request, **kwargs)
         repeated.request = request
         return repeated
+
+    def _is_hopeless(self, account: AccountRequests) -> bool:
+        """Whether an account was refused under as many fresh tokens as it may use up."""
+        if account.tokens < _TOKENS_PER_ACCOUNT:
+            return False
+        # a request of another account may have cost the last of them
+        self.token.requests.wait_for_answers()
+        others = self.token.requests.tokens_lost_by_others(account.account_id)
+        if others != account.lost_by_others:
+            account.tokens -= 1
+        return account.tokens >= _TOKENS_PER_ACCOUNT
 
 
 def client_credentials(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,17 +41,21 @@ class AccountRequests:
     """The requests for one account, while it is read; safe to add to from many threads.
 
     Attributes:
+        account_id: The account; an empty text for the listing.
         by_resource: The counts by the name of the resource that was asked for.
         tokens: Access tokens that were asked for because its requests were refused, since one was
             accepted.
+        lost_by_others: What `tokens_lost_by_others` told when the last of them was asked for.
         given_up: Whether it is refused whatever the token.
         stopped: Set when the run is stopped: nobody sends a further request.
         rank: How many accounts were begun before. Where requests wait for a quota, the account that
             was begun first is read first, so that it can soon be loaded.
     """
 
+    account_id: str = ""
     by_resource: dict[str, RequestCounts] = field(default_factory=dict)
     tokens: int = 0
+    lost_by_others: int = 0
     given_up: bool = False
     stopped: threading.Event = field(default_factory=threading.Event, repr=False)
     rank: int = 0
@@ -94,6 +99,9 @@ class RequestsByAccount:
         self._lock = threading.Lock()
         self._begun = count()
         self._accounts: dict[str, AccountRequests] = {}
+        self._answered = threading.Condition(self._lock)
+        self._in_flight = 0
+        self._lost_tokens: Counter[str] = Counter()
 
     @contextmanager
     def counting(
@@ -104,7 +112,9 @@ class RequestsByAccount:
         None is sent any more when `stopped` is set.
         """
         with self._lock:
-            requests = AccountRequests(stopped=stopped or threading.Event(), rank=next(self._begun))
+            requests = AccountRequests(
+                account_id, stopped=stopped or threading.Event(), rank=next(self._begun)
+            )
             self._accounts[account_id] = requests
         try:
             yield requests
@@ -115,7 +125,34 @@ class RequestsByAccount:
     def of(self, account_id: str) -> AccountRequests:
         """An account's requests; a throw-away where nobody counts them."""
         with self._lock:
-            return self._accounts.get(account_id) or AccountRequests()
+            return self._accounts.get(account_id) or AccountRequests(account_id)
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Notes that a request is sent, and that it was answered or was lost."""
+        with self._lock:
+            self._in_flight += 1
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._in_flight -= 1
+                self._answered.notify_all()
+
+    def wait_for_answers(self) -> None:
+        """Blocks until no request is in flight."""
+        with self._answered:
+            self._answered.wait_for(lambda: self._in_flight == 0)
+
+    def lost_token(self, account_id: str) -> None:
+        """Notes that a request for an account was answered with 401."""
+        with self._lock:
+            self._lost_tokens[account_id] += 1
+
+    def tokens_lost_by_others(self, account_id: str) -> int:
+        """How many requests for other accounts were answered with 401 so far."""
+        with self._lock:
+            return self._lost_tokens.total() - self._lost_tokens[account_id]
 
     def under_way(self) -> dict[str, int]:
         """The requests so far for each account that is being read."""
