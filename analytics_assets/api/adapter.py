@@ -71,7 +71,8 @@ class ApiAdapter(BoundedAdapter):
                 response = self._send(pace, asked, requests_of_account, request, *args, **kwargs)
             finally:
                 requests_of_account.answered(asked.resource_name, time.monotonic())
-        if response.status_code == 429 and attempt == 1 and pace.has_accepted:
+        is_timed = attempt == 1 or "Retry-After" in response.headers
+        if response.status_code == 429 and is_timed and pace.has_accepted:
             # it is about a quota, and the pace lets it through when it is time
             response.headers["Retry-After"] = "0"
         if 200 <= response.status_code < 300:

@@ -24,6 +24,8 @@ _NEARLY, _SLIPS = 0.9, 5
 _MUCH_LESS: Final = 0.75
 # A refusal that names no time is waited for so many seconds at first.
 _WAIT: Final = 0.25
+# So many seconds after the time that a refusal named, it is hardly refused again.
+_SURELY: Final = 1.0
 # Who sends nothing for so many seconds, though it might, has nothing to send.
 _PAUSE: Final = 0.5
 # How often it is looked whether an answer has come, in seconds.
@@ -59,7 +61,7 @@ class Learned:
         self._is_closed = False
         self._closed_at = self._refused_at = -math.inf
         self._too_early = 0.0
-        self._is_time_named = False
+        self._named_until: float | None = None
         # whether the window is over, which one request asks
         self._is_asking = False
         self._last_sent = self._last_accepted = -math.inf
@@ -112,7 +114,7 @@ class Learned:
                 self._patience = min(_SELDOM, max(self.limit, 2 * self._patience))
             self._extra = 0
         self._is_asking, self._refused_at = False, now
-        self._is_time_named = retry_after is not None
+        self._named_until = None if retry_after is None else now + retry_after
         opened_at = sent_at if self._opened_at is None else self._opened_at
         # what is named is rounded to whole seconds at the most
         self._too_early = sent_at - opened_at + max(0.0, (retry_after or 0.0) - 1)
@@ -121,14 +123,17 @@ class Learned:
     def likely_open_at(self, longest: float) -> float:
         """When a request is hardly refused any more, even if none before asks whether it would be.
 
-        Where no time is named, that is when the longest usual window of up to `longest` seconds is
-        over, or what was long enough last time, if that is longer.
+        That is a second after the time that was named. Where none is, it is when the longest usual
+        window of up to `longest` seconds is over, or what was long enough last time, if that is
+        longer.
         """
-        is_asked = self._is_used_up or (self._is_closed and not self._is_time_named)
+        surely = (self._named_until or self._refused_at) + min(_SURELY, longest)
+        is_asked = self._is_used_up or (self._is_closed and self._named_until is None)
         if self._opened_at is None or not is_asked:
-            return -math.inf
+            return surely
         usual = max((each for each in _USUAL if each <= longest), default=0.0)
-        return self._opened_at + _LATER * max(usual, self._high if self._high < math.inf else 0.0)
+        window = max(usual, self._high if self._high < math.inf else 0.0)
+        return max(surely, self._opened_at + _LATER * window)
 
     @property
     def _is_used_up(self) -> bool:
@@ -220,11 +225,16 @@ class Learned:
             moments = [moment for moment in self._admitted if moment >= at - span]
             self._spacing.refused(at, moments, span, wait)
         else:
-            # fewer tell of no window
-            usual = (each for each in _USUAL if number > FEW and span / 2 < each <= span)
             self.limit = 1
-            self._spacing = Spacing(at, number / max(usual, default=span), number, wait)
+            self._spacing = Spacing(at, number / self._likely(number, span), number, wait)
         self.window = 1 / self._spacing.rate
+
+    def _likely(self, number: int, span: float) -> float:
+        """The seconds in which so many are accepted, which are `span` at the most."""
+        if number > FEW:
+            return max((each for each in _USUAL if span / 2 < each <= span), default=span)
+        # fewer tell of no window, but of what was too short; what is named is mostly rounded up
+        return span if self._named_until else math.sqrt(max(span / 10, self._too_early) * span)
 
     def _guess(self) -> float:
         """The window to try: a usual one, or halfway, in whole seconds where that helps."""

@@ -17,7 +17,7 @@ _DROP: Final = 0.05
 # A rate is tried for so many seconds at least, and for so many requests above the one that held.
 _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 # Rates that differ by less are not worth a trial.
-_EXACT: Final = 0.02
+_EXACT: Final = 0.01
 # So many requests may arrive closer together than they are sent.
 _CLOSE: Final = 4
 # A quota of which nothing was refused for so many seconds and requests may have been raised.
@@ -52,9 +52,11 @@ class Spacing:
         if self.rate > self._held:
             gain = 1 - self._held / self.rate
             seconds, enough = _TRIAL, max(_TRIAL_REQUESTS, self.burst)
-            if self.burst <= FEW and self._refused == math.inf:
+            if self.burst <= FEW:
                 # where nothing is saved up, each request tells by itself
-                seconds, enough = 0.0, 2 * (self.burst - 1)
+                seconds = 0.0
+                if self._refused == math.inf:
+                    enough = 2 * (self.burst - 1)
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
@@ -91,7 +93,7 @@ class Spacing:
         self._begin(now, self._held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:
-        self._refused_at, self._cost, self._growth = now, cost, _EXACT / 2
+        self._refused_at, self._cost, self._growth = now, cost, _EXACT
         self._try(now, rate)
 
     def _try(self, now: float, rate: float) -> None:

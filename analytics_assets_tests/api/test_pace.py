@@ -147,7 +147,7 @@ def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):
 
 @pytest.mark.parametrize(
     ("retry_after", "longest", "waits"),
-    [(None, 120.0, 1.01 * 60), (None, 10.0, 1.01 * 10), (None, 0.1, 0.1), (7.0, 120.0, 7.0)],
+    [(None, 120.0, 1.01 * 60), (None, 10.0, 1.01 * 10), (None, 0.1, 0.1), (7.0, 120.0, 8.0)],
 )
 def test_who_may_not_ask_waits_until_the_api_is_likely_to_be_open(
     clock: Clock, retry_after: float | None, longest: float, waits: float
@@ -157,6 +157,19 @@ def test_who_may_not_ask_waits_until_the_api_is_likely_to_be_open(
     pace.refused(clock.now, retry_after)
     pace.done()
     assert pace.wait(may_ask=False) == pytest.approx(waits, abs=0.06)
+
+
+def test_who_may_not_ask_waits_a_second_after_another_was_refused(clock: Clock):
+    pace = Pace(longest_wait=120.0)
+    for accepts in (False, True):
+        pace.wait()
+        if accepts:
+            pace.accepted(clock.now)
+        else:
+            pace.refused(clock.now, 7.0)
+        pace.done()
+    assert clock.now == pytest.approx(7.0, abs=0.06)
+    assert pace.wait(may_ask=False) == pytest.approx(1.0, abs=0.06)
 
 
 def test_who_may_not_ask_goes_on_when_another_has(clock: Clock):

@@ -92,7 +92,7 @@ def test_a_rate_that_is_refused_at_once_falls_by_a_twentieth_at_the_most():
 def test_whether_the_quota_was_raised_is_asked_after_a_quiet_minute():
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
     now = refuse(spacing, accept(spacing, 0.0, 1), 1)
-    now = refuse(spacing, now + 40 / spacing.rate, 40)  # what held is refused, too
+    now = refuse(spacing, now + 60 / spacing.rate, 60)  # what held is refused, too
     rate, quiet_since = spacing.rate, now
     while spacing.rate == rate:
         now = accept(spacing, now, 1)

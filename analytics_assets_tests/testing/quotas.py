@@ -205,7 +205,8 @@ class Simulation:
         self.pace.refused(sent_at, asked, quotas)
         self.pace.done()
         attempts, backoff = self.attempts[request], ApiSettings.backoff_factor
-        delay = 0.0 if attempts == 1 else backoff * 2 ** (attempts - 1) if asked is None else asked
+        is_left_to_pace = attempts == 1 or asked is not None
+        delay = 0.0 if is_left_to_pace else backoff * 2 ** (attempts - 1)
         delay += self._random.uniform(0, backoff / 2)
         self._after(delay, partial(self._queue, request))
         self._send_what_may()
