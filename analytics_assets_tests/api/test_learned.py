@@ -73,6 +73,11 @@ def test_where_no_two_are_admitted_at_once_a_pace_is_soon_found(
     assert simulation.refused(after=1) <= 0.01 * len(simulation.sent)
 
 
+def test_a_fast_one_is_soon_found_too(clock: Clock):
+    simulation = simulated(clock, 500, retry_after="missing", quota=40, quota_burst=1)
+    assert 0.93 * simulation.seconds <= simulation.best
+
+
 @pytest.mark.parametrize("pause", [1.5, 12.0])
 @pytest.mark.parametrize(("rate", "burst"), [(14, 1), (40, 1), (40, 10)])
 def test_a_pause_at_the_beginning_says_nothing_of_the_quota(

@@ -73,6 +73,19 @@ def test_what_was_refused_is_approached_from_what_held():
     assert held <= spacing.rate < (held + refused) / 2
 
 
+def test_where_hardly_any_is_saved_up_a_few_requests_tell_after_a_refusal_too():
+    spacing = Spacing(0.0, rate=50.0, burst=1, cost=0.01)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1, cost=0.01)
+    held = spacing.rate
+    while spacing.rate == held:
+        now = accept(spacing, now, 1)
+    halfway, since = spacing.rate, now
+    while spacing.rate == halfway:
+        now = accept(spacing, now, 1)
+    assert spacing.rate > halfway
+    assert now - since < 0.2
+
+
 def test_a_rate_that_held_hardly_falls_if_it_is_seldom_refused():
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
     now = refuse(spacing, accept(spacing, 0.0, 1), 1)
