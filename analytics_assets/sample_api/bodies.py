@@ -1,14 +1,12 @@
-"""The bodies of lists, encoded."""
+"""The bodies of lists, of which those that never change are encoded once."""
 
 from __future__ import annotations
 
 import gzip
-import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from analytics_assets.sample_api.data import ListKey, SampleData
+from analytics_assets.sample_api.data import ListKey, SampleData
+from analytics_assets.sample_api.encoding import encode_json, enveloped
 
 _CACHE_BYTES = 128 * 2**20
 
@@ -53,22 +51,3 @@ class Bodies:
         selector = self._data.resources[key.resource].data_selector
         body = encode_json(enveloped(rows, selector, {"metadata": metadata}))
         return gzip.compress(body, compresslevel=1) if compressed else body
-
-
-def enveloped(rows: list[Any], data_selector: str, rest: Mapping[str, Any]) -> Any:
-    """An answer with the rows where a selector finds them."""
-    if data_selector == "$":
-        return rows
-    first, *others = data_selector.split(".")
-    inner: Any = rows
-    for name in reversed(others):
-        inner = {name: inner}
-    return {first: inner, **rest}
-
-
-def encode_json(value: Any) -> bytes:
-    """JSON in UTF-8; escaped where the text is not valid Unicode."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()

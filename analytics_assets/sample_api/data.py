@@ -48,7 +48,7 @@ class SampleData:
         self._indices = {str(row["account_id"]): index for index, row in enumerate(rows)}
         self._next_index = accounts
         self.set_rows(ACCOUNTS, rows)
-        self.reports = SampleReports(self, own, generator.day)
+        self.reports = SampleReports(self.rows, self.generated_ids, own, generator.day)
 
     @classmethod
     def generate(

@@ -6,19 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from analytics_assets.reports import TOTALS
 from analytics_assets.resources import ACCOUNTS, RESOURCES
-from analytics_assets.sample_api.bodies import enveloped
+from analytics_assets.sample_api.encoding import enveloped
 from analytics_assets.sample_api.generator import Row
 from analytics_assets.schema import Report, Resource
-
-if TYPE_CHECKING:
-    from analytics_assets.sample_api.data import SampleData
 
 DayRows = Callable[[Resource, str, date], list[Row]]
 """Makes the rows that a report has of an account's day."""
@@ -70,15 +67,28 @@ class SampleReports:
     Rows follow from account, campaign and day alone, and from how long ago the day is: conversions
     come in and fraud is credited until it is 30 days ago.
 
+    Args:
+        rows: The rows of a list, by the names of its resource and account and its parent's id.
+        generated_ids: The ids that an account's rows of a resource had at first.
+        own: The user's own reports by name.
+        day_rows: The rows of one of them on a day.
+
     Attributes:
         resources: The reports by name: those of the resource table, and the totals by day.
         now: The moment that it is; None for that of the clock.
     """
 
-    def __init__(self, data: SampleData, own: Mapping[str, Resource], day_rows: DayRows) -> None:
+    def __init__(
+        self,
+        rows: Callable[..., list[Row]],
+        generated_ids: Callable[[str, str], list[str]],
+        own: Mapping[str, Resource],
+        day_rows: DayRows,
+    ) -> None:
         self.resources: Mapping[str, Resource] = {**RESOURCES.reports, **own, TOTALS.name: TOTALS}
         self.now: datetime | None = None
-        self._data = data
+        self._listed = rows
+        self._generated_ids = generated_ids
         self._pauses: dict[str, list[ReportWindow]] = {}
         self._rows: dict[str, Callable[[str, ReportWindow], Iterator[Row]]] = {
             "campaign_performance": self._by_campaign,
@@ -131,7 +141,7 @@ class SampleReports:
         return self.now or datetime.now(timezone.utc)
 
     def _account(self, account_id: str) -> Row:
-        rows = self._data.rows(ACCOUNTS.name)
+        rows = self._listed(ACCOUNTS.name)
         return next((row for row in rows if row.get("account_id") == account_id), {})
 
     def _zone(self, account_id: str) -> ZoneInfo:
@@ -143,10 +153,8 @@ class SampleReports:
 
     def _campaigns(self, account_id: str) -> dict[str, str | None]:
         """The names of an account's campaigns by id; of one that was deleted, none."""
-        listed = {
-            str(row["id"]): row.get("name") for row in self._data.rows("campaigns", account_id)
-        }
-        deleted = self._data.generated_ids("campaigns", account_id)
+        listed = {str(row["id"]): row.get("name") for row in self._listed("campaigns", account_id)}
+        deleted = self._generated_ids("campaigns", account_id)
         return {**dict.fromkeys(deleted), **_long_gone(account_id), **listed}
 
     def _by_campaign(self, account_id: str, window: ReportWindow) -> Iterator[Row]:
@@ -168,10 +176,10 @@ class SampleReports:
 
     def _by_item(self, account_id: str, window: ReportWindow) -> Iterator[Row]:
         """The ads of all days together, without a day."""
-        listed = {str(row["id"]) for row in self._data.rows("campaigns", account_id)}
+        listed = {str(row["id"]) for row in self._listed("campaigns", account_id)}
         for campaign, row in _summed(self._by_campaign(account_id, window), "campaign").items():
             if campaign in listed:
-                own = self._data.rows("campaign_items", account_id, campaign)
+                own = self._listed("campaign_items", account_id, campaign)
                 items = [{"item": str(each["id"]), "old_item_version_id": None} for each in own]
             else:
                 olds = (f"{campaign}{number} (Old version)" for number in range(2))

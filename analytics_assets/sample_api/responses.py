@@ -10,7 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from analytics_assets.sample_api.behaviour import Behaviour, RetryAfter
-from analytics_assets.sample_api.bodies import encode_json
+from analytics_assets.sample_api.encoding import encode_json
 
 _JSON = {"Content-Type": "application/json"}
 

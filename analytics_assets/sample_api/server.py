@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, unquote
 from aiohttp import web
 
 from analytics_assets.sample_api.behaviour import TOKEN_PATH, Behaviour
-from analytics_assets.sample_api.bodies import Bodies, Page, encode_json
+from analytics_assets.sample_api.bodies import Bodies, Page
 from analytics_assets.sample_api.data import ListKey, SampleData
+from analytics_assets.sample_api.encoding import encode_json
 from analytics_assets.sample_api.faults import Hit, spoil
 from analytics_assets.sample_api.limits import Limits
 from analytics_assets.sample_api.reports import ReportWindow

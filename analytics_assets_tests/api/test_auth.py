@@ -17,7 +17,7 @@ from analytics_assets.api.reader import Reader
 from analytics_assets.errors import CredentialsError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets.sample_api.bodies import encode_json
+from analytics_assets.sample_api.encoding import encode_json
 from analytics_assets.sample_api.responses import error
 from analytics_assets.settings import api_settings
 from analytics_assets_tests.testing.outcomes import failures

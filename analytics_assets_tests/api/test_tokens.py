@@ -13,7 +13,7 @@ from analytics_assets.api import auth as auth_module
 from analytics_assets.api.client import ApiClient
 from analytics_assets.errors import CredentialsError
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets.sample_api.bodies import encode_json
+from analytics_assets.sample_api.encoding import encode_json
 from analytics_assets_tests.testing.quotas import Clock
 from analytics_assets_tests.testing.reading import client_of
 

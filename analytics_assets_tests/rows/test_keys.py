@@ -206,7 +206,8 @@ def test_children_of_a_campaign_without_a_key(home, sync, api: SampleApi, instan
 
 
 def test_accounts_left_out_of_the_list(home, sync, api: SampleApi, instance, monkeypatch):
-    from analytics_assets.sample_api.bodies import Bodies, encode_json
+    from analytics_assets.sample_api.bodies import Bodies
+    from analytics_assets.sample_api.encoding import encode_json
 
     encoded = Bodies.encoded
 
