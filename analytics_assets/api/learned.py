@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
+from analytics_assets.api.limit_trial import LimitTrial
 from analytics_assets.api.spacing import FEW, Spacing
 
 # Who has to wait for as many seconds has used up a window; what opens sooner is evened out.
@@ -16,8 +18,8 @@ _USUAL: Final = (0.25, 0.5, 1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 300, 600, 900, 18
 _LATER: Final = 1.01
 # A window that may be shorter by this share is known well enough.
 _EXACT: Final = 0.03
-# A window is tried with more requests once in so many.
-_SELDOM: Final = 300
+# So many moments are kept beyond those that a window has room for.
+_KEPT: Final = 300
 # A window that refuses before it is nearly over is doubted after so many times.
 _NEARLY, _SLIPS = 0.9, 5
 # If it had room for much less than before, for that share, it is soon tried with what it had.
@@ -30,6 +32,15 @@ _SURELY: Final = 1.0
 _PAUSE: Final = 0.5
 # How often it is looked whether an answer has come, in seconds.
 _LOOK: Final = 0.02
+
+
+@dataclass
+class _Pause:
+    """The last pause of whoever sends, in seconds, and how many were accepted since."""
+
+    length: float = 0.0
+    ended_at: float = -math.inf
+    accepted: int = 0
 
 
 class Learned:
@@ -55,8 +66,7 @@ class Learned:
         # since the API opened
         self._opened_at: float | None = None
         self._accepted = self._slips = 0
-        # the last pause of whoever sends, and since
-        self._pause, self._resumed_at, self._since_pause = 0.0, -math.inf, 0
+        self._pause = _Pause()
         # since it closed
         self._is_closed = False
         self._closed_at = self._refused_at = -math.inf
@@ -67,10 +77,7 @@ class Learned:
         self._last_sent = self._last_accepted = -math.inf
         # when requests were admitted at the latest
         self._admitted: deque[float] = deque()
-        # what the window is tried with more than the limit, and next time, when after so many
-        # requests none was refused
-        self._extra, self._next_extra = 0, 1
-        self._since_extra, self._patience = 0, _SELDOM
+        self._trial = LimitTrial()
         # requests that were to fit into the window that was refused
         self._tried = 0
 
@@ -78,8 +85,7 @@ class Learned:
         """Notes that a request is sent."""
         self._is_asking = self._is_used_up and not self._is_closed
         if not self._is_closed and now - self._last_sent > _PAUSE:
-            self._pause = now - self._last_sent
-            self._resumed_at, self._since_pause = now, 0
+            self._pause = _Pause(now - self._last_sent, now)
         self._last_sent = now
         if self._opened_at is None:
             self._opened_at = now
@@ -93,9 +99,9 @@ class Learned:
             self.window = self._guess()
             self._open(sent_at)
         self._accepted += 1
-        self._since_pause += 1
+        self._pause.accepted += 1
         self._admitted.append(admitted_at)
-        while self.limit and len(self._admitted) > self.limit + self._extra + _SELDOM:
+        while self.limit and len(self._admitted) > self._room + _KEPT:
             self._admitted.popleft()
         self._last_accepted = max(self._last_accepted, sent_at)
         if self._spacing and not self._is_closed:
@@ -108,11 +114,8 @@ class Learned:
             return retry_after or 0.0  # sent before the last refusal was known
         if not self._is_closed:
             self._is_closed, self._closed_at = True, sent_at
-            self._tried = self.limit + self._extra
-            if self._extra:
-                self._next_extra = max(1, self._extra // 4)
-                self._patience = min(_SELDOM, max(self.limit, 2 * self._patience))
-            self._extra = 0
+            self._tried = self._room
+            self._trial.refused(self.limit)
         self._is_asking, self._refused_at = False, now
         self._named_until = None if retry_after is None else now + retry_after
         opened_at = sent_at if self._opened_at is None else self._opened_at
@@ -136,8 +139,12 @@ class Learned:
         return max(surely, self._opened_at + _LATER * window)
 
     @property
+    def _room(self) -> int:
+        return self.limit + self._trial.extra
+
+    @property
     def _is_used_up(self) -> bool:
-        return self.limit > 1 and self._accepted >= self.limit + self._extra
+        return self.limit > 1 and self._accepted >= self._room
 
     def delay(self, now: float, in_flight: int) -> float:
         """Seconds until a request may be sent."""
@@ -145,7 +152,7 @@ class Learned:
             return _LOOK if in_flight > 0 else 0.0
         if self._spacing:
             return self._last_sent + self.window - now
-        return self._due(now, self.limit + self._extra - in_flight) if self.limit else 0.0
+        return self._due(now, self._room - in_flight) if self.limit else 0.0
 
     def _due(self, now: float, room: int) -> float:
         """Seconds until a window has room, which is for so many requests."""
@@ -167,12 +174,7 @@ class Learned:
 
     def _open(self, at: float) -> None:
         """Begins to count anew."""
-        if self._extra:
-            self.limit, self._next_extra = self.limit + self._extra, 2 * self._extra
-        self._since_extra += self._accepted
-        self._extra = 0
-        if self.limit > 1 and self._since_extra > self._patience:
-            self._extra, self._since_extra = self._next_extra, 0
+        self.limit = self._trial.opened(self.limit, self._accepted)
         self._opened_at, self._accepted, self._slips = at, 0, 0
         self._is_asking = self._is_closed = False
 
@@ -200,10 +202,11 @@ class Learned:
 
     def _leave_out_what_was_before_a_pause(self, at: float) -> None:
         """Begins to count after it: if the window is shorter, it did not count what was before."""
-        opened_at = self._resumed_at if self._opened_at is None else self._opened_at
-        if not self.limit and self._resumed_at > opened_at and self._pause > at - self._resumed_at:
-            self._too_early -= self._resumed_at - opened_at
-            self._opened_at, self._accepted = self._resumed_at, self._since_pause
+        ended_at = self._pause.ended_at
+        opened_at = ended_at if self._opened_at is None else self._opened_at
+        if not self.limit and ended_at > opened_at and self._pause.length > at - ended_at:
+            self._too_early -= ended_at - opened_at
+            self._opened_at, self._accepted = ended_at, self._pause.accepted
 
     def _set_window(self, number: int, span: float) -> None:
         is_first = self.limit <= 1
@@ -211,8 +214,8 @@ class Learned:
         if is_first:
             self.limit, self._spacing = number, None
         elif low < high:
-            if number < _MUCH_LESS * self.limit:  # others may have used the rest, for once
-                self._next_extra, self._patience = self.limit - number, min(self._patience, number)
+            if number < _MUCH_LESS * self.limit:
+                self._trial.lost(self.limit - number, number)
             self.limit = max(2, min(self._tried, number))
         # else it is longer than it seemed, so that some of it had been used before
         if is_first or low >= high:

@@ -1,0 +1,43 @@
+"""Tries a window with more requests than have fit so far, now and then."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# A window is tried with more requests once in so many.
+_SELDOM: Final = 300
+
+
+class LimitTrial:
+    """What a window is tried with beyond its limit, and when.
+
+    What fits is doubled the next time, and what does not is quartered.
+
+    Attributes:
+        extra: Requests beyond the limit with which it is tried now.
+    """
+
+    def __init__(self) -> None:
+        self.extra = 0
+        self._next_extra, self._since, self._patience = 1, 0, _SELDOM
+
+    def refused(self, limit: int) -> None:
+        """Notes that a window had no room, be it within its limit or beyond it."""
+        if self.extra:
+            self._next_extra = max(1, self.extra // 4)
+            self._patience = min(_SELDOM, max(limit, 2 * self._patience))
+        self.extra = 0
+
+    def opened(self, limit: int, accepted: int) -> int:
+        """Begins the next window after so many requests; returns its limit."""
+        if self.extra:
+            limit, self._next_extra = limit + self.extra, 2 * self.extra
+        self._since += accepted
+        self.extra = 0
+        if limit > 1 and self._since > self._patience:
+            self.extra, self._since = self._next_extra, 0
+        return limit
+
+    def lost(self, number: int, limit: int) -> None:
+        """Notes that so many fitted no longer, which others may have used for once."""
+        self._next_extra, self._patience = number, min(self._patience, limit)

@@ -1,0 +1,57 @@
+"""When a window is tried with more than its limit, and with how much."""
+
+from __future__ import annotations
+
+from analytics_assets.api.limit_trial import LimitTrial
+
+
+def tried(trial: LimitTrial, limit: int) -> tuple[int, int]:
+    """Opens windows that use up their limit until one is tried; their number, and what with."""
+    windows = 0
+    while not trial.extra:
+        assert trial.opened(limit, limit) == limit
+        windows += 1
+    return windows, trial.extra
+
+
+def test_a_window_is_tried_once_in_three_hundred_requests_and_with_twice_as_many_if_they_fit():
+    trial = LimitTrial()
+    assert tried(trial, 100) == (4, 1)
+    assert trial.opened(100, 101) == 101  # it had room
+    assert tried(trial, 101) == (2, 2)  # the one that was tried counts
+    assert trial.opened(101, 103) == 103
+
+
+def test_what_does_not_fit_is_quartered_and_the_limit_stays():
+    trial = LimitTrial()
+    for extra in (1, 2, 4, 8):
+        assert tried(trial, 301)[1] == extra
+        if extra < 8:
+            trial.opened(301, 301)
+    trial.refused(301)
+    assert trial.extra == 0
+    assert tried(trial, 301)[1] == 2
+
+
+def test_a_refusal_within_the_limit_changes_nothing_of_what_is_tried_next():
+    trial = LimitTrial()
+    assert tried(trial, 10) == (31, 1)
+    assert trial.opened(10, 11) == 11
+    trial.refused(11)
+    assert tried(trial, 11)[1] == 2
+
+
+def test_what_was_lost_is_soon_tried_again():
+    trial = LimitTrial()
+    trial.lost(74, 10)
+    assert tried(trial, 10) == (2, 74)
+    trial.refused(10)
+    # twice as many requests pass until the next time, and so on
+    assert tried(trial, 10) == (3, 18)
+
+
+def test_a_spacing_is_never_tried():
+    trial = LimitTrial()
+    for _ in range(1000):
+        assert trial.opened(1, 1) == 1
+    assert trial.extra == 0
