@@ -55,12 +55,18 @@ def announced(headers: Mapping[str, str]) -> tuple[Quota, ...]:
     Args:
         headers: The headers, in whatever case: a mapping that makes no difference between them.
     """
-    policies = list(_policies(headers.get(_POLICY, "")))
+    policies = list(_policies(headers.get(_POLICY) or _policies_behind_limit(headers)))
     states = list(_states(headers))
     found = [_merged(policy, states) for policy in policies]
     known = {quota.name for quota in found}
     found += [state for state in states if state.name not in known]
     return tuple(quota for quota in found if _makes_sense(quota))
+
+
+def _policies_behind_limit(headers: Mapping[str, str]) -> str:
+    """The policies as older drafts and Envoy have them: `84, 10;w=1, 84;w=60`."""
+    limits = (headers.get(f"{prefix}Limit", "") for prefix in _OLDER)
+    return next((limit.partition(",")[2] for limit in limits if limit), "")
 
 
 def _policies(header: str) -> Iterator[Quota]:

@@ -56,7 +56,15 @@ def told_by(headers: dict[str, str]) -> list[Quota]:
         ),
         (
             {"ratelimit-limit": "84, 84;w=60", "RateLimit-Remaining": "50", "RateLimit-Reset": "9"},
-            [Quota("84", "", 84, None, 50, 9)],
+            [Quota("84;w=60", "", 84, 60, 50, 9)],
+        ),
+        (
+            {
+                "x-ratelimit-limit": '84, 10;w=1;name="second", 84;w=60;name="minute"',
+                "x-ratelimit-remaining": "50",
+                "x-ratelimit-reset": "9",
+            },
+            [Quota("10;w=1", "", 10, 1), Quota("84;w=60", "", 84, 60, 50, 9)],
         ),
         (
             {"X-RateLimit-Limit": "84", "X-RateLimit-Remaining": "50", "X-RateLimit-Reset": "9"},
