@@ -47,9 +47,7 @@ def _takes_json(able: DestinationCapabilitiesContext) -> bool:
     if able.type_mapper is None:  # of files, which have no columns
         return True
     try:
-        able.get_type_mapper().ensure_supported_type(
-            {"name": "value", "data_type": "json"}, {"name": "values", "columns": {}}, "parquet"
-        )
+        able.get_type_mapper().ensure_supported_type({"data_type": "json"}, {}, "parquet")
     except TerminalValueError:
         return False
     return True
