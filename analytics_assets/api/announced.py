@@ -14,6 +14,8 @@ _POLICY: Final = "RateLimit-Policy"
 _STATE: Final = "RateLimit"
 # the forms that came before, of one quota each
 _OLDER: Final = ("RateLimit-", "X-RateLimit-", "X-Rate-Limit-")
+# as in `X-RateLimit-Remaining-Minute`, with its seconds
+_WINDOWS: Final = {"Second": 1.0, "Minute": 60.0, "Hour": 3_600.0, "Day": 86_400.0}
 
 _LONGEST_HEADER: Final = 2_000
 # no quota is counted over longer than a day
@@ -60,6 +62,7 @@ def announced(headers: Mapping[str, str]) -> tuple[Quota, ...]:
     found = [_merged(policy, states) for policy in policies]
     known = {quota.name for quota in found}
     found += [state for state in states if state.name not in known]
+    found += _by_window(headers)
     return tuple(quota for quota in found if _makes_sense(quota))
 
 
@@ -105,6 +108,17 @@ def _older(
         moment = seconds / 1000 if seconds > _UNIX_MILLISECONDS else seconds
         seconds = moment - _unix_time(headers.get("Date"))
     return Quota(limit or "", "", _number(limit), None, _number(remaining), seconds)
+
+
+def _by_window(headers: Mapping[str, str]) -> Iterator[Quota]:
+    """One quota for each window that a header's name tells of, as gateways do."""
+    for name, seconds in _WINDOWS.items():
+        for prefix in _OLDER:
+            if (left := headers.get(f"{prefix}Remaining-{name}")) is not None:
+                limit = _number(headers.get(f"{prefix}Limit-{name}"))
+                # when it ends is not told
+                yield Quota(name.lower(), "", limit, seconds, _number(left), seconds)
+                break
 
 
 def _merged(policy: Quota, states: list[Quota]) -> Quota:

@@ -13,7 +13,14 @@ TOKEN_PATH = "/oauth/token"
 QuotaScope = Literal["client", "account"]
 QuotaKind = Literal["bucket", "fixed", "sliding"]
 QuotaHeaders = Literal[
-    "none", "draft", "older-draft", "policy", "ratelimit", "x-ratelimit", "x-ratelimit-unix"
+    "none",
+    "draft",
+    "older-draft",
+    "policy",
+    "ratelimit",
+    "x-ratelimit",
+    "x-ratelimit-unix",
+    "x-ratelimit-minute",
 ]
 RetryAfter = Literal["seconds", "date", "none"]
 FaultValue = int | float | str | None

@@ -62,6 +62,9 @@ def quota_headers(behaviour: Behaviour, left: float, reset: float) -> dict[str, 
         return {"RateLimit-Policy": f"{limit};w={window}", "RateLimit": state}
     if form == "none":
         return {}
+    if form == "x-ratelimit-minute":
+        names = {"X-RateLimit-Limit-Minute": limit, "X-RateLimit-Remaining-Minute": remaining}
+        return {name: str(number) for name, number in names.items()}
     prefix = "RateLimit" if form == "ratelimit" else "X-RateLimit"
     moment = math.ceil(time.time() + reset) if form == "x-ratelimit-unix" else seconds
     numbers = {"Limit": limit, "Remaining": remaining, "Reset": moment}

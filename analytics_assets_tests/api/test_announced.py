@@ -45,6 +45,26 @@ def told_by(headers: dict[str, str]) -> list[Quota]:
             [Quota("default", "", 84, 60, 50, 60)],
         ),
         ({"Ratelimit-Policy": '"default";q=84;w=60'}, [Quota("default", "", 84, 60)]),
+        (
+            {
+                "X-RateLimit-Limit-Minute": "84",
+                "X-RateLimit-Remaining-Minute": "50",
+                "x-ratelimit-limit-hour": "2000",
+                "x-ratelimit-remaining-hour": "1900",
+            },
+            [Quota("minute", "", 84, 60, 50, 60), Quota("hour", "", 2000, 3600, 1900, 3600)],
+        ),
+        (
+            {
+                "RateLimit-Limit": "10",
+                "RateLimit-Remaining": "9",
+                "RateLimit-Reset": "1",
+                "RateLimit-Limit-Day": "5000",
+                "RateLimit-Remaining-Day": "70",
+                "RateLimit-Remaining-Second": "soon",
+            },
+            [Quota("10", "", 10, None, 9, 1), Quota("day", "", 5000, 86400, 70, 86400)],
+        ),
         ({"RateLimit": '"default";r=50;t=30'}, [Quota("default", "", None, None, 50, 30)]),
         (
             {"RateLimit-Policy": "84;w=60", "RateLimit": "limit=84, remaining=50, reset=30"},

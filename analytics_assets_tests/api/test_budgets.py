@@ -44,6 +44,18 @@ def test_nothing_is_refused_and_all_is_used(clock: Clock, kind: Any, form: Any) 
     assert simulation.pace.rate is None
 
 
+@pytest.mark.parametrize("bursts", [[], [(0.0, 70)]])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_of_which_only_the_length_is_told(clock: Clock, kind: Any, bursts: Any) -> None:
+    behaviour = Behaviour(
+        quota=1.4, quota_burst=84, quota_kind=kind, quota_headers="x-ratelimit-minute"
+    )
+    simulation = Simulation(clock, behaviour, 500, jitter=0.02, bursts=bursts)
+    simulation.run()
+    assert simulation.refused() == 0
+    assert 0.98 * simulation.seconds <= 500 / 1.4 + 60 * len(bursts)  # evenly
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("quota", "burst"), [(1.4, 84), (10, 10), (1000 / 3600, 1000)])
 def test_windows_from_a_second_to_an_hour(

@@ -93,6 +93,10 @@ def test_a_window_that_slides_admits_its_room_at_any_time() -> None:
             "x-ratelimit",
             {"x-ratelimit-limit": "84", "x-ratelimit-remaining": "83", "x-ratelimit-reset": "1"},
         ),
+        (
+            "x-ratelimit-minute",
+            {"x-ratelimit-limit-minute": "84", "x-ratelimit-remaining-minute": "83"},
+        ),
     ],
 )
 def test_answers_tell_of_the_quota(start: Start, form: Any, told: dict[str, str]) -> None:
