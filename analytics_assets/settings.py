@@ -64,6 +64,12 @@ _OTHER_PLACES: Final[dict[str, tuple[Section, ...]]] = {
     "client_id": (_AUTH, ()),
     "client_secret": (_AUTH, ()),
 }
+# what may stand in the sections of dlt's REST configuration
+_DLTS_KEYS: Final[dict[Section, list[str]]] = {
+    _CLIENT: ["base_url"],
+    _AUTH: ["type", "token_url", "client_id", "client_secret"],
+    (*API_SECTION, "resource_defaults"): ["primary_key", "write_disposition"],
+}
 
 _TOKEN_URL: Final = replace(URL, example="https://api.example.com/oauth/token")
 _DAY: Final = 86_400.0
@@ -297,6 +303,8 @@ def api_settings() -> ApiSettings:
         SettingsError: One is missing or unusable; the message says how to set it.
     """
     configure_dlt()
+    for section, known in _DLTS_KEYS.items():
+        _refuse_unknown_keys(section, known)
     workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
     resources = with_own_resources(API_SECTION)
     settings = ApiSettings(workers=workers, resources=resources, **_resolve(API_SECTION))

@@ -336,6 +336,21 @@ def test_a_misspelt_variable(monkeypatch, prefix: str, name: str, key: str, advi
         (API, "[sources.analytics]\ntime_out = 5", "no setting time_out in section [sources.ana"),
         (API, "[sources.analytics]\nTIMEOUT = 5", "no setting TIMEOUT in section [sources.ana"),
         (
+            API,
+            "[sources.analytics.client]\nbase_ulr = 'http://x'",
+            "section [sources.analytics.client]: set SOURCES__ANALYTICS__CLIENT__BASE_URL instead",
+        ),
+        (
+            API,
+            "[sources.analytics.client.auth]\nscope = 'all'",
+            "no setting scope in section [sources.analytics.client.auth]: check its name",
+        ),
+        (
+            API,
+            "[sources.analytics.resource_defaults]\nmax_table_nesting = 2",
+            "no setting max_table_nesting in section [sources.analytics.resource_defaults]: check",
+        ),
+        (
             PLATFORM,
             "[analytics]\nsync_corn = 5",
             "no setting sync_corn in section [analytics]: ",
