@@ -61,16 +61,19 @@ class ApiAdapter(BoundedAdapter):
         if attempt > 1:
             # workers that failed together do not come back together
             time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
-        pace = self._paces.of(asked)
         may_ask = attempt <= self._max_retries
-        with self._place(pace, requests_of_account, may_ask=may_ask) as waited:
-            requests_of_account.sent(
-                asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
-            )
-            try:
-                response = self._send(pace, asked, requests_of_account, request, *args, **kwargs)
-            finally:
-                requests_of_account.answered(asked.resource_name, time.monotonic())
+        with self._paces.first_alone(asked, requests_of_account.stopped):
+            pace = self._paces.of(asked)
+            with self._place(pace, requests_of_account, may_ask=may_ask) as waited:
+                requests_of_account.sent(
+                    asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
+                )
+                try:
+                    response = self._send(
+                        pace, asked, requests_of_account, request, *args, **kwargs
+                    )
+                finally:
+                    requests_of_account.answered(asked.resource_name, time.monotonic())
         is_timed = attempt == 1 or "Retry-After" in response.headers
         if response.status_code == 429 and is_timed and pace.has_accepted:
             # it is about a quota, and the pace lets it through when it is time

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from threading import Event
 from typing import Final
 
 from analytics_assets.api.announced import Quota
@@ -13,6 +16,8 @@ from analytics_assets.api.paths import Asked
 
 # How unlikely it must be that only one's requests are refused by chance: one in a million.
 _SURPRISE: Final = math.log(1e6)
+# Who waits for an answer looks that often, in seconds, whether the run was stopped.
+_STOP_LOOK: Final = 0.5
 
 
 class Paces:
@@ -20,7 +25,8 @@ class Paces:
 
     Endpoints (a resource of an account) whose answers name other policies, or other partitions of
     them, have paces of their own. So has a resource, and an account, that alone is refused again
-    and again while the others are not.
+    and again while the others are not. One that was not asked yet is taken to count as the resource
+    does elsewhere, or else as the rest does.
 
     Args:
         per_account: Whether the API counts each account on its own.
@@ -38,8 +44,11 @@ class Paces:
         # by scope, and what the answers name; nothing is named by those that tell of no quota
         self._paces: dict[tuple[_Scope, _Named], Pace] = {}
         self._named: dict[tuple[str, str], _Named] = {}
-        # what an endpoint that was not asked yet is taken to name
-        self._usual: dict[_Scope, _Named] = {}
+        # what an endpoint that was not asked yet is taken to name: by resource, account or neither
+        self._usual: dict[tuple[_Scope, tuple[str, str]], _Named] = {}
+        self._is_told = False
+        # whether a resource was answered, since an answer told of a quota
+        self._answered: dict[str, Event] = {}
         # the resources and accounts that are refused by themselves, and of each pace, who may be
         self._alone: set[tuple[str, str]] = set()
         self._suspects: dict[Pace, tuple[_Suspect, _Suspect]] = {}
@@ -58,9 +67,30 @@ class Paces:
                 # requests in flight belong to what the first answer names
                 self._paces[scope, named] = self._paces.pop(nothing)
             self._named[_endpoint(asked)] = named
-            if not any(partition for _, partition in named):
-                self._usual[scope] = named
+            self._is_told |= bool(named)
+            resource, account = _names(asked)
+            partitioned = any(partition for _, partition in named)
+            for usual in (account,) if partitioned else (resource, _WHATEVER):
+                self._usual[scope, usual] = named
             return self._pace(scope, named)
+
+    @contextmanager
+    def first_alone(self, asked: Asked, stopped: Event) -> Iterator[None]:
+        """Has the others of a resource wait for its first answer, which may name another quota.
+
+        Where no answer tells of any, nobody waits.
+        """
+        with self._lock:
+            is_first = asked.resource_name not in self._answered
+            answered = Event()
+            if self._is_told:
+                answered = self._answered.setdefault(asked.resource_name, answered)
+        while not (is_first or answered.wait(_STOP_LOOK) or stopped.is_set()):
+            pass
+        try:
+            yield
+        finally:
+            answered.set()
 
     def accepted(self, asked: Asked, sent_at: float) -> None:
         """Notes that a request was accepted, which was sent at `sent_at` (`time.monotonic`)."""
@@ -83,7 +113,9 @@ class Paces:
 
     def _key(self, asked: Asked) -> tuple[_Scope, _Named]:
         scope = self._scope(asked)
-        return scope, self._named.get(_endpoint(asked), self._usual.get(scope, _NOTHING))
+        likely = (self._usual.get((scope, of)) for of in (*_names(asked), _WHATEVER))
+        found = chain([self._named.get(_endpoint(asked))], likely, [_NOTHING])
+        return scope, next(named for named in found if named is not None)
 
     def _pace(self, scope: _Scope, named: _Named) -> Pace:
         if (scope, named) not in self._paces:
@@ -98,6 +130,7 @@ class Paces:
 _Scope = frozenset[tuple[str, str]]
 _Named = frozenset[tuple[str, str]]
 _NOTHING: _Named = frozenset()
+_WHATEVER: Final = ("", "")
 
 
 def _endpoint(asked: Asked) -> tuple[str, str]:

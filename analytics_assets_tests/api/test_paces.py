@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import count, cycle, islice
+from threading import Event, Thread
 
 import pytest
 
@@ -43,6 +44,53 @@ def test_partitions_of_a_policy_have_paces_of_their_own():
     globex = paces.told(OTHERS, [Quota("minute", ":Z2xvYmV4:", 84, 60)])
     assert globex is paces.of(OTHERS) is not acme
     assert paces.of(CAMPAIGNS) is acme
+
+
+def test_what_was_not_asked_yet_counts_as_the_same_resource_elsewhere():
+    paces = Paces(per_account=False, ceiling=None)
+    lists, items = paces.told(CAMPAIGNS, [MINUTE]), paces.told(ITEMS, [HOUR])
+    assert paces.of(OTHERS) is lists
+    assert paces.of(Asked("campaign_items", "globex", "1")) is items is not lists
+    assert paces.of(Asked("audiences", "globex")) is items  # whatever was told last
+
+
+def test_what_was_not_asked_yet_counts_as_its_account_where_that_has_a_partition():
+    paces = Paces(per_account=False, ceiling=None)
+    acme = paces.told(CAMPAIGNS, [Quota("minute", ":YWNtZQ==:", 84, 60)])
+    assert paces.of(ITEMS) is acme
+    assert paces.of(Asked("campaign_items", "globex", "1")) is not acme
+
+
+def test_a_resource_s_first_answer_tells_which_quota_counts_the_others():
+    paces, found = Paces(per_account=False, ceiling=None), []
+    lists = paces.told(CAMPAIGNS, [MINUTE])
+
+    def ask_as_another() -> None:
+        with paces.first_alone(ITEMS, Event()):
+            found.append(paces.of(ITEMS))
+
+    another = Thread(target=ask_as_another)
+    with paces.first_alone(ITEMS, Event()):
+        another.start()
+        items = paces.told(ITEMS, [HOUR])
+    another.join()
+    assert found == [items]
+    assert items is not lists
+
+
+def test_nobody_waits_for_the_first_answer_once_the_run_is_stopped():
+    paces, stopped = Paces(per_account=False, ceiling=None), Event()
+    paces.told(CAMPAIGNS, [MINUTE])
+    stopped.set()
+    with paces.first_alone(ITEMS, Event()), paces.first_alone(ITEMS, stopped):
+        assert paces.of(ITEMS) is paces.of(CAMPAIGNS)
+
+
+def test_nobody_waits_for_a_first_answer_where_no_answer_tells_of_a_quota():
+    paces = Paces(per_account=False, ceiling=None)
+    paces.told(CAMPAIGNS, [])
+    with paces.first_alone(ITEMS, Event()), paces.first_alone(ITEMS, Event()):
+        assert paces.of(ITEMS) is paces.of(CAMPAIGNS)
 
 
 def outcomes(paces: Paces, asked: list[Asked], refused: set[Asked]) -> None:
