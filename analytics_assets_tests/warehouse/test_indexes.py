@@ -27,9 +27,9 @@ SCANS = """
 pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 
 
-def indexes(home: Path) -> list[str]:
+def indexes(home: Path, table: str = RULES.name) -> list[str]:
     """The indexes of the table, each by what it is on."""
-    sql = "SELECT indexdef FROM pg_indexes WHERE tablename = 'audience_rules'"
+    sql = f"SELECT indexdef FROM pg_indexes WHERE tablename = '{table}'"
     return sorted(definition.partition(" USING ")[2] for (definition,) in query(home, sql))
 
 
@@ -41,6 +41,22 @@ def test_a_load_makes_it_once(home: Path):
     change_warehouse(home, "DROP INDEX analytics.audience_rules_account_id_idx")
     load(home, {"a": [{"id": 1}]})
     assert indexes(home) == ["btree (account_id)"]
+
+
+def test_that_of_a_report_is_by_the_day_too(home: Path, tmp_path: Path):
+    report, history = "campaign_performance", f"{RULES.name}_history"
+    load(home, {"a": [{"id": 1}]})
+    change_warehouse(
+        home,
+        f"CREATE TABLE analytics.{report} (account_id varchar, date date)",
+        f"CREATE TABLE analytics.{history} (account_id varchar)",
+    )
+    settings = platform_settings()
+    pipeline = make_pipeline(settings, tmp_path)
+    for _ in range(2):
+        assert index_accounts(settings, pipeline, [RULES.name, history, report]) == ""
+        assert indexes(home, report) == ["btree (account_id, date)"]
+        assert indexes(home) == indexes(home, history) == ["btree (account_id)"]
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,19 @@ def test_json_is_what_it_was(value: str | None):
 def test_other_types_are_those_of_the_database():
     able = DestinationCapabilitiesContext()
     able.dialect_capabilities = MysqlDialectCapabilities()
+    able.decimal_precision = (30, 4)
     types = keep_json(able, mysql.dialect())
-    found = types.to_destination_type({"name": "v", "data_type": "double"}, {"name": "t"})
-    assert isinstance(found, mysql.DOUBLE)
-    text = types.to_destination_type({"name": "v", "data_type": "json"}, {"name": "t"})
-    assert text.compile(mysql.dialect()) == "JSON"
+
+    def spelled(data_type: Any) -> str:
+        column: Any = {"name": "v", "data_type": data_type, "precision": None}
+        if data_type == "timestamp":
+            column["precision"] = 3
+        return types.to_destination_type(column, {"name": "t"}).compile(mysql.dialect())
+
+    found = {name: spelled(name) for name in ("double", "json", "decimal", "timestamp")}
+    assert found == {
+        "double": "DOUBLE",
+        "json": "JSON",
+        "decimal": "NUMERIC(30, 4)",
+        "timestamp": "DATETIME(3)",
+    }

@@ -56,6 +56,18 @@ def test_tables_without_a_resource_are_counted(home: Path, before: PlatformSetti
     assert left_tables(platform_settings()) == {}
 
 
+def test_what_others_load_into_the_dataset_is_theirs(home: Path, before: PlatformSettings):
+    load_all(home, before)
+    # a newer schema of somebody's own pipeline
+    change_warehouse(
+        home,
+        "INSERT INTO analytics._dlt_version SELECT * REPLACE ("
+        "inserted_at + INTERVAL 1 DAY AS inserted_at, 'theirs' AS schema_name, '{}' AS schema)"
+        " FROM analytics._dlt_version",
+    )
+    assert left_tables(platform_settings()) == {"own_events": 1, "own_rules": 2}
+
+
 def test_a_history_is_left_with_its_table(home: Path, before: PlatformSettings):
     kept = replace(before, history=(OWN[0], RULES.name))
     load_all(home, kept)
