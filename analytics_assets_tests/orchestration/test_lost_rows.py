@@ -70,10 +70,10 @@ def test_accounts_that_only_the_former_warehouse_holds(home, automation, sync, a
     assert_warehouse_equals_api(home, api.data)
 
 
+@pytest.mark.usefixtures("synced")
 @both_warehouses
-def test_a_dropped_table_and_another_dataset(home, automation: Automation, sync, api, monkeypatch):
+def test_a_dropped_table_and_another_dataset(home, automation: Automation, monkeypatch):
     monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRY_WAIT", "0")
-    assert sync().exit_code == 0
     monkeypatch.setenv("ANALYTICS__DATASET_NAME", "other")
     assert heal(automation) == EVERYTHING
     monkeypatch.delenv("ANALYTICS__DATASET_NAME")
@@ -98,15 +98,15 @@ def test_an_older_backup(home, automation: Automation, sync, api):
     assert_warehouse_equals_api(home, api.data)
 
 
-def test_what_does_not_help_is_not_done_for_ever(home, automation: Automation, sync, monkeypatch):
-    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRIES", "2")
-    assert sync().exit_code == 0
+@pytest.mark.usefixtures("synced")
+def test_what_does_not_help_is_not_done_for_ever(home, automation: Automation, monkeypatch):
+    monkeypatch.setenv("ANALYTICS__ACCOUNT_RETRIES", "1")
     now = [time.time()]
     monkeypatch.setattr(
         "analytics_assets.orchestration.sensors.time", SimpleNamespace(time=lambda: now[0])
     )
     asked = []
-    for _ in range(12):
+    for _ in range(8):
         (home / "warehouse.duckdb").unlink(missing_ok=True)  # as if runs wrote elsewhere
         if (request := automation.tick()) is not None:
             asked.append((request.job_name, request.tags["analytics/retry"]))
@@ -114,15 +114,13 @@ def test_what_does_not_help_is_not_done_for_ever(home, automation: Automation, s
         else:
             now[0] += 3600
     assert sorted(asked) == [
-        (job, retry) for job in ("refresh_accounts", "sync") for retry in ("0", "1", "2")
+        (job, retry) for job in ("refresh_accounts", "sync") for retry in ("0", "1")
     ]
 
 
-def test_lost_rows_of_an_account_that_fails_wait_as_it_does(
-    home, automation, sync, api, monkeypatch
-):
+@pytest.mark.usefixtures("synced")
+def test_lost_rows_of_an_account_that_fails_wait_as_it_does(home, automation, api, monkeypatch):
     monkeypatch.setenv("SOURCES__ANALYTICS__MAX_RETRIES", "0")
-    assert sync().exit_code == 0
     move_away(home)
     refused = api.data.account_ids[0]
     api.behaviour.faults.append(Fault("status", f"/v1/{refused}/*", value="403"))
