@@ -126,7 +126,7 @@ courses = st.lists(steps(), min_size=3, max_size=3)
 
 
 @given(courses)
-@some(20 if IS_LONG else 1)
+@some(20 if IS_LONG else 2)
 def test_tables_equal_the_model_after_every_sync(fresh_home, sync, monkeypatch, course):
     follow(course, fresh_home, sync, monkeypatch)
 

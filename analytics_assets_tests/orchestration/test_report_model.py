@@ -37,7 +37,7 @@ from analytics_assets_tests.testing.reports import (
 )
 
 LOOKBACK, HISTORY = 31, 60
-DAYS = 60 if IS_LONG else 6
+DAYS = 60 if IS_LONG else 10
 _ENDS = ("start", "end")
 Days = dict[tuple[str, date], list[str]]
 """Rows by account and day, spelled out."""

@@ -43,7 +43,7 @@ from analytics_assets_tests.testing.tables import (
 )
 
 DAYS = 7
-STEPS = 100 if IS_LONG else 6
+STEPS = 100 if IS_LONG else 10
 ITEMS, ADS = "campaign_items", "motion_ads"
 NAMES = ["campaigns", ITEMS, ADS]
 Key = tuple[str, str, str]
