@@ -14,10 +14,15 @@ import pytest
 
 from analytics_assets.api import account_reading as reading
 from analytics_assets.api import reader as reader_module
-from analytics_assets.api.account_reading import AccountRead, ReadFailure
+from analytics_assets.api.account_reading import (
+    AccountRead,
+    ReadFailure,
+    described_error,
+    read_account,
+)
 from analytics_assets.api.client import make_client
 from analytics_assets.api.reader import Reader
-from analytics_assets.api.source import Page
+from analytics_assets.api.source import Page, levels
 from analytics_assets.errors import (
     CredentialsError,
     DiskFullError,
@@ -48,6 +53,8 @@ def test_accounts_come_with_the_rows_of_each_resource(api: SampleApi, tmp_path: 
         lists = len(api.data.rows("campaigns", account))
         assert outcome.requests.of("campaign_items").requests == lists
         assert outcome.seconds > 0
+        folders = {rows.path.parent.parent for rows in outcome.rows.resources.values()}
+        assert folders == {tmp_path}
 
 
 def test_a_parent_that_was_not_asked_for_is_not_kept(api: SampleApi, tmp_path: Path) -> None:
@@ -93,12 +100,14 @@ def test_a_failure_is_told_in_one_line() -> None:
     assert str(below) == "acme: campaigns: it broke (so nothing is changed of motion_ads either)"
 
 
-def test_an_error_of_the_rows_names_its_resource(api: SampleApi, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 2_500], ids=["a few rows", "more than are held in memory"])
+def test_an_error_of_the_rows_names_its_resource(api: SampleApi, tmp_path: Path, rows: int) -> None:
     account = api.data.account_ids[0]
     deep: Any = []
     for _ in range(300):
         deep = [deep]
-    api.data.set_rows("audiences", [{"id": 1, "deep": deep}], account_id=account)
+    sent = [{"id": 1, "deep": deep}, *({"id": number} for number in range(2, rows + 1))]
+    api.data.set_rows("audiences", sent, account_id=account)
     found = read(api, tmp_path, ["audiences", "audience_rules"])[account]
     [failed] = found.failures
     assert list(found.rows.resources) == ["audience_rules"]
@@ -131,6 +140,55 @@ def test_without_a_token_there_is_nothing_to_read(api: SampleApi, tmp_path: Path
         assert (failed.resource_name, sorted(failed.lost)) == (None, sorted(NAMES))
     with pytest.raises(CredentialsError, match="refuses the credentials"):
         next(outcomes)
+
+
+def test_of_an_account_that_is_stopped_nothing_is_left(api: SampleApi, tmp_path: Path) -> None:
+    client, stopped, account = client_of(api), Event(), api.data.account_ids[0]
+    stopped.set()
+    found = read_account(client, levels(client, NAMES), account, NAMES, tmp_path, stopped)
+    [failed] = found.failures
+    assert (failed.account_id, failed.resource_name, failed.lost) == (account, None, tuple(NAMES))
+    assert str(failed.error) == "the run was stopped"
+    assert found.rows.resources == {}
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_resource_that_is_given_up_is_asked_for_no_more(tmp_path: Path) -> None:
+    data = SampleData.generate(1, campaigns=60)
+    with SampleApi(data) as api:
+        api.behaviour.faults.append(Fault("status", "/v1/*/campaigns/*/items/", value=403))
+        client = client_of(api, workers=1)
+        wanted = {data.account_ids[0]: ["campaign_items"]}
+        [found] = chain.from_iterable(Reader(client, tmp_path).read_accounts(wanted))
+    assert [failed.lost for failed in found.failures] == [("campaign_items",)]
+    assert found.requests.of("campaign_items").requests < 30
+
+
+def test_parents_are_listed_anew_once_for_each_row_that_went(
+    api: SampleApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = api.data.account_ids[0]
+    gone = api.data.rows("campaigns", account)[0]["id"]
+    path = f"/v1/{account}/campaigns/{gone}/*"
+    api.behaviour.faults.append(Fault("status", path, value=404))
+    listed: list[str] = []
+    list_anew = reading._Reading._list_anew
+
+    def without_it(self: Any, name: str) -> Any:
+        listed.append(name)
+        return [row_id for row_id in list_anew(self, name) or () if row_id != str(gone)]
+
+    monkeypatch.setattr(reading._Reading, "_list_anew", without_it)
+    found = read(api, tmp_path, ["campaigns", "campaign_items", "motion_ads"])[account]
+    assert found.failures == []
+    assert listed == ["campaigns"]
+    kept = len(api.data.rows("campaigns", account)) - 1
+    assert found.rows.resources["campaigns"].rows == kept
+
+
+def test_an_error_that_nobody_expected_is_told_as_one_of_the_reading() -> None:
+    error = described_error(make_client(UNREACHABLE), ValueError("with secret\nin it"))
+    assert (type(error), str(error)) == (ReadError, "unexpected ValueError: with *** in it")
 
 
 def test_a_disk_that_is_full_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

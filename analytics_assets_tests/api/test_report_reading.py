@@ -87,6 +87,7 @@ def test_the_rows_are_the_reports(api: SampleApi, tmp_path: Path, name: str) -> 
         account = str(each.read.rows.account_id)
         assert not each.read.failures
         rows = each.read.rows.resources[name]
+        assert rows.path.parent.parent == tmp_path
         assert spelled(rows_of(each)) == spelled(served(api, name, account, WEEK))
         assert (rows.left_out, rows.extras) == ({}, 0)
         assert rows.part is not None

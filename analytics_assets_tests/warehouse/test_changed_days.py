@@ -74,6 +74,11 @@ def test_a_row_more_is_a_change_though_it_counts_nothing(home: Path):
     assert changed(home, ("a", [1], [row(1, clicks=0), row(1, "8", clicks=2)])) == {"a": 0}
 
 
+def test_the_first_click_of_a_day_is_a_change(home: Path):
+    assert changed(home, ("a", [1], [row(1, clicks=0)])) == {"a": 1}
+    assert changed(home, ("a", [1], [row(1, clicks=1)])) == {"a": 1}
+
+
 def test_amounts_are_equal_up_to_rounding(home: Path):
     assert changed(home, ("a", [1], [row(1, spent=0.1 + 0.2)])) == {"a": 1}
     assert changed(home, ("a", [1], [row(1, spent=0.3)])) == {"a": 0}

@@ -39,11 +39,10 @@ def test_other_types_are_those_of_the_database():
     able.dialect_capabilities = MysqlDialectCapabilities()
     able.decimal_precision = (30, 4)
     types = keep_json(able, mysql.dialect())
+    assert types.dialect.name == "mysql"
 
     def spelled(data_type: Any) -> str:
-        column: Any = {"name": "v", "data_type": data_type, "precision": None}
-        if data_type == "timestamp":
-            column["precision"] = 3
+        column: Any = {"name": "v", "data_type": data_type}
         return types.to_destination_type(column, {"name": "t"}).compile(mysql.dialect())
 
     found = {name: spelled(name) for name in ("double", "json", "decimal", "timestamp")}
@@ -51,5 +50,5 @@ def test_other_types_are_those_of_the_database():
         "double": "DOUBLE",
         "json": "JSON",
         "decimal": "NUMERIC(30, 4)",
-        "timestamp": "DATETIME(3)",
+        "timestamp": "DATETIME(6)",
     }
