@@ -17,7 +17,7 @@ _HISTORY_IGNORE: Final = setting_name(PLATFORM_SECTION, "history_ignore")
 EXTRA_RESOURCES_SETTING: Final = setting_name(PLATFORM_SECTION, "extra_resources")
 _LIST: Final = "list of an account"
 _ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "accounts")
-_SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
+SKIP_ACCOUNTS: Final = setting_name(PLATFORM_SECTION, "skip_accounts")
 _SKIP_ACCOUNT_TYPES: Final = setting_name(PLATFORM_SECTION, "skip_account_types")
 
 
@@ -123,7 +123,7 @@ def _skipped_by(settings: PlatformSettings, account_id: str, kind: str) -> str |
     if settings.accounts and not _matches(account_id, settings.accounts):
         return _ACCOUNTS
     if _matches(account_id, settings.skip_accounts):
-        return _SKIP_ACCOUNTS
+        return SKIP_ACCOUNTS
     return _SKIP_ACCOUNT_TYPES if kind in settings.skip_account_types else None
 
 
@@ -137,7 +137,7 @@ def without_effect(settings: PlatformSettings, types: Mapping[str, str]) -> dict
         setting: [pattern for pattern in patterns if not any(_matches(a, [pattern]) for a in types)]
         for setting, patterns in (
             (_ACCOUNTS, settings.accounts),
-            (_SKIP_ACCOUNTS, settings.skip_accounts),
+            (SKIP_ACCOUNTS, settings.skip_accounts),
         )
     }
     kinds = set(types.values())

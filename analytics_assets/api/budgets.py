@@ -17,6 +17,10 @@ _SLACK: Final = 1.01
 _SPREAD: Final = 60.0
 # Seconds for which headers are not believed after they said that there was room, and were wrong.
 _DISTRUST: Final = 600.0
+# How often in a row others may have used up half a window and so many requests, while our own was
+# accepted, until headers are not believed.
+_MOST_EMPTIED: Final = 3
+_FEW: Final = 5
 
 
 class Budget:
@@ -46,6 +50,8 @@ class Budget:
         self._ends_at = math.inf
         self._is_used_up = False
         self._asks_until = -math.inf
+        # answers in a row by which nothing was left of what we had not used
+        self._emptied = 0
         # whether what is left is spread, and when the last request was sent
         self._is_spread = False
         self._last_sent = -math.inf
@@ -84,6 +90,10 @@ class Budget:
             reset = max(reset, _ROUNDING)
         self._ends_at = now + reset + _ROUNDING
         left = self._left(now)
+        if remaining >= 1:
+            self._emptied = 0
+        elif is_alone and left >= max(self._limit / 2, _FEW):
+            self._emptied += 1
         self._count(now, reset, math.ceil(left - remaining))  # others have used some
         if is_alone:  # else it may tell of fewer than were sent
             for _ in range(min(int(remaining - left), len(self._counted))):
@@ -92,6 +102,14 @@ class Budget:
     def refused(self) -> None:
         """Notes that the quota was used up although there seemed to be room."""
         self._late = _ROUNDING
+        self._emptied = 0
+
+    def is_refuted(self) -> bool:
+        """Whether it was never used up, although answers say so; it is asked once each time."""
+        if self._emptied < _MOST_EMPTIED:
+            return False
+        self._emptied = 0
+        return True
 
     def delay(self, now: float) -> float:
         """Seconds until a request may be sent."""
@@ -175,6 +193,8 @@ class Budgets:
 
     def delay(self, now: float) -> float:
         """Seconds until a request may be sent, as far as headers are believed."""
+        if any(budget.is_refuted() for budget in self._budgets.values()):
+            self._believed_from = now + _DISTRUST
         if now < self._believed_from:
             return 0.0
         return max((budget.delay(now) for budget in self._budgets.values()), default=0.0)

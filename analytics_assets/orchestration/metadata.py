@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
-from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
+from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_ACCOUNTS, SKIP_RESOURCES
 from analytics_assets.dagster_backend.internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_TAG,
@@ -178,7 +178,7 @@ def failure(failures: Sequence[ReadFailure], accounts: int, resources: int) -> d
     lines = [summary, *map(str, failures)]
     refused = sorted({n for f in failures if isinstance(f.error, RefusedError) for n in f.lost})
     if refused:
-        left_out = f"set {SKIP_RESOURCES}"
+        left_out = f"set {SKIP_RESOURCES}, or {SKIP_ACCOUNTS} for all of an account"
         if set(refused) <= RESOURCES.reports.keys():
             left_out = f"take it out of {EXTRA_RESOURCES_SETTING}"
         lines.append(

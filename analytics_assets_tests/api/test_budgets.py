@@ -109,6 +109,26 @@ def test_headers_that_promise_too_much_are_not_believed(clock: Clock) -> None:
     assert simulation.pace.rate == pytest.approx(20, rel=0.15)
 
 
+def test_headers_that_never_leave_anything_are_not_believed_for_long(clock: Clock) -> None:
+    headers = {"RateLimit-Limit": "84", "RateLimit-Remaining": "0", "RateLimit-Reset": "60"}
+    simulation = simulated(clock, headers=headers)
+    assert simulation.seconds <= 10 * 60  # for each request one, if they were
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_quota_that_others_use_up_is_believed(*, refused: bool) -> None:
+    budgets, now = Budgets(), 0.0
+    used_up = Quota("default", "", 84, 60, 0, 60)
+    for remaining in (0, 0, 1, 0, 0, 1):
+        told_all(budgets, now, replace(used_up, remaining=0 if refused else remaining))
+        if refused:
+            assert budgets.explain(now, now + 1, [used_up])
+        assert budgets.delay(now) > 0 or remaining
+        now += 61
+        budgets.take(now)
+        budgets.done(now)
+
+
 def test_headers_that_make_no_sense_are_as_none(clock: Clock) -> None:
     nonsense = {"RateLimit-Policy": "NaN", "RateLimit": '"default";r=-1;t=1e99'}
     simulation = simulated(clock, quota=20, quota_burst=20, headers=nonsense)

@@ -125,7 +125,7 @@ def test_a_run_that_failed_names_each_partition_with_its_cause() -> None:
         "What the API refuses for good (403, 404) is not tried again before the next sync of all."
         " To leave it out of a run, select the assets without campaign_items, campaigns (sync:"
         " name the others by --resource); to leave it out of all runs, set"
-        " ANALYTICS__SKIP_RESOURCES"
+        " ANALYTICS__SKIP_RESOURCES, or ANALYTICS__SKIP_ACCOUNTS for all of an account"
     )
     assert not failed.allow_retries
     by_account = failed.metadata[FAILED_PARTITIONS]
