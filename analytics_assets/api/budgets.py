@@ -104,12 +104,10 @@ class Budget:
         self._late = _ROUNDING
         self._emptied = 0
 
-    def is_refuted(self) -> bool:
-        """Whether it was never used up, although answers say so; it is asked once each time."""
-        if self._emptied < _MOST_EMPTIED:
-            return False
-        self._emptied = 0
-        return True
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it was never used up, although answers say so."""
+        return self._emptied >= _MOST_EMPTIED
 
     def delay(self, now: float) -> float:
         """Seconds until a request may be sent."""
@@ -180,6 +178,11 @@ class Budgets:
             budget = self._budgets.setdefault((quota.name, quota.partition), Budget())
             budget.told(now, sent_at, quota, in_flight, is_alone=is_alone)
 
+    def accepted(self, now: float) -> None:
+        """Notes that the request was accepted of which an answer told."""
+        if any(budget.is_doubtful for budget in self._budgets.values()):
+            self._believed_from = now + _DISTRUST
+
     def explain(self, now: float, sent_at: float, quotas: Sequence[Quota]) -> bool:
         """Whether what was told explains why a request was refused; if not, it is a lie."""
         used_up = [quota for quota in quotas if quota.remaining is not None and quota.remaining < 1]
@@ -193,8 +196,6 @@ class Budgets:
 
     def delay(self, now: float) -> float:
         """Seconds until a request may be sent, as far as headers are believed."""
-        if any(budget.is_refuted() for budget in self._budgets.values()):
-            self._believed_from = now + _DISTRUST
         if now < self._believed_from:
             return 0.0
         return max((budget.delay(now) for budget in self._budgets.values()), default=0.0)

@@ -120,6 +120,7 @@ class Pace:
             # it was admitted before the answer, and answers take as long as the quickest at least
             self._quickest = min(self._quickest, now - sent_at)
             self._told(now, sent_at, quotas)
+            self._budgets.accepted(now)
             self._learned.accepted(now, sent_at, now - self._quickest)
 
     def refused(

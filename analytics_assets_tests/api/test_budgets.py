@@ -123,6 +123,8 @@ def test_a_quota_that_others_use_up_is_believed(*, refused: bool) -> None:
         told_all(budgets, now, replace(used_up, remaining=0 if refused else remaining))
         if refused:
             assert budgets.explain(now, now + 1, [used_up])
+        else:
+            budgets.accepted(now)
         assert budgets.delay(now) > 0 or remaining
         now += 61
         budgets.take(now)
