@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -61,11 +60,6 @@ def pytest_configure() -> None:
         settings.register_profile("suite", deadline=None)
         settings.load_profile("suite")
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_finish() -> None:
-    """Spares what was imported the search for garbage: a fifteenth of what a sync takes."""
-    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
