@@ -64,11 +64,10 @@ _OTHER_PLACES: Final[dict[str, tuple[Section, ...]]] = {
     "client_id": (_AUTH, ()),
     "client_secret": (_AUTH, ()),
 }
-# what may stand in the sections of dlt's REST configuration
+# what may stand in these sections of dlt's REST configuration
 _DLTS_KEYS: Final[dict[Section, list[str]]] = {
     _CLIENT: ["base_url"],
     _AUTH: ["type", "token_url", "client_id", "client_secret"],
-    (*API_SECTION, "resource_defaults"): ["primary_key", "write_disposition"],
 }
 
 _TOKEN_URL: Final = replace(URL, example="https://api.example.com/oauth/token")

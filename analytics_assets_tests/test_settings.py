@@ -346,11 +346,6 @@ def test_a_misspelt_variable(monkeypatch, prefix: str, name: str, key: str, advi
             "no setting scope in section [sources.analytics.client.auth]: check its name",
         ),
         (
-            API,
-            "[sources.analytics.resource_defaults]\nmax_table_nesting = 2",
-            "no setting max_table_nesting in section [sources.analytics.resource_defaults]: check",
-        ),
-        (
             PLATFORM,
             "[analytics]\nsync_corn = 5",
             "no setting sync_corn in section [analytics]: ",
