@@ -64,11 +64,8 @@ _OTHER_PLACES: Final[dict[str, tuple[Section, ...]]] = {
     "client_id": (_AUTH, ()),
     "client_secret": (_AUTH, ()),
 }
-# what may stand in these sections of dlt's REST configuration
-_DLTS_KEYS: Final[dict[Section, list[str]]] = {
-    _CLIENT: ["base_url"],
-    _AUTH: ["type", "token_url", "client_id", "client_secret"],
-}
+# what else may stand there, and says what is so in any case
+_SAYS_NOTHING: Final[dict[Section, tuple[str, ...]]] = {_CLIENT: (), _AUTH: ("type",)}
 
 _TOKEN_URL: Final = replace(URL, example="https://api.example.com/oauth/token")
 _DAY: Final = 86_400.0
@@ -302,8 +299,9 @@ def api_settings() -> ApiSettings:
         SettingsError: One is missing or unusable; the message says how to set it.
     """
     configure_dlt()
-    for section, known in _DLTS_KEYS.items():
-        _refuse_unknown_keys(section, known)
+    for section, others in _SAYS_NOTHING.items():
+        known = (key for key, places in _OTHER_PLACES.items() if section in places)
+        _refuse_unknown_keys(section, [*known, *others])
     workers = _resolve(_EXTRACT_SECTION).get("workers", _ExtractSettings.workers)
     resources = with_own_resources(API_SECTION)
     settings = ApiSettings(workers=workers, resources=resources, **_resolve(API_SECTION))

@@ -26,7 +26,7 @@ _NEARLY, _SLIPS = 0.9, 5
 _MUCH_LESS: Final = 0.75
 # A refusal that names no time is waited for so many seconds at first.
 _WAIT: Final = 0.25
-# So many seconds after the time that a refusal named, it is hardly refused again.
+# So many seconds after a refusal, or the time that it named, the next is hardly refused.
 _SURELY: Final = 1.0
 # Who sends nothing for so many seconds, though it might, has nothing to send.
 _PAUSE: Final = 0.5
@@ -126,9 +126,9 @@ class Learned:
     def likely_open_at(self, longest: float) -> float:
         """When a request is hardly refused any more, even if none before asks whether it would be.
 
-        That is a second after the time that was named. Where none is, it is when the longest usual
-        window of up to `longest` seconds is over, or what was long enough last time, if that is
-        longer.
+        That is a second after the last refusal, or the time that it named. Where it named none and
+        the API is not known to be open, it is when the longest usual window of up to `longest`
+        seconds is over, or what was long enough last time, if that is longer.
         """
         surely = (self._named_until or self._refused_at) + min(_SURELY, longest)
         is_asked = self._is_used_up or (self._is_closed and self._named_until is None)

@@ -18,12 +18,13 @@ from analytics_assets.errors import ReadError
 
 # Who waits looks that often, in seconds, whether there is news.
 _LOOK = 0.02
-# Who waits for a turn looks that often whether it was stopped.
-_STOP_LOOK = 0.5
 # Who leaves it to others to ask looks that often whether they have.
 _OTHERS_LOOK = 0.05
 # Seconds to wait after a refusal that names no time.
 _DEFAULT_WAIT = 1.0
+
+STOP_LOOK = 0.5
+"""Who waits for a turn, or an answer, looks after so many seconds whether it was stopped."""
 
 
 class Pace:
@@ -187,7 +188,7 @@ class _Queue:
                 self._is_taken = True
                 turn.set()
         try:
-            while not turn.wait(_STOP_LOOK) and not (stopped and stopped.is_set()):
+            while not turn.wait(STOP_LOOK) and not (stopped and stopped.is_set()):
                 pass
             yield
         finally:

@@ -11,13 +11,11 @@ from threading import Event
 from typing import Final
 
 from analytics_assets.api.announced import Quota
-from analytics_assets.api.pace import Pace
+from analytics_assets.api.pace import STOP_LOOK, Pace
 from analytics_assets.api.paths import Asked
 
 # How unlikely it must be that only one's requests are refused by chance: one in a million.
 _SURPRISE: Final = math.log(1e6)
-# Who waits for an answer looks that often, in seconds, whether the run was stopped.
-_STOP_LOOK: Final = 0.5
 
 
 class Paces:
@@ -85,7 +83,7 @@ class Paces:
             answered = Event()
             if self._is_told:
                 answered = self._answered.setdefault(asked.resource_name, answered)
-        while not (is_first or answered.wait(_STOP_LOOK) or stopped.is_set()):
+        while not (is_first or answered.wait(STOP_LOOK) or stopped.is_set()):
             pass
         try:
             yield
