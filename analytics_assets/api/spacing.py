@@ -20,8 +20,8 @@ _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 _EXACT: Final = 0.01
 # So many requests may arrive closer together than they are sent.
 _CLOSE: Final = 4
-# A quota of which nothing was refused for so many seconds and requests may have been raised.
-_QUIET, _QUIET_REQUESTS = 60.0, 300
+# A rate of which so many requests were accepted may have been too low from the first, or be raised.
+_QUIET_REQUESTS: Final = 300
 
 
 class Spacing:
@@ -65,7 +65,7 @@ class Spacing:
         if gain > _EXACT:
             if (now - self._refused_at) * gain >= self._cost:
                 self._try(now, self.rate * (1 + gain))
-        elif now - self._refused_at > max(_QUIET, _QUIET_REQUESTS / self.rate):
+        elif now - self._refused_at > max(self._cost / self._growth, _QUIET_REQUESTS / self.rate):
             self._growth *= 2
             self._try(now, self.rate * (1 + self._growth))
 

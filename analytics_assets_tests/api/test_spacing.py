@@ -102,12 +102,13 @@ def test_a_rate_that_is_refused_at_once_falls_by_a_twentieth_at_the_most():
     assert spacing.rate == pytest.approx(0.95 * rate)
 
 
-def test_whether_the_quota_was_raised_is_asked_after_a_quiet_minute():
+@pytest.mark.parametrize(("cost", "quiet"), [(0.1, 31), (1.0, 100)])
+def test_whether_the_quota_was_raised_is_asked_once_that_costs_little(cost: float, quiet: float):
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
     now = refuse(spacing, accept(spacing, 0.0, 1), 1)
-    now = refuse(spacing, now + 60 / spacing.rate, 60)  # what held is refused, too
+    now = refuse(spacing, now + 60 / spacing.rate, 60, cost=cost)  # what held is refused, too
     rate, quiet_since = spacing.rate, now
     while spacing.rate == rate:
         now = accept(spacing, now, 1)
     assert spacing.rate == pytest.approx(1.02 * rate, rel=0.01)
-    assert 60 <= now - quiet_since < 62
+    assert now - quiet_since == pytest.approx(quiet, rel=0.03)
