@@ -18,7 +18,6 @@ from analytics_assets_tests.testing.tables import (
 )
 
 
-@both_warehouses
 def test_a_failing_list_harms_no_other(home, sync, api: SampleApi, instance: DagsterInstance):
     accounts = _, second, third = api.data.account_ids
     api.behaviour.faults += [

@@ -19,7 +19,6 @@ from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.commands import invoke, start_sync
 from analytics_assets_tests.testing.doctor import Checks
-from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import failed, materialized, metadata
 from analytics_assets_tests.testing.reports import (
     CAMPAIGNS,
@@ -105,7 +104,6 @@ def test_the_doctor_asks_for_a_day(api: SampleApi, doctor: Callable[..., Checks]
     assert {line.split()[1] for line in asked(api)} == {"campaign_day_breakdown"}
 
 
-@both_warehouses
 def test_three_days(
     home: Path,
     api: SampleApi,

@@ -6,7 +6,6 @@ import pytest
 
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
-from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.records import states
 from analytics_assets_tests.testing.tables import (
     assert_equal_tables,
@@ -33,7 +32,6 @@ def test_an_empty_list_of_accounts(home, sync, api: SampleApi, instance):
 
 
 @pytest.mark.usefixtures("synced")
-@both_warehouses
 def test_an_account_that_is_empty_all_at_once(home, sync, api: SampleApi, instance):
     account, *others = api.data.account_ids
     tables = {name: warehouse_table(home, name) for name in RESOURCES.account_lists}
