@@ -171,6 +171,33 @@ def test_what_others_use_of_the_quota_is_not_there_for_us() -> None:
     assert budgets.delay(0.0) == pytest.approx(20, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("left", "reset", "gap"),
+    [(60, 30, 29 / 59), (20, 30, 1.0), (60, 0, 1.0)],
+    ids=["soon over", "as evenly as a whole window", "it may be over"],
+)
+def test_what_is_left_lasts_until_the_window_is_over(left: int, reset: int, gap: float) -> None:
+    budgets = Budgets()
+    told(budgets, 0.0, limit=60, window=60)
+    budgets.done(0.0)
+    budgets.take(0.0)
+    told(budgets, 0.0, limit=60, window=60, remaining=0, reset=30)
+    budgets.done(0.0)
+    assert budgets.delay(0.0) > 0
+    told(budgets, 31.0, limit=60, window=60, remaining=left, reset=reset)
+    budgets.take(31.0)
+    assert budgets.delay(31.0) == pytest.approx(gap, rel=0.01)
+
+
+def test_a_limit_that_is_not_told_is_what_is_left() -> None:
+    budgets = Budgets()
+    told(budgets, 0.0, remaining=3, reset=20)
+    for _ in range(3):
+        assert budgets.delay(0.0) == 0
+        budgets.take(0.0)
+    assert budgets.delay(0.0) == pytest.approx(20, rel=0.05)
+
+
 def test_requests_in_flight_are_counted_once() -> None:
     budgets = Budgets()
     told_all(budgets, 0.0, Quota("default", "", 84, 60), in_flight=64, is_alone=False)

@@ -125,19 +125,22 @@ def test_another_destination(home, doctor, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "credentials",
+    ("credentials", "reason"),
     [
-        f"postgresql+nodriver://user:{SECRET}@127.0.0.1:1/{SECRET}",
-        f"postgresql://user:{SECRET}",
-        f"sqlite:////nowhere/{SECRET}",
+        (f"postgresql+nodriver://user:{SECRET}@127.0.0.1:1/{SECRET}", "Can't load plugin"),
+        (f"postgresql://user:{SECRET}", "invalid literal for int()"),
+        (f"sqlite:////nowhere/{SECRET}", "unable to open database file"),
     ],
 )
-def test_another_destination_that_cannot_be_reached(doctor, monkeypatch, credentials: str):
+def test_another_destination_that_cannot_be_reached(
+    doctor, monkeypatch, credentials: str, reason: str
+):
     monkeypatch.setenv("ANALYTICS__DESTINATION", "sqlalchemy")
     monkeypatch.setenv("DESTINATION__SQLALCHEMY__CREDENTIALS", credentials)
     checks = doctor()
     assert failed(checks) == ["warehouse"]
     assert checks["warehouse"]["detail"].startswith("sqlalchemy cannot be reached or written: ")
+    assert reason in checks["warehouse"]["detail"]
     assert checks["warehouse"]["advice"] == (
         "check section [destination.sqlalchemy] of the settings"
     )
