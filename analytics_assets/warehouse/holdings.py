@@ -6,7 +6,7 @@ A DuckDB file is opened to be read only. Where it is not there, nothing is held.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,8 +125,7 @@ def file_mark(settings: PlatformSettings) -> str | None:
 
 def _loads(settings: PlatformSettings, client: SqlJobClientBase) -> HeldLoads:
     loads_table = client.schema.loads_table_name
-    tables = client.get_storage_tables([*settings.resources, loads_table])
-    there = {name for name, columns in tables if columns}
+    there = {*existing_tables(client, [*settings.resources, loads_table])}
     if loads_table not in there:
         return HeldLoads(there)
     column = client.sql_client.escape_column_name
@@ -153,6 +152,12 @@ def _counts(
     )
     for key, number, newest in rows or []:
         yield key, (int(number), str(newest or ""))
+
+
+def existing_tables(client: SqlJobClientBase, names: Iterable[str]) -> dict[str, Set[str]]:
+    """The columns of those of the tables that there are."""
+    tables = client.get_storage_tables(names)
+    return {name: {*columns} for name, columns in tables if columns}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from dlt import Schema
 from dlt.common.destination.client import StorageSchemaInfo
@@ -14,7 +14,7 @@ from dlt.pipeline.helpers import pipeline_drop
 
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.holdings import read_only_client
+from analytics_assets.warehouse.holdings import existing_tables, read_only_client
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.replacement import SOURCE_NAME
@@ -37,7 +37,7 @@ def left_tables(settings: PlatformSettings) -> dict[str, int]:
         WarehouseError: It cannot be asked now.
     """
     with read_only_client(settings) as client:
-        if client is None or not _there(client, [VERSION_TABLE_NAME]):
+        if client is None or not existing_tables(client, [VERSION_TABLE_NAME]):
             return {}
         stored: StorageSchemaInfo | None = client.get_stored_schema(SOURCE_NAME)
         if stored is None:  # though dlt says that it never is
@@ -45,15 +45,10 @@ def left_tables(settings: PlatformSettings) -> dict[str, int]:
         made = Schema.from_dict(json.loads(stored.schema)).data_table_names()
         known = {*settings.resources, *settings.resources.histories}
         sql, found = client.sql_client, {}
-        for name in _there(client, sorted({*made} - known)):
+        for name in existing_tables(client, sorted({*made} - known)):
             rows = sql.execute_sql(f"SELECT COUNT(*) FROM {sql.make_qualified_table_name(name)}")
             found[name] = int((rows or [[0]])[0][0])
         return found
-
-
-def _there(client: Any, names: Iterable[str]) -> list[str]:
-    """Those of the tables that there are."""
-    return [name for name, columns in client.get_storage_tables(names) if columns]
 
 
 def remove_tables(

@@ -12,7 +12,7 @@ from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.holdings import read_only_client
+from analytics_assets.warehouse.holdings import existing_tables, read_only_client
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.replacement import SOURCE_NAME
@@ -54,7 +54,7 @@ def recorded_loads(
             return RecordedLoads()
         names = [*settings.resources, *settings.resources.histories]
         names += [PIPELINE_STATE_TABLE_NAME, LOADS_TABLE_NAME]
-        tables = {name: columns for name, columns in client.get_storage_tables(names) if columns}
+        tables = existing_tables(client, names)
         if LOADS_TABLE_NAME not in tables:
             return RecordedLoads()
         loads = {
