@@ -28,7 +28,7 @@ class Spacing:
     """The rate at which requests are spaced evenly, between one that held and one that was refused.
 
     The rate halfway is tried when it would have gained, since the last refusal, as much time as one
-    more costs. If nothing is refused, it holds.
+    more costs. If nothing is refused, it holds. Once the two have met, so is a slightly higher one.
 
     Args:
         now: The time.
