@@ -8,23 +8,23 @@ import dagster as dg
 
 from analytics_assets.dagster_backend.internals import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.orchestration.run_records import loaded_by
 
 # Dagster's tags of a run that goes on where its parent failed; one that repeats all has neither
 _GOES_ON = (RESUME_RETRY_TAG, ASSET_RESUME_RETRY_TAG)
 
 
 def earlier_loads(context: dg.AssetExecutionContext) -> list[dg.AssetMaterialization]:
-    """What the runs that this one goes on with have loaded of its assets, asset by asset."""
-    found: dict[tuple[dg.AssetKey, str], dg.AssetMaterialization] = {}
-    for earlier in _earlier_runs(context.instance, context.run):
-        loaded = context.instance.all_logs(
-            earlier.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-        )
-        for entry in loaded:
-            event = entry.asset_materialization
-            if event and event.partition and event.asset_key in context.selected_asset_keys:
-                found.setdefault((event.asset_key, event.partition), event)
-    return [found[key] for key in sorted(found)]
+    """What the runs that this one goes on with have loaded of its assets, asset by asset.
+
+    The records of the assets tell, as everywhere. A run whose process was killed may have events
+    there that its own log lacks: SQLite has a file for each.
+    """
+    runs = list(_earlier_runs(context.instance, context.run))
+    found: list[dg.AssetMaterialization] = []
+    for key in sorted(context.selected_asset_keys) if runs else ():
+        found += loaded_by(context.instance, key, runs).values()
+    return found
 
 
 def without_partitions(
@@ -39,9 +39,10 @@ def without_partitions(
     return {account_id: left for account_id, left in wanted.items() if left}
 
 
-def _earlier_runs(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.DagsterRun]:
+def _earlier_runs(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.RunRecord]:
     while any(run.tags.get(tag) == "true" for tag in _GOES_ON) and run.parent_run_id:
-        parent = instance.get_run_by_id(run.parent_run_id)
+        parent = instance.get_run_record_by_id(run.parent_run_id)
         if parent is None:  # someone has deleted it
             return
-        yield (run := parent)
+        yield parent
+        run = parent.dagster_run

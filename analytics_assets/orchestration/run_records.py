@@ -145,6 +145,30 @@ def loads_of(
             yield from (_load(name, record) for record in records)
 
 
+def loaded_by(
+    instance: dg.DagsterInstance, key: dg.AssetKey, runs: Sequence[dg.RunRecord]
+) -> dict[str, dg.AssetMaterialization]:
+    """What runs have loaded of an asset, by account: the latest, unless it was forgotten since."""
+    run_ids = {run.dagster_run.run_id for run in runs}
+    began = min((run.start_time for run in runs if run.start_time), default=None)
+    if began is None:  # none of them has begun
+        return {}
+    since = dg.AssetRecordsFilter(asset_key=key, after_timestamp=began)
+    forgotten = _forgotten(instance, key)
+    found: dict[str, dg.AssetMaterialization] = {}
+    more, cursor = True, None
+    while more:
+        page = instance.fetch_materializations(since, limit=_RECORDS_PER_QUERY, cursor=cursor)
+        more, cursor = page.has_more, page.cursor
+        for record in page.records:
+            event = record.asset_materialization
+            if event is None or event.partition is None or record.run_id not in run_ids:
+                continue
+            if record.storage_id > forgotten.get(event.partition, 0):
+                found.setdefault(event.partition, event)
+    return found
+
+
 def requests_taken(instance: dg.DagsterInstance, names: AssetNames) -> dict[tuple[str, str], int]:
     """The requests that it took to read each resource of an account when it was last loaded."""
     return {

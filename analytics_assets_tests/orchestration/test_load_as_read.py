@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from threading import enumerate as enumerate_threads
@@ -236,8 +237,13 @@ def again_by_command(instance: DagsterInstance) -> None:
 
 
 def again_from_failure(instance: DagsterInstance) -> None:
-    """As Dagster starts a run again whose process died."""
+    """As Dagster starts a run again whose process died, before its own log had its last events."""
     killed = of_sync(instance)
+    log = Path(instance.root_directory, "history", "runs", f"{killed.run_id}.db")
+    with closing(sqlite3.connect(log)) as connection, connection:
+        connection.execute(
+            "DELETE FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"
+        )
     steps, _ = KnownExecutionState.build_resume_retry_reexecution(instance, killed)
     assert steps == [NAMES.accounts_op]
     assert go_on(instance, killed).status == DagsterRunStatus.SUCCESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,6 +18,7 @@ from analytics_assets.orchestration.run_records import (
     failed_partitions,
     latest_loads,
     listed_accounts,
+    loaded_by,
     materializes,
     record_forgotten,
     recorded_as_skipped,
@@ -85,6 +87,28 @@ def test_a_load_tells_its_run(records: dg.DagsterInstance) -> None:
     assert latest_loads(records, NAMES)["campaigns", "acme"].run_id == run_id
     assert failed_attempts(records, NAMES) == {}
     assert attempted_accounts(records, NAMES, NAMES.account_resources) == {"acme"}
+
+
+def test_what_some_runs_have_loaded(records: dg.DagsterInstance) -> None:
+    first, other, second, third = (
+        attempt(records, account, "campaigns", of_run=run)
+        for run, account in enumerate(["acme", "acme", "globex", "initech"])
+    )
+    load(records, "campaigns", "globex", of_run=4)
+    failed = attempt(records, "globex", "campaigns", failure=dg.Failure("it broke off"))
+
+    def loaded(*run_ids: str) -> dict[str, Any]:
+        runs = [record for run_id in run_ids if (record := records.get_run_record_by_id(run_id))]
+        assert len(runs) == len(run_ids)
+        events = loaded_by(records, dg.AssetKey("campaigns"), runs)
+        return {account: event.metadata["of_run"].value for account, event in events.items()}
+
+    assert loaded(first) == {"acme": 0}
+    assert loaded(first, other) == {"acme": 1}  # the latest
+    assert loaded(third, first, second) == {"acme": 0, "globex": 2, "initech": 3}
+    assert loaded(failed) == loaded() == {}
+    record_forgotten(records, NAMES, "acme")
+    assert loaded(other, third) == {"initech": 3}
 
 
 def test_what_was_before_an_account_was_forgotten_does_not_count(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from analytics_assets_tests.testing.client import wait_until
 from analytics_assets_tests.testing.deployment import LOCATION
 from analytics_assets_tests.testing.scene import Scene
 
@@ -27,11 +28,11 @@ def test_a_sensor_is_switched_on_and_off_by_clicking(page: Page, scene: Scene):
     click(switch(page, name))
     expect(switch(page, name)).to_be_checked(checked=True)
     expect(switch(page, name)).to_be_enabled()
-    assert status(scene, name) == "RUNNING"
+    wait_until(lambda: status(scene, name) == "RUNNING")
     click(switch(page, name))
     expect(switch(page, name)).to_be_checked(checked=False)
     expect(switch(page, name)).to_be_enabled()
-    assert status(scene, name) == "STOPPED"
+    wait_until(lambda: status(scene, name) == "STOPPED")
 
 
 def switch(page: Page, name: str) -> Locator:
