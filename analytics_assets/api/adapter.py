@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import requests
@@ -56,38 +58,52 @@ class ApiAdapter(BoundedAdapter):
             requests.RequestException: The request failed on its way, or took too long.
         """
         asked = self._asked_by(request.path_url)
-        requests_of_account = self._by_account.of(asked.account_id)
-        attempt = _next_attempt(request)
-        if attempt > 1:
-            # workers that failed together do not come back together
-            time.sleep(random.uniform(0, _JITTER * self._backoff_factor))
-        may_ask = attempt <= self._max_retries
-        with self._paces.first_alone(asked, requests_of_account.stopped):
+        account, tries = self._by_account.of(asked.account_id), _tries_of(request)
+        _rest(tries.rest, account.stopped)
+        # workers that failed together do not come back together
+        jitter = random.uniform(0, _JITTER * self._backoff_factor)
+        backoff = min(self._backoff_factor * 2**tries.number, self.max_delay)
+        tries.number, tries.rest = tries.number + 1, backoff + jitter
+        if tries.number > self._max_retries:
+            tries.asks_at = math.inf  # the last attempt is not for finding out anything
+        with self._paces.first_alone(asked, account.stopped):
             pace = self._paces.of(asked)
-            with self._place(pace, requests_of_account, may_ask=may_ask) as waited:
-                requests_of_account.sent(
-                    asked.resource_name, time.monotonic(), retry=attempt > 1, throttled=waited
-                )
-                try:
-                    response = self._send(
-                        pace, asked, requests_of_account, request, *args, **kwargs
-                    )
-                finally:
-                    requests_of_account.answered(asked.resource_name, time.monotonic())
-        is_timed = attempt == 1 or "Retry-After" in response.headers
-        if response.status_code == 429 and is_timed and pace.has_accepted:
+            response = self._send_in_turn(pace, asked, account, request, *args, **kwargs)
+        named = response.headers.get("Retry-After")
+        if response.status_code == 429 and pace.has_accepted:
             # it is about a quota, and the pace lets it through when it is time
-            response.headers["Retry-After"] = "0"
+            response.headers["Retry-After"], tries.rest = "0", 0.0
+            if named is None and tries.number > 1:
+                tries.asks_at = time.monotonic() + backoff
+        elif named and named != "0":
+            tries.rest = jitter  # dlt's client waits as long as is asked for
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)
         return response
 
+    def _send_in_turn(
+        self,
+        pace: Pace,
+        asked: Asked,
+        account: AccountRequests,
+        request: PreparedRequest,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Response:
+        name, tries = asked.resource_name, _tries_of(request)
+        with self._place(pace, account, tries.asks_at) as waited:
+            account.sent(name, time.monotonic(), retry=tries.number > 1, throttled=waited)
+            try:
+                return self._send(pace, asked, account, request, *args, **kwargs)
+            finally:
+                account.answered(name, time.monotonic())
+
     @contextmanager
-    def _place(self, pace: Pace, account: AccountRequests, *, may_ask: bool) -> Iterator[float]:
+    def _place(self, pace: Pace, account: AccountRequests, asks_at: float) -> Iterator[float]:
         """A place among the requests in flight, while the pace is open; yields seconds waited."""
         waited = 0.0
         while True:
-            waited += pace.wait(account.stopped, account.rank, may_ask=may_ask)
+            waited += pace.wait(account.stopped, account.rank, asks_at=asks_at)
             try:
                 with self._in_flight:
                     # it may have closed while this one queued for the place
@@ -171,8 +187,29 @@ class FollowingAdapter(BaseAdapter):
         self._adapter.close()
 
 
-def _next_attempt(request: PreparedRequest) -> int:
+@dataclass
+class _Tries:
+    """How often a request was sent, and what is known for the next time.
+
+    Attributes:
+        number: How often.
+        rest: Seconds until it is sent again, at the least.
+        asks_at: When it asks by itself whether the API is open (`time.monotonic`).
+    """
+
+    number: int = 0
+    rest: float = 0.0
+    asks_at: float = -math.inf
+
+
+def _tries_of(request: PreparedRequest) -> _Tries:
     # dlt's client repeats a request by sending the same object again
-    attempt: int = getattr(request, "attempt", 0) + 1
-    request.attempt = attempt  # type: ignore[attr-defined]
-    return attempt
+    tries: _Tries = getattr(request, "tries", None) or _Tries()
+    request.tries = tries  # type: ignore[attr-defined]
+    return tries
+
+
+def _rest(seconds: float, stopped: threading.Event) -> None:
+    """Waits, unless the run is stopped."""
+    if seconds:
+        stopped.wait(seconds)

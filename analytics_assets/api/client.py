@@ -76,13 +76,19 @@ def make_client(settings: ApiSettings) -> ApiClient:
     """A client with a pace and a token of its own."""
     by_account = RequestsByAccount()
     token_session = _session(
-        settings, settings.token_url, BoundedAdapter(settings), _RETRIED_ERRORS
+        settings,
+        settings.token_url,
+        BoundedAdapter(settings),
+        _RETRIED_ERRORS,
+        settings.backoff_factor,
     )
     session = _session(
         settings,
         settings.base_url,
         FollowingAdapter(ApiAdapter(settings, by_account)),
         (*_RETRIED_ERRORS, InvalidAnswer),
+        # the adapter waits: dlt's client has no way to be told that it need not
+        backoff_factor=0.0,
     )
     auth = client_credentials(settings, token_session, by_account)
     return ApiClient(
@@ -114,6 +120,7 @@ def _session(
     url: str,
     adapter: BaseAdapter,
     retried: Sequence[type[RequestException]],
+    backoff_factor: float,
 ) -> requests.Session:
     """A session that tries again, and asks the environment once, for what lies on the way to `url`.
 
@@ -130,7 +137,7 @@ def _session(
         status_codes=RETRIED_STATUSES,
         exceptions=retried,
         request_max_attempts=settings.max_retries + 1,
-        request_backoff_factor=settings.backoff_factor,
+        request_backoff_factor=backoff_factor,
         request_max_retry_delay=settings.max_retry_delay,
         session_attrs={
             "trust_env": False,

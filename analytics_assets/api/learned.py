@@ -26,8 +26,9 @@ _NEARLY, _SLIPS = 0.9, 5
 _MUCH_LESS: Final = 0.75
 # A refusal that names no time is waited for so many seconds at first.
 _WAIT: Final = 0.25
-# So many seconds after a refusal, or the time that it named, the next is hardly refused.
-_SURELY: Final = 1.0
+# So many seconds after a refusal, or the time that it named, the next is hardly refused; where
+# requests are spaced, after the time for so many.
+_SURELY, _SLOTS = 1.0, 10
 # Who sends nothing for so many seconds, though it might, has nothing to send.
 _PAUSE: Final = 0.5
 # How often it is looked whether an answer has come, in seconds.
@@ -126,11 +127,13 @@ class Learned:
     def likely_open_at(self, longest: float) -> float:
         """When a request is hardly refused any more, even if none before asks whether it would be.
 
-        That is a second after the last refusal, or the time that it named. Where it named none and
-        the API is not known to be open, it is when the longest usual window of up to `longest`
-        seconds is over, or what was long enough last time, if that is longer.
+        That is a second after the last refusal, or the time that it named, and where requests are
+        spaced, the time for ten. Where it named none and the API is not known to be open, it is
+        when the longest usual window of up to `longest` seconds is over, or what was long enough
+        last time, if that is longer.
         """
-        surely = (self._named_until or self._refused_at) + min(_SURELY, longest)
+        wait = _SLOTS * self.window if self._spacing else _SURELY
+        surely = (self._named_until or self._refused_at) + min(wait, longest)
         is_asked = self._is_used_up or (self._is_closed and self._named_until is None)
         if self._opened_at is None or not is_asked:
             return surely

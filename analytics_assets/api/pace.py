@@ -71,35 +71,41 @@ class Pace:
         with self._lock:
             return self._quickest < math.inf
 
-    def wait(self, stopped: Event | None = None, rank: int = 0, *, may_ask: bool = True) -> float:
+    def wait(
+        self, stopped: Event | None = None, rank: int = 0, *, asks_at: float = -math.inf
+    ) -> float:
         """Blocks until a request may be sent, which `done` ends; returns the seconds waited.
 
-        Of those who wait, the one with the lowest rank is next. One that may not ask leaves it to
-        others to find out whether the API is open again, as long as that may be in vain.
+        Of those who wait, the one with the lowest rank is next. Until `asks_at` (`time.monotonic`)
+        it leaves it to others to find out whether the API is open again, as long as that may be in
+        vain.
 
         Raises:
             ReadError: The run was stopped meanwhile.
         """
         started = time.monotonic()
-        while not self._takes_slot(stopped, rank, may_ask):
+        while not self._takes_slot(stopped, rank, asks_at):
             time.sleep(_OTHERS_LOOK)
         return time.monotonic() - started
 
-    def _takes_slot(self, stopped: Event | None, rank: int, may_ask: bool) -> bool:
+    def _takes_slot(self, stopped: Event | None, rank: int, asks_at: float) -> bool:
         """Waits for a slot; False if the next one is left to others."""
         with self._queue.place(rank, stopped):  # one waits for the next slot, and the others for it
             while not (stopped and stopped.is_set()):
-                if not may_ask and self._is_left_to_others():
+                if self._is_left_to_others(asks_at):
                     return False
                 if (delay := self._next_slot_in()) <= 0:
                     return True
                 time.sleep(min(delay, _LOOK))
         raise ReadError("the run was stopped")
 
-    def _is_left_to_others(self) -> bool:
+    def _is_left_to_others(self, asks_at: float) -> bool:
+        now = time.monotonic()
+        if now >= asks_at:
+            return False
         with self._lock:
             likely_open_at = self._learned.likely_open_at(self._longest_wait)
-            return time.monotonic() < max(self._closed_until, likely_open_at)
+            return now < max(self._closed_until, likely_open_at)
 
     def done(self) -> None:
         """Notes that a request was answered, was lost, or is not sent after all."""

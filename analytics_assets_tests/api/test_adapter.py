@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,7 +47,7 @@ class PaceStub:
     """A pace that is open, or closed for the first looks at it."""
 
     closed_looks: int = 0
-    may_ask: list[bool] = field(default_factory=list)
+    asks_at: list[float] = field(default_factory=list)
     accepts: int = 0
     dones: int = 0
     tells: int = 0
@@ -65,10 +65,10 @@ class PaceStub:
 
     @property
     def waits(self) -> int:
-        return len(self.may_ask)
+        return len(self.asks_at)
 
-    def wait(self, stopped: threading.Event, rank: int, *, may_ask: bool) -> float:
-        self.may_ask.append(may_ask)
+    def wait(self, stopped: threading.Event, rank: int, *, asks_at: float) -> float:
+        self.asks_at.append(asks_at)
         return 0.5
 
     def done(self) -> None:
@@ -118,13 +118,20 @@ def counted() -> Iterator[Any]:
         yield by_account, requests_of_account
 
 
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long requests rest before they are sent again, which they do not here."""
+    rests: list[float] = []
+    monkeypatch.setattr(
+        adapter_module, "_rest", lambda seconds, _: rests.append(seconds) if seconds else None
+    )
+    return rests
+
+
 def test_an_attempt_is_counted_for_its_account(
-    pace: PaceStub, answers, counted, monkeypatch: pytest.MonkeyPatch
+    pace: PaceStub, answers, counted, rests: list[float]
 ) -> None:
     by_account, acme = counted
-    slept: list[float] = []
-    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
-    monkeypatch.setattr(adapter_module, "time", clock)  # others' threads sleep, too
     adapter = ApiAdapter(replace(UNREACHABLE, backoff_factor=2.0), by_account)
     request = request_of()
     answers(lambda request: answer(request, 503))
@@ -135,8 +142,8 @@ def test_an_attempt_is_counted_for_its_account(
     assert (counts.requests, counts.retries, counts.throttled) == (2, 1, 1.0)
     assert counts.started <= counts.ended
     assert list(acme.by_resource) == ["campaigns"]
-    [jitter] = slept
-    assert 0 <= jitter < 1.0
+    [rest] = rests
+    assert 2.0 <= rest < 3.0
 
 
 def test_an_attempt_that_fails_has_ended_and_names_its_request(
@@ -191,30 +198,59 @@ def test_a_refusal_closes_the_pace(pace: PaceStub, answers, counted, asked: floa
 
 @pytest.mark.parametrize("asked", [7.5, None])
 def test_a_request_that_is_refused_goes_back_to_the_pace_which_knows_when(
-    pace: PaceStub, answers, counted, asked: float | None
+    pace: PaceStub, answers, counted, rests: list[float], asked: float | None
 ) -> None:
-    adapter, request = ApiAdapter(UNREACHABLE, counted[0]), request_of()
+    adapter = ApiAdapter(replace(UNREACHABLE, backoff_factor=2.0), counted[0])
     named: Any = {} if asked is None else {"Retry-After": "8"}
     answers(lambda request: (answer(request, 429, **named), asked))
-    told = [adapter.send(each).headers.get("Retry-After") for each in (request, request)]
-    assert told == 2 * [named.get("Retry-After")]  # nothing tells yet that it is about a quota
-    answers(lambda request: answer(request, 503))
-    assert "Retry-After" not in adapter.send(request_of()).headers
+
+    def told(request: PreparedRequest) -> list[str | None]:
+        return [adapter.send(each).headers.get("Retry-After") for each in 3 * [request]]
+
+    # nothing tells yet that it is about a quota
+    assert told(request_of()) == 3 * [named.get("Retry-After")]
+    least = [0, 0] if asked else [2, 4]
+    assert all(0 <= rest - seconds < 1 for rest, seconds in zip(rests, least, strict=True))
+    rests.clear()
+    answers(answer)
+    adapter.send(request_of())
     answers(lambda request: (answer(request, 429, **named), asked))
-    request = request_of()
-    told = [adapter.send(each).headers.get("Retry-After") for each in 3 * [request]]
-    assert told == (["0", None, None] if asked is None else 3 * ["0"])
+    assert told(request_of()) == 3 * ["0"]
+    assert rests == []
 
 
-def test_with_its_last_attempt_no_request_asks_whether_the_api_is_open(
-    pace: PaceStub, answers, counted
+def test_what_fails_rests_ever_longer_and_not_when_the_run_is_stopped(
+    pace: PaceStub, answers, counted, rests: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapter = ApiAdapter(replace(UNREACHABLE, max_retries=2, backoff_factor=0.0), counted[0])
+    settings = replace(UNREACHABLE, backoff_factor=2.0, max_retry_delay=5.0)
+    adapter, request = ApiAdapter(settings, counted[0]), request_of()
+    answers(lambda request: answer(request, 503))
+    for _ in range(5):
+        adapter.send(request)
+    assert all(0 <= rest - least < 1 for rest, least in zip(rests, [2, 4, 5, 5], strict=True))
+    monkeypatch.undo()
+    stopped = threading.Event()
+    stopped.set()
+    adapter_module._rest(3600.0, stopped)
+
+
+def test_who_asks_whether_the_api_is_open(pace: PaceStub, answers, counted) -> None:
+    adapter = ApiAdapter(replace(UNREACHABLE, max_retries=3, backoff_factor=2.0), counted[0])
+    pace.accepts, begun = 1, time.monotonic()
     answers(lambda request: answer(request, 429))
     request = request_of()
+    for _ in range(4):
+        adapter.send(request)
+    # who was refused twice leaves it to others for a while, and the last attempt always does
+    assert [pace.asks_at[0], pace.asks_at[1], pace.asks_at[3]] == [-math.inf, -math.inf, math.inf]
+    assert 4 <= pace.asks_at[2] - begun < 5
+    adapter, request = ApiAdapter(UNREACHABLE, counted[0]), request_of()
+    named: Any = {"Retry-After": "8"}
+    answers(lambda request: answer(request, 429, **named))
+    pace.asks_at.clear()
     for _ in range(3):
         adapter.send(request)
-    assert pace.may_ask == [True, True, False]
+    assert pace.asks_at == 3 * [-math.inf]
 
 
 @pytest.mark.parametrize("status", [200, 429, 503])

@@ -145,7 +145,7 @@ def test_no_cookie_is_kept_and_no_netrc_is_read(
 
 
 def test_retries_do_not_come_back_together(server: ThreadingHTTPServer, monkeypatch):
-    waits: list[float] = []
+    rests: list[float] = []
     ranges: list[tuple[float, float]] = []
 
     def uniform(least: float, most: float) -> float:
@@ -153,11 +153,13 @@ def test_retries_do_not_come_back_together(server: ThreadingHTTPServer, monkeypa
         return 0.125
 
     monkeypatch.setattr("analytics_assets.api.adapter.random.uniform", uniform)
-    monkeypatch.setattr("analytics_assets.api.adapter.time.sleep", waits.append)
+    monkeypatch.setattr(
+        "analytics_assets.api.adapter._rest", lambda seconds, _: rests.append(seconds)
+    )
     Handler.failures = 2
     get(f"http://127.0.0.1:{server.server_port}", max_retries=2, backoff_factor=0.01)
-    assert ranges == [(0, 0.005)] * 2
-    assert waits.count(0.125) == 2
+    assert ranges == [(0, 0.005)] * 3
+    assert rests == [0.0, pytest.approx(0.135), pytest.approx(0.145)]
 
 
 def test_one_client_for_the_same_settings(server: ThreadingHTTPServer):

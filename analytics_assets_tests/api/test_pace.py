@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from threading import Event, Thread
@@ -149,17 +150,47 @@ def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):
     ("retry_after", "longest", "waits"),
     [(None, 120.0, 1.01 * 60), (None, 10.0, 1.01 * 10), (None, 0.1, 0.1), (7.0, 120.0, 8.0)],
 )
-def test_who_may_not_ask_waits_until_the_api_is_likely_to_be_open(
+def test_who_leaves_it_to_others_waits_until_the_api_is_likely_to_be_open(
     clock: Clock, retry_after: float | None, longest: float, waits: float
 ):
     pace = Pace(longest_wait=longest)
     pace.wait()
     pace.refused(clock.now, retry_after)
     pace.done()
-    assert pace.wait(may_ask=False) == pytest.approx(waits, abs=0.06)
+    assert pace.wait(asks_at=math.inf) == pytest.approx(waits, abs=0.06)
 
 
-def test_who_may_not_ask_waits_a_second_after_another_was_refused(clock: Clock):
+def test_who_leaves_it_to_others_asks_by_itself_when_it_is_time(clock: Clock):
+    pace = Pace(longest_wait=120.0)
+    pace.wait()
+    pace.refused(clock.now, None)
+    pace.done()
+    assert pace.wait(asks_at=4.0) == pytest.approx(4.0, abs=0.06)
+
+
+def test_who_leaves_it_to_others_waits_for_ten_slots_where_requests_are_spaced(clock: Clock):
+    pace = Pace(longest_wait=120.0)
+
+    def ask(is_accepted: bool) -> None:
+        pace.wait()
+        clock.now += 0.001
+        if is_accepted:
+            pace.accepted(clock.now - 0.001)
+        else:
+            pace.refused(clock.now - 0.001, None)
+        pace.done()
+
+    for is_accepted in (*10 * [True], False, True, False):
+        ask(is_accepted)
+    refused_at = clock.now
+    ask(True)
+    assert pace.rate is not None
+    assert 5 < pace.rate < 40
+    pace.wait(asks_at=math.inf)
+    assert clock.now - refused_at == pytest.approx(10 / pace.rate, abs=0.06)
+
+
+def test_who_leaves_it_to_others_waits_a_second_after_another_was_refused(clock: Clock):
     pace = Pace(longest_wait=120.0)
     for accepts in (False, True):
         pace.wait()
@@ -169,10 +200,10 @@ def test_who_may_not_ask_waits_a_second_after_another_was_refused(clock: Clock):
             pace.refused(clock.now, 7.0)
         pace.done()
     assert clock.now == pytest.approx(7.0, abs=0.06)
-    assert pace.wait(may_ask=False) == pytest.approx(1.0, abs=0.06)
+    assert pace.wait(asks_at=math.inf) == pytest.approx(1.0, abs=0.06)
 
 
-def test_who_may_not_ask_goes_on_when_another_has(clock: Clock):
+def test_who_leaves_it_to_others_goes_on_when_another_has(clock: Clock):
     pace = Pace(longest_wait=120.0)
 
     def ask() -> None:
@@ -186,8 +217,8 @@ def test_who_may_not_ask_goes_on_when_another_has(clock: Clock):
     pace.refused(clock.now, None)
     pace.done()
     clock.sleep_hook = ask
-    assert pace.wait(may_ask=False) == pytest.approx(5, abs=0.1)
-    assert pace.wait(may_ask=False) < 1
+    assert pace.wait(asks_at=math.inf) == pytest.approx(5, abs=0.1)
+    assert pace.wait(asks_at=math.inf) < 1
 
 
 def test_no_wait_after_a_refusal_is_longer_than_the_longest(clock: Clock):

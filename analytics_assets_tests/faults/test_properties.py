@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
+from analytics_assets.api import adapter, pace
 from analytics_assets.api.client import make_client
 from analytics_assets.api.transport import retry_after
+from analytics_assets_tests.testing.quotas import Clock
 from analytics_assets_tests.testing.reading import UNREACHABLE
 
 # a busy machine is no failure
@@ -116,6 +118,28 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
     assert len(sent) == 2
 
 
+BACKOFF = replace(UNREACHABLE, max_retries=2, backoff_factor=2.0, max_retry_delay=20.0)
+
+
+@pytest.fixture
+def slept(monkeypatch) -> list[float]:
+    """How long requests wait before they are sent again, but for what the pace has them wait."""
+    slept: list[float] = []
+
+    def sleep(seconds: float, *_: object) -> None:
+        if seconds:
+            slept.append(seconds)
+
+    # of dlt's client alone: a server's thread may sleep, too
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr("analytics_assets.api.adapter._rest", sleep)
+    monkeypatch.setattr("analytics_assets.api.adapter._JITTER", 0.0)
+    clock = Clock()  # what the pace waits for takes no time
+    for module in (adapter, pace):
+        monkeypatch.setattr(module, "time", clock)
+    return slept
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("header", "waits"),
@@ -133,7 +157,9 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
         ("99", [20, 20]),
     ],
 )
-def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits: list[int]):
+def test_how_long_is_waited(
+    monkeypatch, slept: list[float], status: int, header: str | None, waits: list[int]
+):
     def send(self, request, **kwargs):
         answer = response(request, {})
         answer.status_code = status
@@ -141,16 +167,8 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
             answer.headers["Retry-After"] = header
         return answer
 
-    slept: list[float] = []
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    # of dlt's client alone: a server's thread may sleep, too
-    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=slept.append))
-    monkeypatch.setattr("analytics_assets.api.pace.Pace.wait", lambda *_, **__: 0.0)
-    monkeypatch.setattr("analytics_assets.api.pace.Pace.closed", False)
-    monkeypatch.setattr("analytics_assets.api.adapter._JITTER", 0.0)
-    client = make_client(
-        replace(UNREACHABLE, max_retries=2, backoff_factor=2.0, max_retry_delay=20.0)
-    )
+    client = make_client(BACKOFF)
     assert client.session.get("http://api/v1/list").status_code == status
     assert slept == waits
 
@@ -158,6 +176,27 @@ def test_how_long_is_waited(monkeypatch, status: int, header: str | None, waits:
     slept.clear()
     assert client.auth.session.post("http://api/oauth/token").status_code == status
     assert slept == waits
+
+
+@pytest.mark.parametrize("header", [None, "0", "3"])
+def test_a_refusal_about_a_quota_is_left_to_the_pace(
+    monkeypatch, slept: list[float], header: str | None
+):
+    statuses = iter([200, 429, 429, 200])
+
+    def send(self, request, **kwargs):
+        answer = response(request, {"results": []})
+        answer.status_code = next(statuses)
+        if header is not None and answer.status_code == 429:
+            answer.headers["Retry-After"] = header
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    client = make_client(BACKOFF)
+    for _ in range(2):
+        assert client.session.get("http://api/v1/list").status_code == 200
+    assert next(statuses, None) is None
+    assert slept == []
 
 
 def response(request: requests.PreparedRequest, body: Mapping[str, Any]) -> requests.Response:

@@ -92,6 +92,7 @@ class Simulation:
         self._limits = Limits(self.behaviour, self.clock.monotonic)
         self._random = random.Random(0)
         self._waiting: list[int] = []
+        self._asks_at: dict[int, float] = {}
         self._wakes_at, self._done, self._workers = 0.0, 0, 1
         self.started = self.clock.now
         if self.others:
@@ -133,7 +134,7 @@ class Simulation:
         """Has idle workers take the next requests."""
         while len(self.attempts) - self._done < self._workers and len(self.attempts) < self.total:
             request = len(self.attempts)
-            self.attempts[request] = 0
+            self.attempts[request], self._asks_at[request] = 0, -math.inf
             self._waiting.append(request)
         heapq.heapify(self._waiting)
         self._send_what_may()
@@ -155,12 +156,14 @@ class Simulation:
             self._after(delay, partial(self._arrive, request, self.clock.now))
 
     def _have_others_ask(self) -> bool:
-        """Has those wait whose attempt is the last, if it may be in vain; whether there are any."""
-        last = {each for each in self._waiting if self.attempts[each] >= ApiSettings.max_retries}
-        if not last or not self.pace._is_left_to_others():
+        """Has those wait whose attempt may be in vain, if it is for others; whether there are."""
+        patient = {
+            each for each in self._waiting if self.pace._is_left_to_others(self._asks_at[each])
+        }
+        if not patient:
             return False
-        self._waiting = sorted(set(self._waiting) - last)
-        for request in last:
+        self._waiting = sorted(set(self._waiting) - patient)
+        for request in patient:
             self._after(0.05, partial(self._queue, request))
         return True
 
@@ -204,12 +207,13 @@ class Simulation:
     ) -> None:
         self.pace.refused(sent_at, asked, quotas)
         self.pace.done()
-        attempts, backoff = self.attempts[request], ApiSettings.backoff_factor
-        is_left_to_pace = attempts == 1 or asked is not None
-        delay = 0.0 if is_left_to_pace else backoff * 2 ** (attempts - 1)
-        delay += self._random.uniform(0, backoff / 2)
-        self._after(delay, partial(self._queue, request))
-        self._send_what_may()
+        attempts = self.attempts[request]
+        if attempts >= ApiSettings.max_retries:
+            self._asks_at[request] = math.inf
+        elif attempts > 1 and asked is None:
+            backoff = ApiSettings.backoff_factor * 2 ** (attempts - 1)
+            self._asks_at[request] = self.clock.now + backoff
+        self._queue(request)
 
     def _other(self) -> None:
         self.others_sent.append(self._limits.admit(None) is None)
