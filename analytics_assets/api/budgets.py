@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from analytics_assets.api.announced import Quota
+from analytics_assets.api.windows import usual_window
 
 # Resets are told in whole seconds, rounded somehow.
 _ROUNDING: Final = 1.0
@@ -30,7 +31,8 @@ class Budget:
     API can have admitted it: one that was long on its way counts late in a window that slides.
 
     That fits buckets, and windows that are fixed or slide: none admits less. A window that is not
-    told is as long as the longest reset that was; what is left after it, one request asks first.
+    told is a usual one, as long as the longest reset that was: if the tightest of several quotas is
+    told, the others' may be far advanced by then. What is left after it, one request asks first.
 
     Once a window was used up, what later ones have left is spread over the rest of them, so that
     others who share the quota find some of it at any time. What fits into one is sent at once.
@@ -75,7 +77,7 @@ class Budget:
         remaining = quota.remaining
         reset = None if quota.reset is None else quota.reset + self._late
         self._limit = quota.limit or max(self._limit, (remaining or 0.0) + 1)
-        window = quota.window or max(self._window, reset or 0.0, _ROUNDING)
+        window = quota.window or max(self._window, usual_window(quota.reset or 0.0), _ROUNDING)
         if window > self._window:
             number, self._counted = len(self._counted), []
             self._count(now, window, number)
@@ -124,6 +126,8 @@ class Budget:
         """Notes that a request is sent."""
         if self._left(now) < 1:
             self._ends_at = now + _ROUNDING
+        elif now >= self._ends_at:
+            self._ends_at = now + self._window  # nothing has told of the next one yet
         if self._is_used_up and not self._is_window_told:
             self._asks_until = now + _ROUNDING
         self._is_used_up = False

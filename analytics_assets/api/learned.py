@@ -9,11 +9,10 @@ from typing import Final
 
 from analytics_assets.api.limit_trial import LimitTrial
 from analytics_assets.api.spacing import FEW, Spacing
+from analytics_assets.api.windows import USUAL_WINDOWS
 
 # Who has to wait for as many seconds has used up a window; what opens sooner is evened out.
 _LONG: Final = 2.0
-# Windows mostly have so many seconds.
-_USUAL: Final = (0.25, 0.5, 1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 300, 600, 900, 1800, 3600)
 # It is asked a little later, because requests do not arrive as they are sent.
 _LATER: Final = 1.01
 # A window that may be shorter by this share is known well enough.
@@ -137,7 +136,7 @@ class Learned:
         is_asked = self._is_used_up or (self._is_closed and self._named_until is None)
         if self._opened_at is None or not is_asked:
             return surely
-        usual = max((each for each in _USUAL if each <= longest), default=0.0)
+        usual = max((each for each in USUAL_WINDOWS if each <= longest), default=0.0)
         window = max(usual, self._high if self._high < math.inf else 0.0)
         return max(surely, self._opened_at + _LATER * window)
 
@@ -171,7 +170,7 @@ class Learned:
         if self.limit and (due := self._due(now, self.limit)) > 0:
             return due
         least = max(_LOOK if self.limit else _WAIT, open_for / 30)
-        usual = (wait for each in _USUAL if (wait := _LATER * each - open_for) > least / 2)
+        usual = (wait for each in USUAL_WINDOWS if (wait := _LATER * each - open_for) > least / 2)
         longest = max(open_for / 4, closed_for / 10)
         return min(max(least, min(closed_for, longest)), next(usual, math.inf))
 
@@ -238,15 +237,15 @@ class Learned:
     def _likely(self, number: int, span: float) -> float:
         """The seconds in which so many are accepted, which are `span` at the most."""
         if number > FEW:
-            return max((each for each in _USUAL if span / 2 < each <= span), default=span)
+            return max((each for each in USUAL_WINDOWS if span / 2 < each <= span), default=span)
         # fewer tell of no window, but of what was too short; what is named is mostly rounded up
         return span if self._named_until else math.sqrt(max(span / 10, self._too_early) * span)
 
     def _guess(self) -> float:
         """The window to try: a usual one, or halfway, in whole seconds where that helps."""
-        if self._high in _USUAL or self._high - self._low <= _EXACT * self._high:
+        if self._high in USUAL_WINDOWS or self._high - self._low <= _EXACT * self._high:
             return self._high
         middle = (self._low + self._high) / 2
-        usual = (float(each) for each in _USUAL if self._low < each <= 1.05 * self._high)
+        usual = (float(each) for each in USUAL_WINDOWS if self._low < each <= 1.05 * self._high)
         whole = round(middle)
         return next(usual, whole if self._low < whole < self._high else middle)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from analytics_assets.api.announced import Quota
 from analytics_assets.api.budgets import Budgets
 from analytics_assets.api.pace import Pace
 from analytics_assets.sample_api import Behaviour
+from analytics_assets.sample_api.limits import Limits
 from analytics_assets_tests.testing.quotas import Clock, Simulation
 
 FORMS = ("draft", "older-draft", "policy", "ratelimit", "x-ratelimit")
@@ -135,6 +137,53 @@ def test_headers_that_make_no_sense_are_as_none(clock: Clock) -> None:
     nonsense = {"RateLimit-Policy": "NaN", "RateLimit": '"default";r=-1;t=1e99'}
     simulation = simulated(clock, quota=20, quota_burst=20, headers=nonsense)
     assert simulation.refused(after=3) <= 0.01 * len(simulation.sent)
+
+
+@dataclass
+class TheTighter(Simulation):
+    """An API that tells only of the tighter one of two quotas, and not of its window."""
+
+    both: tuple[Behaviour, ...] = ()
+
+    def run(self) -> None:
+        self._of_both = [Limits(each, self.clock.monotonic) for each in self.both]
+        super().run()
+
+    def _arrive(self, request: int, sent_at: float) -> None:
+        admits = all(self._left(limits)[0] >= 1 for limits in self._of_both)
+        for limits in self._of_both if admits else ():
+            limits.admit(None)
+        self.sent.append((self.clock.now, admits))
+        told = [
+            (*self._left(limits), each.burst)
+            for limits, each in zip(self._of_both, self.both, strict=True)
+        ]
+        left, reset, limit = min(told, key=lambda each: each[0] / each[2])
+        quota = Quota(str(limit), "", limit, None, int(left), math.ceil(reset))
+        if admits:
+            self._after(0.05, lambda: self._accepted(sent_at, (quota,)))
+        else:
+            self._after(0.005, lambda: self._refused(request, sent_at, None, (quota,)))
+
+    def _left(self, limits: Limits) -> tuple[float, float]:
+        left = limits.left(None)
+        assert left is not None
+        return left
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "sizes", [((10, 1), (84, 60)), ((20, 1), (200, 60)), ((84, 60), (500, 3600))]
+)
+def test_only_the_tighter_one_of_two_quotas_is_told(clock: Clock, sizes: Any, kind: Any) -> None:
+    clock.now += 3.3
+    both = tuple(Behaviour(quota=n / s, quota_burst=n, quota_kind=kind) for n, s in sizes)
+    simulation = TheTighter(
+        clock, Behaviour(quota_headers="x-ratelimit"), 400, jitter=0.01, both=both
+    )
+    simulation.run()
+    # none but one that was used up before it was told of at all
+    assert simulation.refused() <= (kind == "sliding" and sizes[0] == (10, 1))
 
 
 def told(budgets: Budgets, now: float, **quota: Any) -> None:
