@@ -75,7 +75,7 @@ class ApiAdapter(BoundedAdapter):
             response.headers["Retry-After"], tries.rest = "0", 0.0
             if named is None and tries.number > 1:
                 tries.asks_at = time.monotonic() + backoff
-        elif named and named != "0":
+        elif named is not None:
             tries.rest = jitter  # dlt's client waits as long as is asked for
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)

@@ -60,8 +60,8 @@ class BoundedAdapter(HTTPAdapter):
         if asked is None:
             return response, None
         delay = retry_after(asked)
-        if delay is None:
-            # dlt's client then waits as it does where there is none
+        if not delay:
+            # which is as if none were there: what asks for no time tells of none
             del response.headers["Retry-After"]
             return response, None
         delay = min(delay, self.max_delay)

@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from analytics_assets.api import adapter, pace
 from analytics_assets.api.client import make_client
-from analytics_assets.api.transport import retry_after
+from analytics_assets.api.transport import BoundedAdapter, retry_after
 from analytics_assets_tests.testing.quotas import Clock
 from analytics_assets_tests.testing.reading import UNREACHABLE
 
@@ -116,6 +116,31 @@ def test_a_refusal_with_any_header_is_tried_again(monkeypatch, header: str):
     api = replace(UNREACHABLE, max_retry_delay=0.0)
     assert make_client(api).session.get("http://api/v1/list").status_code == 200
     assert len(sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", None),  # which would have it asked again and again
+        ("0.0", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ("soon", None),
+        ("0.5", 0.5),
+        ("2", 2),
+        ("3600", 120),
+    ],
+)
+def test_what_a_refusal_asks_to_wait(monkeypatch, header: str, seconds: float | None):
+    def send(self, request, **kwargs):
+        answer = response(request, {})
+        answer.headers["Retry-After"] = header
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    request = requests.Request("GET", "http://api/v1/list").prepare()
+    answer, delay = BoundedAdapter(replace(UNREACHABLE, max_retry_delay=120.0)).attempt(request)
+    assert delay == seconds
+    assert ("Retry-After" in answer.headers) == (seconds is not None)
 
 
 BACKOFF = replace(UNREACHABLE, max_retries=2, backoff_factor=2.0, max_retry_delay=20.0)
