@@ -32,7 +32,7 @@ _MOST_REDIRECTS: Final = 10
 
 
 class ApiAdapter(BoundedAdapter):
-    """Sends one attempt when the pace allows, and counts it.
+    """Sends one attempt when it is time and the pace allows, and counts it.
 
     Args:
         settings: The API's settings.
@@ -71,12 +71,11 @@ class ApiAdapter(BoundedAdapter):
             response = self._send_in_turn(pace, asked, account, request, *args, **kwargs)
         named = response.headers.get("Retry-After")
         if response.status_code == 429 and pace.has_accepted:
-            # it is about a quota, and the pace lets it through when it is time
-            response.headers["Retry-After"], tries.rest = "0", 0.0
+            tries.rest = 0.0  # it is about a quota, and the pace lets it through when it is time
             if named is None and tries.number > 1:
                 tries.asks_at = time.monotonic() + backoff
         elif named is not None:
-            tries.rest = jitter  # dlt's client waits as long as is asked for
+            tries.rest = float(named) + jitter
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)
         return response

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Final
+from typing import Any, Final
 
 import requests
 from dlt.sources.helpers import requests as dlt_requests
@@ -76,19 +76,16 @@ def make_client(settings: ApiSettings) -> ApiClient:
     """A client with a pace and a token of its own."""
     by_account = RequestsByAccount()
     token_session = _session(
-        settings,
-        settings.token_url,
-        BoundedAdapter(settings),
-        _RETRIED_ERRORS,
-        settings.backoff_factor,
+        settings, settings.token_url, BoundedAdapter(settings), _RETRIED_ERRORS
     )
     session = _session(
         settings,
         settings.base_url,
         FollowingAdapter(ApiAdapter(settings, by_account)),
         (*_RETRIED_ERRORS, InvalidAnswer),
-        # the adapter waits: dlt's client has no way to be told that it need not
-        backoff_factor=0.0,
+        # the adapter waits: it knows when a quota has room, and when the run is stopped
+        request_backoff_factor=0.0,
+        respect_retry_after_header=False,
     )
     auth = client_credentials(settings, token_session, by_account)
     return ApiClient(
@@ -120,9 +117,11 @@ def _session(
     url: str,
     adapter: BaseAdapter,
     retried: Sequence[type[RequestException]],
-    backoff_factor: float,
+    **waiting: Any,
 ) -> requests.Session:
     """A session that tries again, and asks the environment once, for what lies on the way to `url`.
+
+    Between attempts it waits as the settings say, or as dlt's client is told by `waiting`.
 
     The netrc file, which could replace our Authorization header, is not read, and no cookie is
     kept: an answer about one account must not change what the next one gets.
@@ -137,7 +136,6 @@ def _session(
         status_codes=RETRIED_STATUSES,
         exceptions=retried,
         request_max_attempts=settings.max_retries + 1,
-        request_backoff_factor=backoff_factor,
         request_max_retry_delay=settings.max_retry_delay,
         session_attrs={
             "trust_env": False,
@@ -145,6 +143,7 @@ def _session(
             "verify": verify,
             "cookies": RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         },
+        **{"request_backoff_factor": settings.backoff_factor, **waiting},
     )
     session = client.session
     session.mount("http://", adapter)

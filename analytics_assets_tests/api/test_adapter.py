@@ -203,19 +203,17 @@ def test_a_request_that_is_refused_goes_back_to_the_pace_which_knows_when(
     adapter = ApiAdapter(replace(UNREACHABLE, backoff_factor=2.0), counted[0])
     named: Any = {} if asked is None else {"Retry-After": "8"}
     answers(lambda request: (answer(request, 429, **named), asked))
-
-    def told(request: PreparedRequest) -> list[str | None]:
-        return [adapter.send(each).headers.get("Retry-After") for each in 3 * [request]]
-
+    for request in 3 * [request_of()]:
+        adapter.send(request)
     # nothing tells yet that it is about a quota
-    assert told(request_of()) == 3 * [named.get("Retry-After")]
-    least = [0, 0] if asked else [2, 4]
+    least = [8, 8] if asked else [2, 4]
     assert all(0 <= rest - seconds < 1 for rest, seconds in zip(rests, least, strict=True))
     rests.clear()
     answers(answer)
     adapter.send(request_of())
     answers(lambda request: (answer(request, 429, **named), asked))
-    assert told(request_of()) == 3 * ["0"]
+    for request in 3 * [request_of()]:
+        adapter.send(request)
     assert rests == []
 
 
