@@ -108,7 +108,9 @@ class Learned:
             self._spacing.accepted(now)
             self.window = 1 / self._spacing.rate
 
-    def refused(self, now: float, sent_at: float, retry_after: float | None) -> float:
+    def refused(
+        self, now: float, sent_at: float, retry_after: float | None, others_in_flight: int = 0
+    ) -> float:
         """Notes that a request was refused; returns the seconds until one may be sent."""
         if sent_at <= self._refused_at:
             return retry_after or 0.0  # sent before the last refusal was known
@@ -121,7 +123,9 @@ class Learned:
         opened_at = sent_at if self._opened_at is None else self._opened_at
         # what is named is rounded to whole seconds at the most
         self._too_early = sent_at - opened_at + max(0.0, (retry_after or 0.0) - 1)
-        return self._ask_again_in(now, now - opened_at) if retry_after is None else retry_after
+        if retry_after is not None:
+            return retry_after
+        return self._ask_again_in(now, now - opened_at, others_in_flight)
 
     def likely_open_at(self, longest: float) -> float:
         """When a request is hardly refused any more, even if none before asks whether it would be.
@@ -162,12 +166,14 @@ class Learned:
             return _LOOK
         return self._admitted[-room] + self.window - now if len(self._admitted) >= room else 0.0
 
-    def _ask_again_in(self, now: float, open_for: float) -> float:
+    def _ask_again_in(self, now: float, open_for: float, others_in_flight: int) -> float:
         """Seconds to wait after a refusal that names no time: ever longer, or to a usual window."""
         closed_for = now - self._closed_at
         if self._spacing:
             return max(self.window, closed_for / 2, _LOOK)
-        if self.limit and (due := self._due(now, self.limit)) > 0:
+        if self.limit and others_in_flight >= self.limit:
+            return self.window  # which they have used up by now
+        if self.limit and (due := self._due(now, self.limit - others_in_flight)) > 0:
             return due
         least = max(_LOOK if self.limit else _WAIT, open_for / 30)
         usual = (wait for each in USUAL_WINDOWS if (wait := _LATER * each - open_for) > least / 2)

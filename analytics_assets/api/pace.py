@@ -145,7 +145,7 @@ class Pace:
             if self._budgets.explain(now, sent_at, quotas):
                 wait = _DEFAULT_WAIT if retry_after is None else retry_after
             else:
-                wait = self._learned.refused(now, sent_at, retry_after)
+                wait = self._learned.refused(now, sent_at, retry_after, self._in_flight - 1)
             self._closed_until = max(self._closed_until, now + min(wait, self._longest_wait))
 
     def _told(self, now: float, sent_at: float, quotas: Sequence[Quota]) -> None:

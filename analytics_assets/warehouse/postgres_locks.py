@@ -72,10 +72,14 @@ def account_locks(
         every = _key(dataset)
         keys = [_key(dataset, name) for name in names] if few else []
         take = ("pg_advisory_lock_shared" if few else "pg_advisory_lock", [every])
-        _wait(client, [take, ("pg_advisory_lock", keys)], dataset, request)
+        # one run after the other, so that each goes on only when the dropping of a schema is over
+        drop_stale = _key(dataset, "staging")
+        each = [take, ("pg_advisory_lock", keys), ("pg_advisory_lock", [drop_stale])]
+        _wait(client, each, dataset, request)
         client.execute_sql(_STAY_CONNECTED)
         client.execute_sql("SELECT pg_advisory_lock(%s)", _key(client.staging_dataset_name))
         _drop_stale_schemas(client)
+        client.execute_sql("SELECT pg_advisory_unlock(%s)", drop_stale)
         try:
             yield
         finally:
@@ -158,9 +162,6 @@ def _holders(client: SqlClient, locks: Locks) -> str:
 
 
 def _drop_stale_schemas(client: SqlClient) -> None:
-    # one run after the other, so that each goes on only when the dropping of a schema is over
-    one_by_one = _key(client.dataset_name, "staging")
-    client.execute_sql("SELECT pg_advisory_lock(%s)", one_by_one)
     schemas = client.execute_sql(
         "SELECT nspname FROM pg_namespace WHERE nspname ~ %s AND pg_has_role(nspowner, 'USAGE')",
         any_layout(client.staging_dataset_name),
@@ -170,7 +171,6 @@ def _drop_stale_schemas(client: SqlClient) -> None:
         if taken and taken[0][0]:
             drop(client, schema)
             client.execute_sql("SELECT pg_advisory_unlock(%s)", _key(schema))
-    client.execute_sql("SELECT pg_advisory_unlock(%s)", one_by_one)
 
 
 def _key(*parts: str) -> int:

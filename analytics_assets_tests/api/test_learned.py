@@ -48,6 +48,14 @@ def test_a_full_sync_uses_the_quota_and_hardly_ever_exceeds_it(
     assert max(simulation.attempts.values()) <= 1 + ApiSettings.max_retries
 
 
+def test_a_full_window_whose_answers_are_on_their_way_is_asked_once(clock: Clock):
+    clock.now = 1200.01
+    quota = {"quota": 1.4, "quota_burst": 84, "quota_kind": "fixed"}
+    simulation = simulated(clock, 500, retry_after="missing", jitter=0.01, **quota)
+    # when it is tried with one request more than has fitted
+    assert simulation.refused(after=61) == 1
+
+
 @pytest.mark.parametrize("retry_after", ["exact", "rounded", "missing"])
 @pytest.mark.parametrize(("rate", "burst"), [(40, 10), (14, 1), (14, 2), (1.4, 1), (5, 1)])
 def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, retry_after: Any):

@@ -14,11 +14,11 @@ import pytest
 
 from analytics_assets.sample_api import SampleApi
 from analytics_assets_tests.testing.commands import start_sync
+from analytics_assets_tests.testing.kills import staging_schemas
 from analytics_assets_tests.testing.tables import (
     Row,
     assert_equal_tables,
     assert_warehouse_equals_api,
-    query,
     served_table,
     warehouse_table,
 )
@@ -78,10 +78,9 @@ def test_a_load_waits_for_no_other_account(home: Path, api: SampleApi, sync, mon
 
 
 def loading(home: Path, api: SampleApi, account: str) -> bool:
-    """Whether the account was read, and its load goes on in PostgreSQL."""
-    sql = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    """Whether the account was read, and its rows are being staged in PostgreSQL."""
     asked = any(entry.account_id == account for entry in api.log.entries)
-    return asked and bool(query(home, sql))
+    return asked and bool(staging_schemas(home))
 
 
 def of_account(rows: list[Row], account: str) -> list[Row]:

@@ -15,6 +15,7 @@ from dlt import Pipeline
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.settings import platform_settings
+from analytics_assets.warehouse import postgres_locks
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
@@ -101,6 +102,27 @@ def test_staging_schemas_are_dropped_when_nobody_uses_them(
     first.hold(["a"], load)
     assert seen == [{own, "analytics_staging_by_hand"}]
     assert staging_schemas(home) == {"analytics_staging_by_hand"}
+
+
+def test_a_run_that_stands_still_while_it_drops_schemas_is_waited_for_and_named(
+    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
+    first, second = runs
+    drop_stale, refused = postgres_locks._drop_stale_schemas, list[str]()
+
+    def stand_still(_: object) -> None:
+        monkeypatch.setattr(postgres_locks, "_drop_stale_schemas", drop_stale)
+        with pytest.raises(WarehouseError) as caught:
+            second.hold(["b"])
+        refused.append(str(caught.value))
+
+    monkeypatch.setattr(postgres_locks, "_drop_stale_schemas", stand_still)
+    first.hold(["a"])
+    assert second.told == ["waiting for run of a, which writes to analytics"]
+    [error] = refused
+    assert error.startswith("run of a still writes to analytics after 0.5 s")
+    second.hold(["b"])
 
 
 def test_the_session_with_the_locks_outlives_an_idle_timeout(
