@@ -68,7 +68,8 @@ class ApiAdapter(BoundedAdapter):
             tries.asks_at = math.inf  # the last attempt is not for finding out anything
         with self._paces.first_alone(asked, account.stopped):
             pace = self._paces.of(asked)
-            response = self._send_in_turn(pace, asked, account, request, *args, **kwargs)
+            with self._turn(pace, asked, account, tries):
+                response = self._send(pace, asked, account, request, *args, **kwargs)
         named = response.headers.get("Retry-After")
         if response.status_code == 429 and pace.has_accepted:
             tries.rest = 0.0  # it is about a quota, and the pace lets it through when it is time
@@ -80,34 +81,25 @@ class ApiAdapter(BoundedAdapter):
             keep_answer(response, asked.data_selector)
         return response
 
-    def _send_in_turn(
-        self,
-        pace: Pace,
-        asked: Asked,
-        account: AccountRequests,
-        request: PreparedRequest,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Response:
-        name, tries = asked.resource_name, _tries_of(request)
-        with self._place(pace, account, tries.asks_at) as waited:
-            account.sent(name, time.monotonic(), retry=tries.number > 1, throttled=waited)
-            try:
-                return self._send(pace, asked, account, request, *args, **kwargs)
-            finally:
-                account.answered(name, time.monotonic())
-
     @contextmanager
-    def _place(self, pace: Pace, account: AccountRequests, asks_at: float) -> Iterator[float]:
-        """A place among the requests in flight, while the pace is open; yields seconds waited."""
-        waited = 0.0
+    def _turn(
+        self, pace: Pace, asked: Asked, account: AccountRequests, tries: _Tries
+    ) -> Iterator[None]:
+        """A place among the requests in flight, while the pace is open; counts the attempt."""
+        name, waited = asked.resource_name, 0.0
         while True:
-            waited += pace.wait(account.stopped, account.rank, asks_at=asks_at)
+            waited += pace.wait(account.stopped, account.rank, asks_at=tries.asks_at)
             try:
                 with self._in_flight:
                     # it may have closed while this one queued for the place
                     if not pace.closed:
-                        yield waited
+                        account.sent(
+                            name, time.monotonic(), retry=tries.number > 1, throttled=waited
+                        )
+                        try:
+                            yield
+                        finally:
+                            account.answered(name, time.monotonic())
                         return
             finally:
                 pace.done()

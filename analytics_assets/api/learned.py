@@ -109,7 +109,7 @@ class Learned:
             self.window = 1 / self._spacing.rate
 
     def refused(
-        self, now: float, sent_at: float, retry_after: float | None, others_in_flight: int = 0
+        self, now: float, sent_at: float, retry_after: float | None, others_in_flight: int
     ) -> float:
         """Notes that a request was refused; returns the seconds until one may be sent."""
         if sent_at <= self._refused_at:

@@ -74,8 +74,8 @@ def account_locks(
         take = ("pg_advisory_lock_shared" if few else "pg_advisory_lock", [every])
         # one run after the other, so that each goes on only when the dropping of a schema is over
         drop_stale = _key(dataset, "staging")
-        each = [take, ("pg_advisory_lock", keys), ("pg_advisory_lock", [drop_stale])]
-        _wait(client, each, dataset, request)
+        locks = [take, ("pg_advisory_lock", keys), ("pg_advisory_lock", [drop_stale])]
+        _wait(client, locks, dataset, request)
         client.execute_sql(_STAY_CONNECTED)
         client.execute_sql("SELECT pg_advisory_lock(%s)", _key(client.staging_dataset_name))
         _drop_stale_schemas(client)

@@ -217,19 +217,23 @@ def test_a_request_that_is_refused_goes_back_to_the_pace_which_knows_when(
     assert rests == []
 
 
-def test_what_fails_rests_ever_longer_and_not_when_the_run_is_stopped(
-    pace: PaceStub, answers, counted, rests: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_rests_ever_longer(pace: PaceStub, answers, counted, rests: list[float]) -> None:
     settings = replace(UNREACHABLE, backoff_factor=2.0, max_retry_delay=5.0)
     adapter, request = ApiAdapter(settings, counted[0]), request_of()
     answers(lambda request: answer(request, 503))
     for _ in range(5):
         adapter.send(request)
     assert all(0 <= rest - least < 1 for rest, least in zip(rests, [2, 4, 5, 5], strict=True))
-    monkeypatch.undo()
-    stopped = threading.Event()
+
+
+def test_nobody_rests_when_the_run_is_stopped(pace: PaceStub, answers) -> None:
+    by_account, stopped, request = RequestsByAccount(), threading.Event(), request_of()
     stopped.set()
-    adapter_module._rest(3600.0, stopped)
+    answers(lambda request: answer(request, 503))
+    adapter = ApiAdapter(replace(UNREACHABLE, backoff_factor=3600.0), by_account)
+    with by_account.counting("acme", stopped):
+        for _ in range(2):
+            adapter.send(request)
 
 
 def test_who_asks_whether_the_api_is_open(pace: PaceStub, answers, counted) -> None:
