@@ -70,6 +70,8 @@ class ApiAdapter(BoundedAdapter):
             pace = self._paces.of(asked)
             with self._turn(pace, asked, account, tries):
                 response = self._send(pace, asked, account, request, *args, **kwargs)
+        if response.status_code == 429:
+            self._note_refusal(pace, tries)
         named = response.headers.get("Retry-After")
         if response.status_code == 429 and pace.has_accepted:
             tries.rest = 0.0  # it is about a quota, and the pace lets it through when it is time
@@ -80,6 +82,12 @@ class ApiAdapter(BoundedAdapter):
         if 200 <= response.status_code < 300:
             keep_answer(response, asked.data_selector)
         return response
+
+    def _note_refusal(self, pace: Pace, tries: _Tries) -> None:
+        tries.refusals += 1
+        tries.refused_at = min(tries.refused_at, time.monotonic())
+        if tries.number > self._max_retries:
+            pace.given_up(tries.refusals, tries.refused_at)
 
     @contextmanager
     def _turn(
@@ -186,11 +194,15 @@ class _Tries:
         number: How often.
         rest: Seconds until it is sent again, at the least.
         asks_at: When it asks by itself whether the API is open (`time.monotonic`).
+        refusals: How often it was refused (429).
+        refused_at: When it first was (`time.monotonic`).
     """
 
     number: int = 0
     rest: float = 0.0
     asks_at: float = -math.inf
+    refusals: int = 0
+    refused_at: float = math.inf
 
 
 def _tries_of(request: PreparedRequest) -> _Tries:

@@ -55,11 +55,13 @@ class Learned:
     Attributes:
         limit: Requests that a window has room for; 0 until one is refused.
         window: Its seconds.
+        last_accepted: When the last request that was accepted was sent.
     """
 
     def __init__(self) -> None:
         self.limit = 0
         self.window = 0.0
+        self.last_accepted = -math.inf
         self._spacing: Spacing | None = None
         # windows that were too short, and long enough
         self._low, self._high = 0.0, math.inf
@@ -74,7 +76,7 @@ class Learned:
         self._named_until: float | None = None
         # whether the window is over, which one request asks
         self._is_asking = False
-        self._last_sent = self._last_accepted = -math.inf
+        self._last_sent = -math.inf
         # when requests were admitted at the latest
         self._admitted: deque[float] = deque()
         self._trial = LimitTrial()
@@ -103,7 +105,7 @@ class Learned:
         self._admitted.append(admitted_at)
         while self.limit and len(self._admitted) > self._room + _KEPT:
             self._admitted.popleft()
-        self._last_accepted = max(self._last_accepted, sent_at)
+        self.last_accepted = max(self.last_accepted, sent_at)
         if self._spacing and not self._is_closed:
             self._spacing.accepted(now)
             self.window = 1 / self._spacing.rate
@@ -190,7 +192,7 @@ class Learned:
         """Learns from what was accepted until it closed, and from when it opens again."""
         self._leave_out_what_was_before_a_pause(at)
         opened_at = at if self._opened_at is None else self._opened_at
-        number, span, wait = self._accepted, at - opened_at, at - self._last_accepted
+        number, span, wait = self._accepted, at - opened_at, at - self.last_accepted
         if not number:
             self._open(at)  # it was closed when the first request came, which tells nothing
             return

@@ -46,6 +46,8 @@ class Pace:
         self._longest_wait = longest_wait
         self._budgets = Budgets()
         self._learned = Learned()
+        # refusals from which it was learned, and how many of them are of requests given up
+        self._refusals = self._in_vain = 0
         self._in_flight = 0
         self._done_at = -math.inf
         self._quickest = math.inf
@@ -145,8 +147,21 @@ class Pace:
             if self._budgets.explain(now, sent_at, quotas):
                 wait = _DEFAULT_WAIT if retry_after is None else retry_after
             else:
+                self._refusals += 1
                 wait = self._learned.refused(now, sent_at, retry_after, self._in_flight - 1)
             self._closed_until = max(self._closed_until, now + min(wait, self._longest_wait))
+
+    def given_up(self, refusals: int, refused_at: float) -> None:
+        """Notes that a request is given up, which was refused so often, first at `refused_at`.
+
+        If others were let through since, it was refused for itself. What was learned is forgotten
+        if half of it or more was learned from such requests: it is about them, and no quota.
+        """
+        with self._lock:
+            if self._learned.last_accepted > refused_at:
+                self._in_vain += refusals
+            if self._in_vain and 2 * self._in_vain >= self._refusals:
+                self._learned, self._refusals, self._in_vain = Learned(), 0, 0
 
     def _told(self, now: float, sent_at: float, quotas: Sequence[Quota]) -> None:
         in_flight = max(1, self._in_flight)

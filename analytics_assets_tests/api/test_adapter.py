@@ -53,6 +53,7 @@ class PaceStub:
     tells: int = 0
     quotas: Sequence[Quota] = ()
     refusals: list[float | None] = field(default_factory=list)
+    given_up_after: list[int] = field(default_factory=list)
 
     @property
     def closed(self) -> bool:
@@ -82,6 +83,10 @@ class PaceStub:
     def refused(self, sent_at: float, retry_after: float | None, quotas: Sequence[Quota]) -> None:
         self.refusals.append(retry_after)
         self.quotas = quotas
+
+    def given_up(self, refusals: int, refused_at: float) -> None:
+        assert 0 < refused_at <= time.monotonic()
+        self.given_up_after.append(refusals)
 
 
 @pytest.fixture
@@ -253,6 +258,26 @@ def test_who_asks_whether_the_api_is_open(pace: PaceStub, answers, counted) -> N
     for _ in range(3):
         adapter.send(request)
     assert pace.asks_at == 3 * [-math.inf]
+
+
+def test_the_pace_hears_of_a_request_that_is_given_up(pace: PaceStub, answers, counted) -> None:
+    adapter = ApiAdapter(replace(UNREACHABLE, max_retries=3, backoff_factor=0.001), counted[0])
+    for statuses, refusals in (([429] * 4, [4]), ([503, 429, 503, 429], [2]), ([429, 200], [])):
+        request, left = request_of(), iter(statuses)
+        answers(lambda request, left=left: answer(request, next(left)))
+        for _ in statuses:
+            adapter.send(request)
+        assert pace.given_up_after == refusals
+        pace.given_up_after.clear()
+
+
+def test_a_list_that_is_refused_for_itself_slows_no_other(answers, counted) -> None:
+    adapter, refused = ApiAdapter(UNREACHABLE, counted[0]), request_of("/v1/acme/audiences/")
+    answers(lambda each: (answer(each, 429), 0.01) if each is refused else answer(each))
+    for _ in range(UNREACHABLE.max_retries + 1):
+        adapter.send(request_of())
+        adapter.send(refused)
+    assert adapter._paces.of(Asked("campaigns", "acme")).rate is None
 
 
 @pytest.mark.parametrize("status", [200, 429, 503])

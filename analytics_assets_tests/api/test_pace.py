@@ -221,6 +221,35 @@ def test_who_leaves_it_to_others_goes_on_when_another_has(clock: Clock):
     assert pace.wait(asks_at=math.inf) < 1
 
 
+@pytest.mark.parametrize(
+    ("of_others", "accepted", "is_forgotten"),
+    [(0, 1, True), (4, 1, True), (5, 1, False), (0, 0, False)],
+)
+def test_what_a_request_tells_that_is_refused_for_itself_is_forgotten(
+    clock: Clock, of_others: int, accepted: int, is_forgotten: bool
+):
+    pace = Pace()
+
+    def ask(is_accepted: bool) -> None:
+        pace.wait()
+        clock.now += 0.001
+        if is_accepted:
+            pace.accepted(clock.now - 0.001)
+        else:
+            pace.refused(clock.now - 0.001, 1.0)
+        pace.done()
+
+    for _ in range(10):
+        ask(True)
+    refused_at = clock.now + 0.001
+    for is_accepted in (*4 * [False, *accepted * [True]], *of_others * [False]):
+        ask(is_accepted)
+    pace.given_up(4, refused_at)
+    assert pace.closed == (not accepted or of_others > 0)  # the API has named a time
+    ask(True)
+    assert (pace.rate is None) == is_forgotten
+
+
 def test_no_wait_after_a_refusal_is_longer_than_the_longest(clock: Clock):
     paces = Paces(per_account=False, ceiling=None, longest_wait=0.3)
     pace, waits = paces.of(Asked()), []
