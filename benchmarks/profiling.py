@@ -29,7 +29,7 @@ _MATERIALISED = """
 # Whose time a sample is: that of the innermost frame that belongs to one of these.
 _AREAS = {
     "JSON": r"/?json/",
-    "Arrow and DuckDB": r"pyarrow/|api/arrow\.py|destinations/impl/duckdb",
+    "Arrow and DuckDB": r"pyarrow/|rows/arrow\.py|destinations/impl/duckdb",
     "HTTP": r"requests/|urllib3/|http/client|http/cookiejar|email/|socket\.py|tenacity",
     "Dagster's records": r"sqlalchemy/|dagster/_core/storage|alembic/",
     "Dagster": r"dagster",
@@ -164,7 +164,8 @@ def _area(frames: list[str]) -> str:
 
 def _is_told(frame: str) -> bool:
     """Whether a function says something: not the frames around everything."""
-    return bool(re.search(r"analytics_assets/(api|platform|warehouse)|dlt/|store_event", frame))
+    packages = "api|rows|warehouse|orchestration"
+    return bool(re.search(rf"analytics_assets/({packages})|dlt/|store_event", frame))
 
 
 def _monotonic(timestamp: str) -> float:
