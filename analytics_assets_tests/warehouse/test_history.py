@@ -253,7 +253,7 @@ def test_a_value_may_be_in_another_column_than_that_of_its_version(home: Path, t
     assert len(versions(home)["acme", 1]) == 1
 
     # and back, as docs/tables.md says how a column gets its declared type
-    rows = [{"id": 1, "audience_size": 8, "condition": {"a": 2}}, {"id": 2}]
+    rows = [{"id": 1, "audience_size": 8, "condition": {"a": 2}, "further": {"c": 1}}, {"id": 2}]
     load(home, {"acme": rows})
     for name, type_ in zip(names, types, strict=True):
         change_warehouse(
@@ -263,6 +263,8 @@ def test_a_value_may_be_in_another_column_than_that_of_its_version(home: Path, t
             f"ALTER TABLE {table}_history DROP COLUMN {name}",
         )
     load(home, {"acme": rows})
+    same = f"""UPDATE {table}_history SET further = '{{"c": 1.0}}' WHERE further IS NOT NULL"""
+    change_warehouse(home, same)
     assert unequal(tmp_path) == {"acme": 0}
     _, open_one = versions(home)["acme", 1]
     assert open_one["audience_size"] is None
