@@ -60,7 +60,6 @@ class Spacing:
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
-            self._try(now, self.rate)
         gain = min(1.0, (self._refused / self._held - 1) / 2)
         if gain > _EXACT:
             if (now - self._refused_at) * gain >= self._cost:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from analytics_assets.api import doctor as questions
+from analytics_assets.resources import ACCOUNTS
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.doctor import (
     CHILDREN,
@@ -16,6 +21,8 @@ from analytics_assets_tests.testing.doctor import (
     failed,
     skipped,
 )
+from analytics_assets_tests.testing.reading import client_of
+from analytics_assets_tests.testing.reports import CAMPAIGNS
 
 
 def test_an_account_without_campaigns(doctor, api: SampleApi):
@@ -141,3 +148,31 @@ def test_an_api_that_repeats_the_secret(doctor, api: SampleApi, monkeypatch):
     checks = doctor()
     assert failed(checks) == ["account list"]
     assert checks["account list"]["detail"].startswith("GET /*** answers 404")
+
+
+def test_a_report_is_asked_for_a_day_that_has_begun_everywhere(
+    doctor, api: SampleApi, monkeypatch: pytest.MonkeyPatch
+):
+    class InTokyo(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            now = datetime(2026, 9, 1, 23, 30, tzinfo=timezone.utc)
+            return now.astimezone(tz or ZoneInfo("Asia/Tokyo"))
+
+    monkeypatch.setattr(questions, "datetime", InTokyo)
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", CAMPAIGNS)
+    checks = doctor()
+    assert failed(checks) == []
+    assert "answers 200" in checks[f"endpoint {CAMPAIGNS}"]["detail"]
+    asked = {entry.query for entry in api.log.entries if "/reports/" in entry.path}
+    assert asked == {"start_date=2026-08-31&end_date=2026-08-31"}
+
+
+def test_a_client_that_is_refused_between_two_questions(api: SampleApi):
+    client = client_of(api)
+    questions.request_token(client)
+    api.behaviour.client_secret = "another"
+    api.behaviour.faults.append(Fault("revoke_tokens"))
+    answer = questions.ask(client, ACCOUNTS)
+    assert (answer.status, answer.rows) == (None, None)
+    assert "refuses the credentials" in answer.line

@@ -140,6 +140,8 @@ def test_without_a_token_there_is_nothing_to_read(api: SampleApi, tmp_path: Path
         assert (failed.resource_name, sorted(failed.lost)) == (None, sorted(NAMES))
     with pytest.raises(CredentialsError, match="refuses the credentials"):
         next(outcomes)
+    with pytest.raises(CredentialsError, match="refuses the credentials"):
+        list(reader.read_accounts({"the only one": NAMES}))
 
 
 def test_of_an_account_that_is_stopped_nothing_is_left(api: SampleApi, tmp_path: Path) -> None:
@@ -224,6 +226,47 @@ def test_who_stops_listening_stops_the_reading(
     outcomes.close()  # type: ignore[attr-defined]
     assert len(begun) < 40
     assert went_on == ["0"]
+
+
+def test_who_listens_can_do_something_else_while_no_account_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = Event()
+
+    def slow(*_: object) -> Iterator[Page]:
+        may_end.wait(5)
+        yield Page("audiences", [])
+
+    monkeypatch.setattr(reading, "pages", slow)
+    monkeypatch.setattr(reader_module, "_LONGEST_WAIT", 0.01)
+    outcomes = Reader(make_client(UNREACHABLE), tmp_path).read_accounts({"acme": ["audiences"]})
+    assert next(outcomes) == []
+    may_end.set()
+    [found] = chain.from_iterable(outcomes)
+    assert found.failures == []
+
+
+def test_an_account_comes_when_it_has_ended_though_another_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Event()
+
+    def slow_of_the_first(
+        _: object, __: object, ___: object, account_id: str, *____: object
+    ) -> Any:
+        if account_id == "first":
+            assert taken.wait(5)
+        yield Page("audiences", [])
+
+    monkeypatch.setattr(reading, "pages", slow_of_the_first)
+    monkeypatch.setattr(reader_module, "_LONGEST_WAIT", 60)
+    wanted = {"first": ["audiences"], "second": ["audiences"]}
+    outcomes = Reader(make_client(UNREACHABLE), tmp_path).read_accounts(wanted)
+    [second] = next(outcomes)
+    taken.set()
+    [first] = chain.from_iterable(outcomes)
+    assert [each.rows.account_id for each in (first, second)] == ["first", "second"]
+    assert first.failures == second.failures == []
 
 
 def test_under_a_quota_one_account_is_read_after_the_other(tmp_path: Path) -> None:

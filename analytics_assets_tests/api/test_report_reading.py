@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from analytics_assets.api import reader as reader_module
 from analytics_assets.api.reader import Reader
 from analytics_assets.api.report_reading import ReportRead, report_reads
 from analytics_assets.api.report_source import report_source
@@ -123,6 +124,28 @@ def test_each_is_read_when_the_one_before_was_taken(api: SampleApi, tmp_path: Pa
     assert len(requests_for(api, CAMPAIGNS)) == 1
     reads.close()  # type: ignore[attr-defined]
     assert len(requests_for(api, CAMPAIGNS)) == 1
+
+
+def test_a_window_comes_when_it_has_ended_though_another_account_has_not(
+    api: SampleApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, other, _ = api.data.account_ids
+    taken, in_time = Event(), list[bool]()
+
+    def slow_of_one(client: Any, source: Any, account: str, *more: Any) -> Any:
+        if account == slow:
+            in_time.append(taken.wait(5))
+        yield from report_reads(client, source, account, *more)
+
+    monkeypatch.setattr(reader_module, "report_reads", slow_of_one)
+    monkeypatch.setattr(reader_module, "_LONGEST_WAIT", 60)
+    wanted = {account: {CAMPAIGNS: [WEEK]} for account in (slow, other)}
+    reads = Reader(client_of(api), tmp_path).read_reports(wanted)
+    first = next(reads)
+    taken.set()
+    found = [first, *reads]
+    assert in_time == [True]
+    assert [each.read.rows.account_id for each in found] == [other, slow]
 
 
 @pytest.mark.parametrize("name", RESOURCES.reports)

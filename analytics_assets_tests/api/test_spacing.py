@@ -56,6 +56,27 @@ def test_a_rate_is_tried_for_a_while_however_many_are_accepted():
     assert spacing.rate > 980
 
 
+def test_what_was_accepted_beyond_a_burst_holds_however_long_the_api_was_closed():
+    spacing = Spacing(0.0, rate=40.0, burst=2, cost=0.1)
+    moments = [0.0, 1.0, *(2 + number / 10 for number in range(10))]
+    spacing.refused(20.0, moments, seconds=20.0, cost=17.1)
+    # of the ten after the second, two may have been saved up
+    assert spacing.rate == pytest.approx(8 / 0.9)
+
+
+def test_what_a_bucket_may_have_saved_up_is_left_out_of_what_it_refused():
+    spacing = Spacing(0.0, rate=10.0, burst=20, cost=0.1)
+    tried = spacing.rate
+    now = refuse(spacing, accept(spacing, 0.0, 15), 15, cost=5.0)
+    held = spacing.rate
+    assert held == pytest.approx(0.98 * 15 / now)
+    while spacing.rate == held:
+        now = accept(spacing, now, 1)
+    # half of the burst, but for four that came close together
+    refused = tried * (1 - (20 / 2 - 4) / 15)
+    assert spacing.rate == pytest.approx((held + refused) / 2)
+
+
 def test_what_was_refused_is_approached_from_what_held():
     spacing = Spacing(0.0, rate=8.0, burst=1, cost=0.1)
     now = accept(spacing, 0.0, 1)

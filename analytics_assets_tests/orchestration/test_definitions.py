@@ -73,6 +73,19 @@ def test_runs_are_in_one_process_and_may_take_however_long_a_sync_takes(
     )
 
 
+def test_a_backfill_of_many_accounts_is_one_run(
+    defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", "campaign_performance")
+    graph = compose(platform_settings(), Progress()).resolve_asset_graph()
+    of_accounts = {
+        key: graph.get(key) for key in graph.get_all_asset_keys() if graph.get(key).is_partitioned
+    }
+    assert {dg.AssetKey("campaigns"), dg.AssetKey("campaign_performance")} <= of_accounts.keys()
+    policies = [asset.backfill_policy for asset in of_accounts.values()]
+    assert policies == [dg.BackfillPolicy.single_run()] * len(of_accounts)
+
+
 def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
     metadata = dict(spec.metadata)
     schema, lineage = metadata["dagster/column_schema"], metadata["dagster/column_lineage"]

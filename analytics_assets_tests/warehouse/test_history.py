@@ -212,8 +212,9 @@ def test_versions_that_somebody_changed_are_found(home: Path, tmp_path: Path):
             "condition": {"a": 1, "b": [2.0]},
             "fresh": n,
             "further": {"c": n},
+            IGNORED: n,
         }
-        for n in range(10)
+        for n in range(11)
     ]
     load(home, {"acme": rows, "other": rows})
     table = f"analytics.{RULES.name}_history"
@@ -226,13 +227,48 @@ def test_versions_that_somebody_changed_are_found(home: Path, tmp_path: Path):
         f"UPDATE {table} SET condition = NULL WHERE {of_acme} = 3",
         # the same for a version
         f"""UPDATE {table} SET condition = '{{"b": [2], "a": 1.0}}' WHERE {of_acme} = 4""",
-        f"UPDATE {table} SET {IGNORED} = 'off' WHERE {of_acme} = 5",
+        f"UPDATE {table} SET {IGNORED} = 'off', {IGNORED}__v_bigint = 0 WHERE {of_acme} = 5",
         f"DELETE FROM {table} WHERE {of_acme} = 6",
         f"DELETE FROM analytics.{RULES.name} WHERE account_id = 'acme' AND id = 7",
         f"""UPDATE {table} SET further = '{{"c": 0}}' WHERE {of_acme} = 8""",
         f"""UPDATE {table} SET further = '{{"c": 9.0}}' WHERE {of_acme} = 9""",
+        f"""UPDATE {table} SET condition = '[]' WHERE {of_acme} = 10""",
     )
-    assert unequal(tmp_path) == {"acme": 7, "other": 0}
+    assert unequal(tmp_path) == {"acme": 8, "other": 0}
+
+
+def test_a_value_may_be_in_another_column_than_that_of_its_version(home: Path, tmp_path: Path):
+    names, types = ("audience_size", "condition"), ("bigint", "json")
+    table = f"analytics.{RULES.name}"
+    rows: list[Row] = [{"id": 1, "audience_size": 7, "condition": {"a": 1}}, {"id": 2}]
+    load(home, {"acme": rows})
+    for name in names:
+        change_warehouse(
+            home,
+            f"ALTER TABLE {table} DROP COLUMN {name}",
+            f"ALTER TABLE {table} ADD COLUMN {name} VARCHAR",
+        )
+    load(home, {"acme": rows})
+    assert unequal(tmp_path) == {"acme": 0}
+    assert len(versions(home)["acme", 1]) == 1
+
+    # and back, as docs/tables.md says how a column gets its declared type
+    rows = [{"id": 1, "audience_size": 8, "condition": {"a": 2}, "further": {"c": 1}}, {"id": 2}]
+    load(home, {"acme": rows})
+    for name, type_ in zip(names, types, strict=True):
+        change_warehouse(
+            home,
+            f"ALTER TABLE {table} DROP COLUMN {name}",
+            f"ALTER TABLE {table} DROP COLUMN {name}__v_{type_}",
+            f"ALTER TABLE {table}_history DROP COLUMN {name}",
+        )
+    load(home, {"acme": rows})
+    same = f"""UPDATE {table}_history SET further = '{{"c": 1.0}}' WHERE further IS NOT NULL"""
+    change_warehouse(home, same)
+    assert unequal(tmp_path) == {"acme": 0}
+    _, open_one = versions(home)["acme", 1]
+    assert open_one["audience_size"] is None
+    assert open_one["audience_size__v_bigint"] == 8
 
 
 def test_a_clock_that_went_back_makes_no_two_versions_overlap(home: Path, monkeypatch):

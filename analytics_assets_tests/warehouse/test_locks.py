@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -19,6 +21,7 @@ from analytics_assets.warehouse import postgres_locks
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets_tests.testing.client import TIMEOUT, wait_until
 from analytics_assets_tests.testing.postgres_server import PostgresServer
 from analytics_assets_tests.testing.tables import query
 
@@ -76,6 +79,49 @@ def test_one_after_the_other(runs: tuple[Run, Run], monkeypatch, held: list, ask
     first.hold(held, ask)
     second.hold(asked)
     assert len(second.told) == 1
+
+
+def test_who_waits_goes_on_when_the_other_is_done(
+    home: Path, runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+):
+    first, second = runs
+    third = Run(make_pipeline(platform_settings(), home / "3"))
+    begun, done = Event(), list[str]()
+
+    def stay() -> None:
+        begun.set()
+        waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_until(lambda: second.told != [] and query(home, waits) != [])
+        done.append("first")
+
+    def go_on() -> None:
+        done.append("second")
+        monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0")
+        with pytest.raises(WarehouseError, match=r"^run of b still writes"):
+            third.hold(["b"])
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(first.hold, ["a"], stay)
+        assert begun.wait(TIMEOUT)
+        second.hold(["b", "a"], go_on)
+        held.result()
+    assert done == ["first", "second"]
+    assert second.told == ["waiting for run of a, which writes to analytics"]
+
+
+def test_a_run_that_ends_before_its_name_is_asked_has_none(
+    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
+):
+    lock = postgres_locks._lock
+
+    def refuse_once(*_: object) -> bool:
+        monkeypatch.setattr(postgres_locks, "_lock", lock)
+        return False
+
+    monkeypatch.setattr(postgres_locks, "_lock", refuse_once)
+    run, _ = runs
+    run.hold(["a"])
+    assert run.told == ["waiting for another run, which writes to analytics"]
 
 
 def staging_schemas(home: Path) -> set[str]:
