@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from analytics_assets.api import pace
+from analytics_assets.api.learned import Learned
 from analytics_assets.sample_api import Behaviour
 from analytics_assets.sample_api.limits import Limits
 from analytics_assets.settings import ApiSettings
@@ -84,6 +85,19 @@ def test_where_no_two_are_admitted_at_once_a_pace_is_soon_found(
 def test_a_fast_one_is_soon_found_too(clock: Clock):
     simulation = simulated(clock, 500, retry_after="missing", quota=40, quota_burst=1)
     assert 0.93 * simulation.seconds <= simulation.best
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "longest", "seconds"),
+    [(None, 60.0, 60.6), (None, 400.0, 303.0), (None, 0.1, 1.1), (5.0, 60.0, 7.0)],
+)
+def test_when_a_request_after_a_refusal_is_hardly_refused(
+    retry_after: float | None, longest: float, seconds: float
+):
+    learned = Learned()
+    learned.take(0.0)
+    learned.refused(1.0, 0.9, retry_after, 0)
+    assert learned.likely_open_at(longest) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("pause", [1.5, 12.0])
