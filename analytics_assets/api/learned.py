@@ -21,6 +21,8 @@ _EXACT: Final = 0.03
 _KEPT: Final = 300
 # A window that refuses before it is nearly over is doubted after so many times.
 _NEARLY, _SLIPS = 0.9, 5
+# What has room for a single request so many times in a row is a bucket that is filled slowly.
+_SINGLES: Final = 3
 # If it had room for much less than before, for that share, it is soon tried with what it had.
 _MUCH_LESS: Final = 0.75
 # A refusal that names no time is waited for so many seconds at first.
@@ -68,6 +70,8 @@ class Learned:
         # since the API opened
         self._opened_at: float | None = None
         self._accepted = self._slips = 0
+        # those accepted since it was last closed, and how often in a row that was a single one
+        self._since_closed = self._singles = 0
         self._pause = _Pause()
         # since it closed
         self._is_closed = False
@@ -101,6 +105,7 @@ class Learned:
             self.window = self._guess()
             self._open(sent_at)
         self._accepted += 1
+        self._since_closed += 1
         self._pause.accepted += 1
         self._admitted.append(admitted_at)
         while self.limit and len(self._admitted) > self._room + _KEPT:
@@ -196,7 +201,11 @@ class Learned:
         if not number:
             self._open(at)  # it was closed when the first request came, which tells nothing
             return
-        if number < self.limit and span < _NEARLY * self.window and self._slips < _SLIPS:
+        self._singles = self._singles + 1 if self._since_closed == 1 else 0
+        self._since_closed = 0
+        is_bucket = not self._spacing and self._singles >= _SINGLES
+        is_early = number < self.limit and span < _NEARLY * self.window
+        if is_early and self._slips < _SLIPS and not is_bucket:
             self._slips += 1
             self._is_closed = False
             return
@@ -204,7 +213,8 @@ class Learned:
         if number == 1 and wait > 1.5 * self.window:
             # it was what a window had left, of which the rest had been used before
             room = self._spacing.burst if self._spacing else self.limit
-        if room > 1 and wait >= (max(_LONG, 5 * self.window) if self._spacing else _LONG):
+        is_long = wait >= (max(_LONG, 5 * self.window) if self._spacing else _LONG)
+        if room > 1 and is_long and not is_bucket:
             self._set_window(room if self.limit <= 1 else number, span)
         else:
             self._set_spacing(at, number, span, wait)

@@ -70,6 +70,17 @@ def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, re
     assert max(simulation.attempts.values()) <= 1 + ApiSettings.max_retries
 
 
+@pytest.mark.parametrize("retry_after", ["exact", "rounded"])
+@pytest.mark.parametrize(("limit", "seconds"), [(5, 8), (12, 49), (17, 42), (24, 61)])
+def test_a_bucket_that_is_filled_slowly(clock: Clock, limit: int, seconds: int, retry_after: Any):
+    # the next request has room after two seconds and more, as if a window were over
+    clock.now = 1672.5
+    quota = {"quota": limit / seconds, "quota_burst": limit}
+    simulation = simulated(clock, 1000, retry_after=retry_after, jitter=0.02, **quota)
+    assert 0.95 * simulation.seconds <= simulation.best
+    assert simulation.refused(after=seconds) <= 0.015 * len(simulation.sent)
+
+
 @pytest.mark.parametrize(
     ("retry_after", "least"), [("exact", 0.95), ("missing", 0.94), ("rounded", 0.79)]
 )
