@@ -304,6 +304,9 @@ def _endpoint_checks(resources: ResourceTable) -> list[str]:
 def _answered(name: str, answer: Answer) -> Check:
     if answer.rows is not None:
         return Check(name, True, answer.line)
+    # an error of ours may say by itself what to do
+    if answer.status is None and (told := _failed(name, answer.line)).advice:
+        return told
     from analytics_assets.settings import API_SECTION, setting_name
 
     # no answer, or one that the API itself would not give

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from analytics_assets.api import doctor as questions
-from analytics_assets.resources import ACCOUNTS
+from analytics_assets.api.client import ApiClient
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets_tests.testing.doctor import (
     CHILDREN,
@@ -21,7 +21,6 @@ from analytics_assets_tests.testing.doctor import (
     failed,
     skipped,
 )
-from analytics_assets_tests.testing.reading import client_of
 from analytics_assets_tests.testing.reports import CAMPAIGNS
 
 
@@ -168,11 +167,19 @@ def test_a_report_is_asked_for_a_day_that_has_begun_everywhere(
     assert asked == {"start_date=2026-08-31&end_date=2026-08-31"}
 
 
-def test_a_client_that_is_refused_between_two_questions(api: SampleApi):
-    client = client_of(api)
-    questions.request_token(client)
-    api.behaviour.client_secret = "another"
-    api.behaviour.faults.append(Fault("revoke_tokens"))
-    answer = questions.ask(client, ACCOUNTS)
-    assert (answer.status, answer.rows) == (None, None)
-    assert "refuses the credentials" in answer.line
+def test_a_client_that_is_refused_between_two_questions(
+    doctor, api: SampleApi, monkeypatch: pytest.MonkeyPatch
+):
+    request_token, secret = questions.request_token, api.behaviour.client_secret
+
+    def request_the_last_token(client: ApiClient) -> None:
+        api.behaviour.client_secret = secret
+        request_token(client)
+        api.behaviour.client_secret = "another"
+        api.behaviour.faults.append(Fault("revoke_tokens"))
+
+    monkeypatch.setattr(questions, "request_token", request_the_last_token)
+    checks = doctor()
+    assert failed(checks) == ["account list"]
+    assert "refuses the credentials" in checks["account list"]["detail"]
+    assert checks["account list"]["advice"].startswith("check SOURCES__ANALYTICS__CLIENT_ID")
