@@ -12,9 +12,8 @@ FEW: Final = 2
 _MARGIN: Final = 0.98
 # One that held loses so little if it is refused once in more requests: they come close together.
 _SLIP, _SELDOM = 0.995, 50
-# A refusal lowers a rate that held by this share at the most; where so many come soon one after
-# another, it is far too high, and each lowers it by twice as much as the one before.
-_DROP, _AGAIN = 0.05, 3
+# A single refusal lowers a rate that held by this share at the most.
+_DROP: Final = 0.05
 # A rate is tried for so many seconds at least, and for so many requests above the one that held.
 _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 # Rates that differ by less are not worth a trial.
@@ -45,8 +44,6 @@ class Spacing:
     def __init__(self, now: float, rate: float, burst: int, cost: float) -> None:
         self.burst = burst
         self._held, self._refused = 0.0, math.inf
-        # refusals of a rate that held, one soon after another
-        self._soon = 0
         self._begin(now, rate * _MARGIN, cost)
 
     def accepted(self, now: float) -> None:
@@ -80,8 +77,7 @@ class Spacing:
             seconds: How long ago that was.
             cost: Seconds since the last of them.
         """
-        mean = len(moments) / seconds * _MARGIN
-        rate = max(mean, self._beyond_burst(moments))
+        rate = max(len(moments) / seconds * _MARGIN, self._beyond_burst(moments))
         if self.rate > self._held:
             self._held = max(self._held, min(rate, _MARGIN * self.rate))
             # a bucket that fills faster and saves up half of the burst would have accepted more;
@@ -90,14 +86,9 @@ class Spacing:
             highest = max(self.rate * (1 - saved), (len(moments) + 1) / seconds)
             self._refused = max(self._held, min(highest, self.rate))
         else:
-            is_soon = len(moments) <= _SELDOM
-            slip, drop = (_MARGIN if is_soon else _SLIP), _DROP
-            self._soon = self._soon + 1 if is_soon else 0
-            if self._soon >= _AGAIN:
-                # what came beyond a burst may have been saved up, too
-                rate, drop = mean, (1 - _MARGIN) * 2 ** (self._soon - 1)
             self._refused = self._held
-            self._held *= min(slip, max(rate / self._held, 1 - drop))
+            slip = _SLIP if len(moments) > _SELDOM else _MARGIN
+            self._held *= min(slip, max(rate / self._held, 1 - _DROP))
         self._begin(now, self._held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:

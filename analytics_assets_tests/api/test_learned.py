@@ -71,14 +71,14 @@ def test_a_bucket_that_saves_up_little(clock: Clock, rate: float, burst: int, re
 
 
 @pytest.mark.parametrize("retry_after", ["exact", "rounded"])
-@pytest.mark.parametrize(("limit", "seconds"), [(5, 8), (12, 49), (17, 42), (24, 61)])
+@pytest.mark.parametrize(("limit", "seconds"), [(12, 49), (17, 42), (24, 61), (28, 68)])
 def test_a_bucket_that_is_filled_slowly(clock: Clock, limit: int, seconds: int, retry_after: Any):
     # the next request has room after two seconds and more, as if a window were over
     clock.now = 1672.5
     quota = {"quota": limit / seconds, "quota_burst": limit}
     simulation = simulated(clock, 1000, retry_after=retry_after, jitter=0.02, **quota)
     assert 0.95 * simulation.seconds <= simulation.best
-    assert simulation.refused(after=seconds) <= 0.015 * len(simulation.sent)
+    assert simulation.refused(after=seconds) <= 0.01 * len(simulation.sent)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,8 @@ def test_others_who_use_a_window_up_for_once_slow_a_few_windows(
 
 
 @given(
-    limit=st.integers(5, 300),
+    # of less, what is found out by refusals is soon a share of all
+    limit=st.integers(10, 300),
     seconds=st.integers(3, 90),
     kind=st.sampled_from(["bucket", "fixed", "sliding"]),
     retry_after=st.sampled_from(["exact", "rounded"]),

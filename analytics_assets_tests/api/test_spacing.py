@@ -123,27 +123,6 @@ def test_a_rate_that_is_refused_at_once_falls_by_a_twentieth_at_the_most():
     assert spacing.rate == pytest.approx(0.95 * rate)
 
 
-def test_a_rate_that_is_far_too_high_falls_ever_faster():
-    spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
-    now, shares = refuse(spacing, accept(spacing, 0.0, 1), 1), list[float]()
-    for number in (1, 1, 1, 1, 51, 1):
-        rate = spacing.rate
-        now = refuse(spacing, now + number / rate, number, cost=5.0)
-        shares.append(spacing.rate / rate)
-    assert shares == pytest.approx([0.95, 0.95, 0.92, 0.84, 0.995, 0.95])
-
-
-def test_no_rate_falls_below_what_was_accepted():
-    spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
-    now = refuse(spacing, accept(spacing, 0.0, 1), 1)
-    for _ in range(3):
-        rate = spacing.rate
-        accepted = 9 / (9 / rate + 0.03)
-        now = refuse(spacing, now + 9 / rate, 9, cost=0.03)
-    assert spacing.rate == pytest.approx(0.98 * accepted)
-    assert spacing.rate > 0.93 * rate
-
-
 @pytest.mark.parametrize(("cost", "quiet"), [(0.1, 31), (1.0, 100)])
 def test_whether_the_quota_was_raised_is_asked_once_that_costs_little(cost: float, quiet: float):
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
