@@ -214,7 +214,9 @@ class Learned:
             # it was what a window had left, of which the rest had been used before
             room = self._spacing.burst if self._spacing else self.limit
         is_long = wait >= (max(_LONG, 5 * self.window) if self._spacing else _LONG)
-        if room > 1 and is_long and not is_bucket:
+        # one in which less was accepted than in a second before was used up by others
+        is_window = room > 1 and (not self._spacing or room >= self._spacing.rate)
+        if is_window and is_long and not is_bucket:
             self._set_window(room if self.limit <= 1 else number, span)
         else:
             self._set_spacing(at, number, span, wait)

@@ -170,6 +170,16 @@ def test_whatever_the_window_it_is_found_out(
     assert simulation.refused(after=seconds) <= 0.03 * len(simulation.sent)
 
 
+@pytest.mark.parametrize(("seconds", "most"), [(5, 40), (20, 90)])
+def test_others_who_use_a_bucket_up_for_a_while_slow_the_rest_but_not_to_a_crawl(
+    clock: Clock, seconds: int, most: float
+):
+    clock.now = 1000.0
+    bursts = [(1020 + number / 60, 1) for number in range(60 * seconds)]
+    simulation = simulated(clock, 8000, bursts=bursts, jitter=0.01, quota=40, quota_burst=10)
+    assert simulation.seconds <= simulation.best + most
+
+
 def test_what_others_use_is_left_to_them(clock: Clock):
     quota = {"quota": 14, "quota_burst": 84, "quota_kind": "fixed"}
     simulation = simulated(clock, 2000, others=4.0, jitter=0.02, **quota)
