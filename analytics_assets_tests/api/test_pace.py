@@ -25,6 +25,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def ask(pace: Pace, clock: Clock, is_accepted: bool, retry_after: float | None) -> None:
+    """Sends a request, answered after a millisecond; a refusal asks for `retry_after` seconds."""
+    pace.wait()
+    clock.now += 0.001
+    if is_accepted:
+        pace.accepted(clock.now - 0.001)
+    else:
+        pace.refused(clock.now - 0.001, retry_after)
+    pace.done()
+
+
 def test_without_a_refusal_there_is_no_limit(clock: Clock):
     pace = Pace()
     for _ in range(1_000):
@@ -171,19 +182,10 @@ def test_who_leaves_it_to_others_asks_by_itself_when_it_is_time(clock: Clock):
 def test_who_leaves_it_to_others_waits_for_ten_slots_where_requests_are_spaced(clock: Clock):
     pace = Pace(longest_wait=120.0)
 
-    def ask(is_accepted: bool) -> None:
-        pace.wait()
-        clock.now += 0.001
-        if is_accepted:
-            pace.accepted(clock.now - 0.001)
-        else:
-            pace.refused(clock.now - 0.001, None)
-        pace.done()
-
     for is_accepted in (*10 * [True], False, True, False):
-        ask(is_accepted)
+        ask(pace, clock, is_accepted, None)
     refused_at = clock.now
-    ask(True)
+    ask(pace, clock, True, None)
     assert pace.rate is not None
     assert 5 < pace.rate < 40
     pace.wait(asks_at=math.inf)
@@ -230,23 +232,14 @@ def test_what_a_request_tells_that_is_refused_for_itself_is_forgotten(
 ):
     pace = Pace()
 
-    def ask(is_accepted: bool) -> None:
-        pace.wait()
-        clock.now += 0.001
-        if is_accepted:
-            pace.accepted(clock.now - 0.001)
-        else:
-            pace.refused(clock.now - 0.001, 1.0)
-        pace.done()
-
     for _ in range(10):
-        ask(True)
+        ask(pace, clock, True, 1.0)
     refused_at = clock.now + 0.001
     for is_accepted in (*4 * [False, *accepted * [True]], *of_others * [False]):
-        ask(is_accepted)
+        ask(pace, clock, is_accepted, 1.0)
     pace.given_up(4, refused_at)
     assert pace.closed == (not accepted or of_others > 0)  # the API has named a time
-    ask(True)
+    ask(pace, clock, True, 1.0)
     assert (pace.rate is None) == is_forgotten
 
 
