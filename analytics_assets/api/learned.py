@@ -52,7 +52,7 @@ class Learned:
     window of that length has room for, whether it counts by a bucket, or by windows that are fixed
     or slide. If it took long until it opened again, that many are sent at once, and when the window
     is over, one, whose answer the others wait for. If it did not, they are spaced (`Spacing`): the
-    limit is then 1.
+    limit is then 1. So are they if there was room for one at a time.
 
     Attributes:
         limit: Requests that a window has room for; 0 until one is refused.
@@ -214,7 +214,7 @@ class Learned:
             # it was what a window had left, of which the rest had been used before
             room = self._spacing.burst if self._spacing else self.limit
         is_long = wait >= (max(_LONG, 5 * self.window) if self._spacing else _LONG)
-        # one in which less was accepted than in a second before was used up by others
+        # what had room for less than the rate before gave in a second, others have used up
         is_window = room > 1 and (not self._spacing or room >= self._spacing.rate)
         if is_window and is_long and not is_bucket:
             self._set_window(room if self.limit <= 1 else number, span)

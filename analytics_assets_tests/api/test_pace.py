@@ -181,7 +181,6 @@ def test_who_leaves_it_to_others_asks_by_itself_when_it_is_time(clock: Clock):
 
 def test_who_leaves_it_to_others_waits_for_ten_slots_where_requests_are_spaced(clock: Clock):
     pace = Pace(longest_wait=120.0)
-
     for is_accepted in (*10 * [True], False, True, False):
         ask(pace, clock, is_accepted, None)
     refused_at = clock.now
@@ -231,7 +230,6 @@ def test_what_a_request_tells_that_is_refused_for_itself_is_forgotten(
     clock: Clock, of_others: int, accepted: int, is_forgotten: bool
 ):
     pace = Pace()
-
     for _ in range(10):
         ask(pace, clock, True, 1.0)
     refused_at = clock.now + 0.001

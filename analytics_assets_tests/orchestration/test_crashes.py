@@ -66,7 +66,7 @@ def test_killed_runs(home: Path, api: SampleApi, sync, tmp_path: Path, monkeypat
     assert_warehouse_equals_api(home, api.data)
     # a statement that dlt was about to move into its folder may stay: a small file of dlt's own
     assert [file for file in temporary.iterdir() if file.suffix != ".sql"] == []
-    assert not on_postgres() or staging_schemas(home) == []
+    assert not on_postgres() or staging_schemas(home) == set()
 
 
 def test_no_room_for_the_warehouse(home: Path, api: SampleApi, sync, small_disk, monkeypatch):

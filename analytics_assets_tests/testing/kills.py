@@ -59,6 +59,6 @@ def loading(home: Path) -> bool:
     return (home / "warehouse.duckdb.writer").exists()
 
 
-def staging_schemas(home: Path) -> list[str]:
+def staging_schemas(home: Path) -> set[str]:
     rows = query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '_staging'")
-    return [name for (name,) in rows]
+    return {name for (name,) in rows}

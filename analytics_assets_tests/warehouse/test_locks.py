@@ -22,6 +22,7 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets_tests.testing.client import TIMEOUT, wait_until
+from analytics_assets_tests.testing.kills import staging_schemas
 from analytics_assets_tests.testing.postgres_server import PostgresServer
 from analytics_assets_tests.testing.tables import query
 
@@ -122,11 +123,6 @@ def test_a_run_that_ends_before_its_name_is_asked_has_none(
     run, _ = runs
     run.hold(["a"])
     assert run.told == ["waiting for another run, which writes to analytics"]
-
-
-def staging_schemas(home: Path) -> set[str]:
-    rows = query(home, "SELECT nspname FROM pg_namespace WHERE nspname ~ '^analytics'")
-    return {name for (name,) in rows}
 
 
 def test_staging_schemas_are_dropped_when_nobody_uses_them(
