@@ -32,6 +32,8 @@ _WAIT: Final = 0.25
 _SURELY, _SLOTS = 1.0, 10
 # Who sends nothing for so many seconds, though it might, has nothing to send.
 _PAUSE: Final = 0.5
+# A rate to begin with is kept for so many seconds.
+_FIRST: Final = 10.0
 # How often it is looked whether an answer has come, in seconds.
 _LOOK: Final = 0.02
 
@@ -54,13 +56,18 @@ class Learned:
     is over, one, whose answer the others wait for. If it did not, they are spaced (`Spacing`): the
     limit is then 1. So are they if there was room for one at a time.
 
+    Args:
+        now: The time.
+        rate: What is tried first for some seconds, in requests per second; else all that is sent.
+
     Attributes:
         limit: Requests that a window has room for; 0 until one is refused.
         window: Its seconds.
         last_accepted: When the last request that was accepted was sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 0.0, rate: float = math.inf) -> None:
+        self._first_gap, self._first_until = 1 / rate, now + _FIRST
         self.limit = 0
         self.window = 0.0
         self.last_accepted = -math.inf
@@ -165,7 +172,9 @@ class Learned:
             return _LOOK if in_flight > 0 else 0.0
         if self._spacing:
             return self._last_sent + self.window - now
-        return self._due(now, self._room - in_flight) if self.limit else 0.0
+        if not self.limit:
+            return self._last_sent + self._first_gap - now if now < self._first_until else 0.0
+        return self._due(now, self._room - in_flight)
 
     def _due(self, now: float, room: int) -> float:
         """Seconds until a window has room, which is for so many requests."""

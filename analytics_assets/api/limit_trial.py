@@ -11,7 +11,7 @@ _SELDOM: Final = 300
 class LimitTrial:
     """What a window is tried with beyond its limit, and when.
 
-    What fits is doubled the next time, and what does not is quartered.
+    What fits is doubled in the next window, and what does not is quartered.
 
     Attributes:
         extra: Requests beyond the limit with which it is tried now.
@@ -31,7 +31,7 @@ class LimitTrial:
     def opened(self, limit: int, accepted: int) -> int:
         """Begins the next window after so many requests; returns its limit."""
         if self.extra:
-            limit, self._next_extra = limit + self.extra, 2 * self.extra
+            limit, self._next_extra, self._patience = limit + self.extra, 2 * self.extra, 0
         self._since += accepted
         self.extra = 0
         if limit > 1 and self._since > self._patience:

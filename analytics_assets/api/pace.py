@@ -14,6 +14,7 @@ from threading import Event
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.budgets import Budgets
 from analytics_assets.api.learned import Learned
+from analytics_assets.api.throughput import Throughput
 from analytics_assets.errors import ReadError
 
 # Who waits looks that often, in seconds, whether there is news.
@@ -31,8 +32,9 @@ class Pace:
     """Spaces the requests of all workers so that they fit a quota.
 
     What the API tells of its quota is believed (`Budgets`). Where it tells nothing, there is no
-    limit until the API first refuses (429); then what it refuses tells (`Learned`). After a refusal
-    nothing is sent before the time that the API names, and then one request first.
+    limit until the API first refuses (429); then what it refuses tells (`Learned`), until that
+    gives much less than before (`Throughput`). After a refusal nothing is sent before the time that
+    the API names, and then one request first.
 
     Args:
         ceiling: The rate that is never exceeded, in requests per second; None for no ceiling.
@@ -46,6 +48,7 @@ class Pace:
         self._longest_wait = longest_wait
         self._budgets = Budgets()
         self._learned = Learned()
+        self._throughput = Throughput()
         # refusals from which it was learned, and how many of them are of requests given up
         self._refusals = self._in_vain = 0
         self._in_flight = 0
@@ -131,6 +134,8 @@ class Pace:
             self._told(now, sent_at, quotas)
             self._budgets.accepted(now)
             self._learned.accepted(now, sent_at, now - self._quickest)
+            if self._throughput.has_slumped(now, self._learned.limit, self._learned.window):
+                self._learned = Learned(now, self._throughput.rate)
 
     def refused(
         self, sent_at: float, retry_after: float | None, quotas: Sequence[Quota] = ()

@@ -12,8 +12,9 @@ FEW: Final = 2
 _MARGIN: Final = 0.98
 # One that held loses so little if it is refused once in more requests: they come close together.
 _SLIP, _SELDOM = 0.995, 50
-# A single refusal lowers a rate that held by this share at the most.
-_DROP: Final = 0.05
+# A refusal lowers a rate that held by this share at the most, the next by twice as much, up to half
+# of it, unless so many requests were accepted meanwhile.
+_DROP, _LARGEST_DROP, _WELL = 0.05, 0.5, 30
 # A rate is tried for so many seconds at least, and for so many requests above the one that held.
 _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 # Rates that differ by less are not worth a trial.
@@ -44,6 +45,7 @@ class Spacing:
     def __init__(self, now: float, rate: float, burst: int, cost: float) -> None:
         self.burst = burst
         self._held, self._refused = 0.0, math.inf
+        self._drop = _DROP
         self._begin(now, rate * _MARGIN, cost)
 
     def accepted(self, now: float) -> None:
@@ -60,6 +62,8 @@ class Spacing:
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return
             self._held, self._refused = self.rate, max(self._refused, self.rate)
+        if self._number > _WELL:
+            self._drop = _DROP
         gain = min(1.0, (self._refused / self._held - 1) / 2)
         if gain > _EXACT:
             if (now - self._refused_at) * gain >= self._cost:
@@ -88,7 +92,8 @@ class Spacing:
         else:
             self._refused = self._held
             slip = _SLIP if len(moments) > _SELDOM else _MARGIN
-            self._held *= min(slip, max(rate / self._held, 1 - _DROP))
+            self._held *= min(slip, max(rate / self._held, 1 - self._drop))
+            self._drop = min(_LARGEST_DROP, 2 * self._drop)
         self._begin(now, self._held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:

@@ -170,14 +170,37 @@ def test_whatever_the_window_it_is_found_out(
     assert simulation.refused(after=seconds) <= 0.03 * len(simulation.sent)
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(5, 40), (20, 90)])
-def test_others_who_use_a_bucket_up_for_a_while_slow_the_rest_but_not_to_a_crawl(
-    clock: Clock, seconds: int, most: float
+@pytest.mark.parametrize("share", [0.8, 1.0, 1.5])
+@pytest.mark.parametrize("seconds", [5, 20, 60])
+@pytest.mark.parametrize("retry_after", ["rounded", "missing"])
+@pytest.mark.parametrize(("rate", "burst"), [(14, 10), (14, 1), (40, 10), (5, 5)])
+def test_others_who_use_a_bucket_up_for_a_while_cost_a_few_times_as_long_at_the_most(
+    clock: Clock, rate: int, burst: int, retry_after: Any, seconds: int, share: float
 ):
-    clock.now = 1000.0
-    bursts = [(1020 + number / 60, 1) for number in range(60 * seconds)]
-    simulation = simulated(clock, 8000, bursts=bursts, jitter=0.01, quota=40, quota_burst=10)
-    assert simulation.seconds <= simulation.best + most
+    clock.now, others = 1000.0, rate * share
+    bursts = [(1020 + number / others, 1) for number in range(int(others * seconds))]
+    quota = {"quota": rate, "quota_burst": burst}
+    simulation = simulated(
+        clock, 200 * rate, bursts=bursts, retry_after=retry_after, jitter=0.01, **quota
+    )
+    assert simulation.seconds <= simulation.best + 40 + 6 * seconds
+
+
+def test_a_bucket_that_others_leave_full_is_not_taken_for_a_quicker_one(clock: Clock):
+    clock.now, others = 1003.0, 14 * 1.98
+    bursts = [(1008 + number / others, 1) for number in range(int(20 * others))]
+    quota = {"quota": 14, "quota_burst": 84}
+    simulation = simulated(clock, 2000, bursts=bursts, retry_after="missing", jitter=0.01, **quota)
+    assert simulation.refused() <= 500
+
+
+def test_a_rate_to_begin_with_is_kept_for_ten_seconds():
+    learned = Learned(100.0, rate=4.0)
+    learned.take(105.0)
+    assert learned.delay(105.1, 1) == pytest.approx(0.15)
+    assert learned.delay(109.9, 1) < 0
+    learned.take(110.0)
+    assert learned.delay(110.1, 1) == 0
 
 
 def test_what_others_use_is_left_to_them(clock: Clock):

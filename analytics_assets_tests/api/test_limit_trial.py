@@ -14,12 +14,19 @@ def tried(trial: LimitTrial, limit: int) -> tuple[int, int]:
     return windows, trial.extra
 
 
-def test_a_window_is_tried_once_in_three_hundred_requests_and_with_twice_as_many_if_they_fit():
+def test_a_window_is_tried_once_in_three_hundred_requests():
     trial = LimitTrial()
     assert tried(trial, 100) == (4, 1)
-    assert trial.opened(100, 101) == 101  # it had room
-    assert tried(trial, 101) == (2, 2)  # the one that was tried counts
-    assert trial.opened(101, 103) == 103
+    trial.refused(100)
+    assert tried(trial, 100) == (4, 1)
+
+
+def test_and_if_they_fit_the_next_is_tried_with_twice_as_many():
+    trial = LimitTrial()
+    assert tried(trial, 100) == (4, 1)
+    assert [trial.opened(limit, limit + 1) for limit in (100, 101, 103)] == [101, 103, 107]
+    trial.refused(107)
+    assert tried(trial, 107) == (2, 2)  # what did not fit costs little at first
 
 
 def test_what_does_not_fit_is_quartered_and_the_limit_stays():
@@ -35,10 +42,9 @@ def test_what_does_not_fit_is_quartered_and_the_limit_stays():
 
 def test_a_refusal_within_the_limit_changes_nothing_of_what_is_tried_next():
     trial = LimitTrial()
-    assert tried(trial, 10) == (31, 1)
-    assert trial.opened(10, 11) == 11
-    trial.refused(11)
-    assert tried(trial, 11)[1] == 2
+    trial.lost(8, 10)
+    trial.refused(10)
+    assert tried(trial, 10) == (2, 8)
 
 
 def test_what_was_lost_is_soon_tried_again():

@@ -123,6 +123,26 @@ def test_a_rate_that_is_refused_at_once_falls_by_a_twentieth_at_the_most():
     assert spacing.rate == pytest.approx(0.95 * rate)
 
 
+@pytest.mark.parametrize(("accepted", "share"), [(20, 0.9), (40, 0.95)])
+def test_each_next_refusal_lowers_a_rate_that_held_by_more(accepted: int, share: float):
+    spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1)
+    now = refuse(spacing, now + 1 / spacing.rate, 1, cost=5.0)
+    rate = spacing.rate
+    refuse(spacing, accept(spacing, now, accepted), 1, cost=5.0)
+    assert spacing.rate == pytest.approx(share * rate)
+
+
+def test_a_rate_never_falls_by_more_than_half():
+    spacing = Spacing(0.0, rate=1e6, burst=1, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1)
+    for _ in range(20):
+        rate = spacing.rate
+        now = refuse(spacing, now + 1 / rate, 1, cost=5.0)
+        assert spacing.rate >= rate / 2
+    assert spacing.rate == pytest.approx(rate / 2)
+
+
 @pytest.mark.parametrize(("cost", "quiet"), [(0.1, 31), (1.0, 100)])
 def test_whether_the_quota_was_raised_is_asked_once_that_costs_little(cost: float, quiet: float):
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
