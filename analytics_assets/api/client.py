@@ -21,10 +21,11 @@ from requests.exceptions import (
     Timeout,
 )
 
-from analytics_assets.api.adapter import ApiAdapter, FollowingAdapter
+from analytics_assets.api.adapter import ApiAdapter
 from analytics_assets.api.answers import InvalidAnswer, described
 from analytics_assets.api.auth import SharedClientCredentials, client_credentials
 from analytics_assets.api.paths import Asked, path_reader
+from analytics_assets.api.redirects import FollowingAdapter
 from analytics_assets.api.request_counts import RequestsByAccount
 from analytics_assets.api.transport import BoundedAdapter
 from analytics_assets.schema import ResourceTable
