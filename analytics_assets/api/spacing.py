@@ -23,6 +23,8 @@ _EXACT: Final = 0.01
 _CLOSE: Final = 4
 # A rate of which so many requests were accepted may have been too low from the first, or be raised.
 _QUIET_REQUESTS: Final = 300
+# Nobody sends more in a second, so that no higher rate tells anything.
+_HIGHEST: Final = 10_000.0
 
 
 class Spacing:
@@ -30,6 +32,7 @@ class Spacing:
 
     The rate halfway is tried when it would have gained, since the last refusal, as much time as one
     more costs. If nothing is refused, it holds. Once the two have met, so is a slightly higher one.
+    A rate that held and is refused falls: the sooner it is refused again, the more.
 
     Args:
         now: The time.
@@ -101,7 +104,7 @@ class Spacing:
         self._try(now, rate)
 
     def _try(self, now: float, rate: float) -> None:
-        self.rate, self._tried_at, self._number = rate, now, 0
+        self.rate, self._tried_at, self._number = min(rate, _HIGHEST), now, 0
 
     def _beyond_burst(self, moments: Sequence[float]) -> float:
         """The highest rate that was accepted beyond a burst: no bucket accepts more for long."""

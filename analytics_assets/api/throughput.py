@@ -43,7 +43,7 @@ class Throughput:
             return False
         self._measure(now, limit, window)
         # a window of the same length is soon tried with what it lost (`LimitTrial`)
-        if limit / window >= _MUCH * self._best or window == self._best_window:
+        if limit >= _MUCH * self._best * window or window == self._best_window:
             self._slow_since, self._well_since = math.inf, min(self._well_since, now)
             if now - self._well_since > _OVER * self._patience:
                 self._patience = _PATIENCE

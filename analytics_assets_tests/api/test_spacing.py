@@ -37,6 +37,15 @@ def test_where_hardly_any_is_saved_up_a_few_requests_tell_of_their_rate(
         assert spacing.rate == pytest.approx(2 * rate)
 
 
+@pytest.mark.parametrize("burst", [1, 50])
+def test_a_rate_that_is_never_refused_stays_one(burst: int):
+    spacing = Spacing(0.0, rate=1000.0, burst=burst, cost=0.1)
+    now = accept(spacing, 0.0, 5_000)
+    for _ in range(5_000):  # now and then one, as by who has little to ask
+        now = accept(spacing, now + 10, 1)
+    assert spacing.rate == 10_000
+
+
 def test_a_bucket_has_to_accept_more_than_it_can_have_saved_up():
     spacing = Spacing(0.0, rate=10.0, burst=20, cost=0.1)
     now = accept(spacing, 0.0, 19)
@@ -134,9 +143,9 @@ def test_each_next_refusal_lowers_a_rate_that_held_by_more(accepted: int, share:
 
 
 def test_a_rate_never_falls_by_more_than_half():
-    spacing = Spacing(0.0, rate=1e6, burst=1, cost=0.1)
+    spacing = Spacing(0.0, rate=9_000.0, burst=1, cost=0.1)
     now = refuse(spacing, accept(spacing, 0.0, 1), 1)
-    for _ in range(20):
+    for _ in range(10):
         rate = spacing.rate
         now = refuse(spacing, now + 1 / rate, 1, cost=5.0)
         assert spacing.rate >= rate / 2
