@@ -21,9 +21,9 @@ def accept(
 
 def test_a_rate_that_is_much_lower_is_forgotten_ever_later():
     throughput = Throughput()
-    assert accept(throughput, 0, 60, rate=10) == []
+    assert accept(throughput, 1000, 60, rate=10) == []
     assert throughput.rate == pytest.approx(12, rel=0.01)
-    assert accept(throughput, 60, 200, rate=5) == pytest.approx([10, 30, 70, 150], abs=1)
+    assert accept(throughput, 1060, 200, rate=5) == pytest.approx([10, 30, 70, 150], abs=1)
 
 
 def test_one_that_is_a_little_lower_is_not():
