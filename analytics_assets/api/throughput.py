@@ -20,7 +20,7 @@ class Throughput:
 
     Others who use the quota up for a while lower what is learned. When they have gone, it gives too
     few requests to find that out soon, and is better forgotten: after seconds at first and, if that
-    was in vain, after twice as long, and so on, so that about as much time is lost as they took.
+    was in vain, after twice as long, and so on, so that a few times as long is lost as they took.
     """
 
     def __init__(self) -> None:
