@@ -384,9 +384,10 @@ def _refuse_unknown_keys(section: Section, known: list[str]) -> None:
         return
     for key in keys_in(section):
         if key not in known and (section != API_SECTION or key not in TABLES):
+            elsewhere = [setting.name for setting in SETTINGS if setting.key == key.lower()]
             near = get_close_matches(key.lower().rpartition("__")[2], known, n=1)
-            meant = setting_name(section, near[0]) if near else ""
-            advice = f"set {meant} instead" if meant else "check its name in docs/settings.md"
+            meant = [*elsewhere, *(setting_name(section, each) for each in near)]
+            advice = f"set {meant[0]} instead" if meant else "check its name in docs/settings.md"
             raise SettingsError(
                 f"there is no setting {key} in section [{'.'.join(section)}]: {advice}, or remove"
                 " it"

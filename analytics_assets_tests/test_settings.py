@@ -320,6 +320,14 @@ def test_a_secret_that_stands_in_the_open(monkeypatch, toml):
         ),
         (PLATFORM, "ANALYTICS__DATASET", "dataset", "set ANALYTICS__DATASET_NAME instead"),
         (PLATFORM, "ANALYTICS__TIMEZONE", "timezone", "set ANALYTICS__TIME_ZONE instead"),
+        # of another section
+        (PLATFORM, "ANALYTICS__TIMEOUT", "timeout", "set SOURCES__ANALYTICS__TIMEOUT instead"),
+        (
+            API,
+            "SOURCES__ANALYTICS__SKIP_RESOURCES",
+            "skip_resources",
+            "set ANALYTICS__SKIP_RESOURCES instead",
+        ),
         (PLATFORM, "ANALYTICS__XYZ", "xyz", "check its name in docs/settings.md, or remove it"),
     ],
 )
