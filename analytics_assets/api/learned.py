@@ -17,6 +17,8 @@ _LONG: Final = 2.0
 _LATER: Final = 1.01
 # A window that may be shorter by this share is known well enough.
 _EXACT: Final = 0.03
+# If the next usual one is longer by that share at the most, it is tried at once.
+_NEAR: Final = 0.25
 # So many moments are kept beyond those that a window has room for.
 _KEPT: Final = 300
 # A window that refuses before it is nearly over is doubted after so many times.
@@ -194,7 +196,10 @@ class Learned:
         least = max(_LOOK if self.limit else _WAIT, open_for / 30)
         usual = (wait for each in USUAL_WINDOWS if (wait := _LATER * each - open_for) > least / 2)
         longest = max(open_for / 4, closed_for / 10)
-        return min(max(least, min(closed_for, longest)), next(usual, math.inf))
+        next_usual = next(usual, math.inf)
+        if self.limit and next_usual <= _NEAR * open_for:
+            return next_usual
+        return min(max(least, min(closed_for, longest)), next_usual)
 
     def _open(self, at: float) -> None:
         """Begins to count anew."""
@@ -223,8 +228,8 @@ class Learned:
             # it was what a window had left, of which the rest had been used before
             room = self._spacing.burst if self._spacing else self.limit
         is_long = wait >= (max(_LONG, 5 * self.window) if self._spacing else _LONG)
-        # what had room for less than the rate before gave in a second, others have used up
-        is_window = room > 1 and (not self._spacing or room >= self._spacing.rate)
+        # what has room for less than the rate that held gave in a second, others have used up
+        is_window = room > 1 and (not self._spacing or room >= self._spacing.held)
         if is_window and is_long and not is_bucket:
             self._set_window(room if self.limit <= 1 else number, span)
         else:
@@ -260,7 +265,8 @@ class Learned:
             self._spacing.refused(at, moments, span, wait)
         else:
             self.limit = 1
-            self._spacing = Spacing(at, number / self._likely(number, span), number, wait)
+            rate, highest = number / self._likely(number, span), self._highest(number, span - wait)
+            self._spacing = Spacing(at, rate, number, wait, max(rate, highest))
         self.window = 1 / self._spacing.rate
 
     def _likely(self, number: int, span: float) -> float:
@@ -269,6 +275,11 @@ class Learned:
             return max((each for each in USUAL_WINDOWS if span / 2 < each <= span), default=span)
         # fewer tell of no window, but of what was too short; what is named is mostly rounded up
         return span if self._named_until else math.sqrt(max(span / 10, self._too_early) * span)
+
+    def _highest(self, number: int, open_for: float) -> float:
+        """The rate above which no quota lies that accepted so many, and then none for a while."""
+        closed_for = self._too_early - open_for
+        return number / closed_for if number > FEW and closed_for > 0 else math.inf
 
     def _guess(self) -> float:
         """The window to try: a usual one, or halfway, in whole seconds where that helps."""

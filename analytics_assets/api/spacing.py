@@ -39,35 +39,41 @@ class Spacing:
         rate: The rate to begin with, in requests per second.
         burst: Requests that were accepted before the first refusal: a bucket may save up as many.
         cost: Seconds that a refusal costs.
+        highest: A rate that the API refuses, as far as is known.
 
     Attributes:
         rate: The rate in force, in requests per second.
+        held: The highest rate that held, in requests per second; 0 while none has.
         burst: See above.
     """
 
-    def __init__(self, now: float, rate: float, burst: int, cost: float) -> None:
+    def __init__(
+        self, now: float, rate: float, burst: int, cost: float, highest: float = math.inf
+    ) -> None:
         self.burst = burst
-        self._held, self._refused = 0.0, math.inf
+        self.held, self._refused = 0.0, highest
         self._drop = _DROP
         self._begin(now, rate * _MARGIN, cost)
 
     def accepted(self, now: float) -> None:
         """Notes that a request was accepted, and tries a higher rate if it is time."""
         self._number += 1
-        if self.rate > self._held:
-            gain = 1 - self._held / self.rate
+        if self.rate > self.held:
+            gain = 1 - self.held / self.rate
             seconds, enough = _TRIAL, max(_TRIAL_REQUESTS, self.burst)
             if self.burst <= FEW:
                 # where nothing is saved up, each request tells by itself
                 seconds = 0.0
                 if self._refused == math.inf:
                     enough = 2 * (self.burst - 1)
+            elif not self.held:
+                enough += FEW  # a window may have room for as many as were saved up
             if now - self._tried_at < seconds or self._number * gain < enough:
                 return
-            self._held, self._refused = self.rate, max(self._refused, self.rate)
+            self.held, self._refused = self.rate, max(self._refused, self.rate)
         if self._number > _WELL:
             self._drop = _DROP
-        gain = min(1.0, (self._refused / self._held - 1) / 2)
+        gain = min(1.0, (self._refused / self.held - 1) / 2)
         if gain > _EXACT:
             if (now - self._refused_at) * gain >= self._cost:
                 self._try(now, self.rate * (1 + gain))
@@ -85,19 +91,19 @@ class Spacing:
             cost: Seconds since the last of them.
         """
         rate = max(len(moments) / seconds * _MARGIN, self._beyond_burst(moments))
-        if self.rate > self._held:
-            self._held = max(self._held, min(rate, _MARGIN * self.rate))
+        if self.rate > self.held:
+            self.held = max(self.held, min(rate, _MARGIN * self.rate))
             # a bucket that fills faster and saves up half of the burst would have accepted more;
             # a few may have come close together
             saved = max(0.0, self.burst / 2 - _CLOSE) / max(1, self._number)
             highest = max(self.rate * (1 - saved), (len(moments) + 1) / seconds)
-            self._refused = max(self._held, min(highest, self.rate))
+            self._refused = max(self.held, min(highest, self.rate))
         else:
-            self._refused = self._held
+            self._refused = self.held
             slip = _SLIP if len(moments) > _SELDOM else _MARGIN
-            self._held *= min(slip, max(rate / self._held, 1 - self._drop))
+            self.held *= min(slip, max(rate / self.held, 1 - self._drop))
             self._drop = min(_LARGEST_DROP, 2 * self._drop)
-        self._begin(now, self._held, cost)
+        self._begin(now, self.held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:
         self._refused_at, self._cost, self._growth = now, cost, _EXACT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -47,6 +48,31 @@ def test_a_full_sync_uses_the_quota_and_hardly_ever_exceeds_it(
     assert 0.95 * simulation.seconds <= simulation.best
     assert simulation.refused(after=seconds) <= 0.01 * len(simulation.sent)
     assert max(simulation.attempts.values()) <= 1 + ApiSettings.max_retries
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds", "used", "refused"),
+    [
+        (84, 60, 0.95, 0.007),
+        (84, 6, 0.95, 0.007),
+        (50, 5, 0.93, 0.008),
+        (25, 3, 0.92, 0.009),
+        (20, 2, 0.93, 0.008),
+        (14, 1, 0.93, 0.007),
+    ],
+)
+def test_a_fixed_window_however_much_of_it_is_over_at_first(
+    clock: Clock, limit: int, seconds: int, used: float, refused: float
+):
+    shares = []
+    for twelfth in range(12):
+        clock.now = 1000 * seconds + seconds * (twelfth / 12 + 0.013)
+        quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": "fixed"}
+        simulation = simulated(clock, 500, retry_after="missing", jitter=0.002, **quota)
+        assert simulation.best >= used * simulation.seconds, twelfth
+        shares.append(simulation.refused(seconds + 1) / 500)
+    assert max(shares) <= 0.02
+    assert fmean(shares) <= refused
 
 
 def test_a_full_window_whose_answers_are_on_their_way_is_asked_once(clock: Clock):

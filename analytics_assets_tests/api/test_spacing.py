@@ -48,12 +48,20 @@ def test_a_rate_that_is_never_refused_stays_one(burst: int):
 
 def test_a_bucket_has_to_accept_more_than_it_can_have_saved_up():
     spacing = Spacing(0.0, rate=10.0, burst=20, cost=0.1)
-    now = accept(spacing, 0.0, 19)
+    now = accept(spacing, 0.0, 21)
     assert spacing.rate == pytest.approx(9.8)
+    assert spacing.held == 0
     now = accept(spacing, now, 1)
     assert spacing.rate == pytest.approx(19.6)
+    assert spacing.held == pytest.approx(9.8)
     accept(spacing, now, 39)  # half of them are above the rate that held
     assert spacing.rate == pytest.approx(19.6)
+
+
+def test_a_rate_that_the_api_is_known_to_refuse_is_approached():
+    spacing = Spacing(0.0, rate=10.0, burst=3, cost=0.1, highest=20.0)
+    accept(spacing, 0.0, 12)
+    assert spacing.rate == pytest.approx((9.8 + 20) / 2)
 
 
 def test_a_rate_is_tried_for_a_while_however_many_are_accepted():
