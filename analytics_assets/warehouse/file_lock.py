@@ -52,6 +52,7 @@ def file_lock(file: Path, request: LockRequest) -> Iterator[None]:
     except Timeout:
         raise still_writes(_read_text(holder), str(file), request.timeout) from None
     except OSError as error:
+        lock.release()  # by its frames, whoever keeps the error would keep the lock
         raise no_writing(file, error) from None
     try:
         yield

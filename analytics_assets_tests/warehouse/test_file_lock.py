@@ -73,6 +73,16 @@ def test_nothing_names_a_holder_when_it_is_done(file: Path, error: type[Exceptio
         pass
 
 
+def test_who_has_no_room_to_say_who_it_is_lets_go(file: Path):
+    holder = Path(f"{file}.writer")
+    holder.symlink_to("/dev/full")
+    with pytest.raises(WarehouseError, match="No space left on device") as kept:
+        file_lock(file, ask("the first")[0]).__enter__()
+    holder.unlink()
+    with file_lock(file, ask("the second")[0]):
+        assert kept.value is not None  # which would keep the lock with it
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path):
     request, _ = ask("the first")
     with (
