@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -127,15 +127,18 @@ class ApiAdapter(BoundedAdapter):
             if response.status_code == 401:
                 self._by_account.lost_token(asked.account_id)
         quotas = announced(response.headers)
-        if 200 <= response.status_code < 300:
-            pace = self._paces.told(asked, quotas)
         if response.status_code == 429:
             account.refused(asked.resource_name)
             pace.refused(sent_at, delay, quotas)
             self._paces.refused(asked, time.monotonic())
+            return response
+        if 200 <= response.status_code < 300:
+            told = self._paces.told(asked, quotas)
+            with nullcontext() if told is pace else told.joined():
+                told.accepted(sent_at, quotas)
         else:
-            pace.accepted(sent_at, quotas)
-            self._paces.accepted(asked, sent_at)
+            pace.accepted(sent_at, self._paces.known(asked, quotas))
+        self._paces.accepted(asked, sent_at)
         return response
 
 

@@ -76,6 +76,8 @@ def _policies(header: str) -> Iterator[Quota]:
     for value, parameters in _items(header):
         # `"default";q=84;w=60`, or `84;w=60` in older drafts
         limit = _number(parameters.get("q", value))
+        if parameters.get("qu", "requests").lower() != "requests":
+            limit = math.nan  # so that it makes no sense here: it counts bytes, or what is open
         window = _number(parameters.get("w") or parameters.get("window"))
         name = value if "q" in parameters else f"{value};w={parameters.get('w', '')}"
         yield Quota(name, parameters.get("pk", ""), limit, window)

@@ -18,6 +18,9 @@ _SLACK: Final = 1.01
 _SPREAD: Final = 60.0
 # Seconds for which headers are not believed after they said that there was room, and were wrong.
 _DISTRUST: Final = 600.0
+# Seconds for which a quota holds, a window at the least, while answers tell of others alone: they
+# may tell of the tightest one, or by another name.
+_GONE: Final = 600.0
 # How often in a row others may have used up half a window and so many requests, while our own was
 # accepted, until headers are not believed.
 _MOST_EMPTIED: Final = 3
@@ -42,10 +45,11 @@ class Budget:
         self._limit = 0.0
         self._window = 0.0
         self._is_window_told = False
-        # when each request that counts will do so no longer, the soonest first
-        self._counted: list[float] = []
+        # when requests that count will do so no longer, and how many, the soonest first
+        self._counted: list[tuple[float, int]] = []
+        self._used = 0
         self._in_flight = 0
-        self._newest_at = -math.inf
+        self._newest_at = self._told_at = -math.inf
         # how much earlier than they end resets may be told to
         self._late = 0.0
         # when the API's own window ends: then one request may ask what is left
@@ -73,13 +77,13 @@ class Budget:
         """
         if sent_at < self._newest_at:
             return  # what a later request's answer told counts
-        is_first, self._newest_at = self._newest_at == -math.inf, sent_at
+        is_first, self._newest_at, self._told_at = self._newest_at == -math.inf, sent_at, now
         remaining = quota.remaining
         reset = None if quota.reset is None else quota.reset + self._late
         self._limit = quota.limit or max(self._limit, (remaining or 0.0) + 1)
         window = quota.window or max(self._window, usual_window(quota.reset or 0.0), _ROUNDING)
         if window > self._window:
-            number, self._counted = len(self._counted), []
+            number, self._counted, self._used = self._used, [], 0
             self._count(now, window, number)
         self._window = window
         self._is_window_told = quota.window is not None
@@ -98,13 +102,16 @@ class Budget:
             self._emptied += 1
         self._count(now, reset, math.ceil(left - remaining))  # others have used some
         if is_alone:  # else it may tell of fewer than were sent
-            for _ in range(min(int(remaining - left), len(self._counted))):
-                heapq.heappop(self._counted)
+            self._forget(int(remaining - left))
 
     def refused(self) -> None:
         """Notes that the quota was used up although there seemed to be room."""
         self._late = _ROUNDING
         self._emptied = 0
+
+    def is_gone(self, now: float) -> bool:
+        """Whether nothing was told of it for so long that it holds no longer."""
+        return now > self._told_at + max(self._window, _GONE)
 
     @property
     def is_doubtful(self) -> bool:
@@ -119,7 +126,7 @@ class Budget:
             due = self._last_sent + self._gap(now, left) if self._is_spread else now
             return max(0.0, due - now)
         self._is_used_up = self._is_spread = True
-        soonest = self._counted[0] if self._counted else now + self._window
+        soonest = self._counted[0][0] if self._counted else now + self._window
         return max(0.0, min(soonest, self._ends_at) - now)
 
     def take(self, now: float) -> None:
@@ -150,13 +157,22 @@ class Budget:
         self._count(admitted_at, self._window, 1)
 
     def _left(self, now: float) -> float:
-        while self._counted and self._counted[0] <= now:
-            heapq.heappop(self._counted)
-        return self._limit - len(self._counted) - self._in_flight
+        while self._counted and self._counted[0][0] <= now:
+            self._used -= heapq.heappop(self._counted)[1]
+        return self._limit - self._used - self._in_flight
 
     def _count(self, now: float, seconds: float, number: int) -> None:
-        for _ in range(number):
-            heapq.heappush(self._counted, now + seconds * _SLACK)
+        if number > 0:
+            heapq.heappush(self._counted, (now + seconds * _SLACK, number))
+            self._used += number
+
+    def _forget(self, number: int) -> None:
+        """Takes so many for not counted, of those that count the shortest."""
+        while number > 0 and self._counted:
+            until, counted = heapq.heappop(self._counted)
+            self._used -= counted
+            self._count(until, 0.0, counted - number)
+            number -= counted
 
 
 class Budgets:
@@ -181,6 +197,10 @@ class Budgets:
             self._told_at = min(self._told_at, now)
             budget = self._budgets.setdefault((quota.name, quota.partition), Budget())
             budget.told(now, sent_at, quota, in_flight, is_alone=is_alone)
+        if quotas:  # while others are told
+            self._budgets = {
+                name: budget for name, budget in self._budgets.items() if not budget.is_gone(now)
+            }
 
     def accepted(self, now: float) -> None:
         """Notes that the request was accepted of which an answer told."""

@@ -173,6 +173,21 @@ class Pace:
         is_alone = in_flight == 1 and self._done_at <= sent_at
         self._budgets.told(now, sent_at, quotas, in_flight, is_alone=is_alone)
 
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Counts a request, while it is answered, that was sent under another pace."""
+        with self._lock:
+            self._sent(time.monotonic())
+        try:
+            yield
+        finally:
+            self.done()
+
+    def _sent(self, now: float) -> None:
+        self._budgets.take(now)
+        self._learned.take(now)
+        self._in_flight += 1
+
     def _next_slot_in(self) -> float:
         """Seconds until the next slot; takes it if it has come."""
         now = time.monotonic()
@@ -184,9 +199,7 @@ class Pace:
             learned = self._learned.delay(now, self._in_flight)
             if (delay := max(self._budgets.delay(now), learned)) > 0:
                 return delay
-            self._budgets.take(now)
-            self._learned.take(now)
-            self._in_flight += 1
+            self._sent(now)
             if self._ceiling is not None:
                 # a sleep that took a little too long is made up for, but not more than one slot
                 gap = 1 / self._ceiling

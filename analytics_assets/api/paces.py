@@ -22,9 +22,11 @@ class Paces:
     """A pace for each quota: one for all requests, or one per account.
 
     Endpoints (a resource of an account) whose answers name other policies, or other partitions of
-    them, have paces of their own. So has a resource, and an account, that alone is refused again
-    and again while the others are not. One that was not asked yet is taken to count as the resource
-    does elsewhere, or else as the rest does.
+    them, have paces of their own. An answer that names none leaves it at what was named before, and
+    where an endpoint's names change and are new, they are those of the same quota. A pace of its
+    own also has a resource, and an account, that alone is refused again and again while the others
+    are not. One that was not asked yet is taken to count as the resource does elsewhere, or else as
+    the rest does.
 
     Args:
         per_account: Whether the API counts each account on its own.
@@ -45,8 +47,10 @@ class Paces:
         # what an endpoint that was not asked yet is taken to name: by resource, account or neither
         self._usual: dict[tuple[_Scope, tuple[str, str]], _Named] = {}
         self._is_told = False
-        # whether a resource was answered, since an answer told of a quota
-        self._answered: dict[str, Event] = {}
+        # whether a resource was answered since an answer told of a quota: if one told of a
+        # partition, by account
+        self._has_partitions = False
+        self._answered: dict[tuple[str, str], Event] = {}
         # the resources and accounts that are refused by themselves, and of each pace, who may be
         self._alone: set[tuple[str, str]] = set()
         self._suspects: dict[Pace, tuple[_Suspect, _Suspect]] = {}
@@ -60,29 +64,41 @@ class Paces:
         """The pace for a request that succeeded, of which its answer tells these quotas."""
         named = frozenset((quota.name, quota.partition) for quota in quotas)
         with self._lock:
-            scope = self._scope(asked)
-            if (scope, named) not in self._paces and (nothing := (scope, _NOTHING)) in self._paces:
-                # requests in flight belong to what the first answer names
-                self._paces[scope, named] = self._paces.pop(nothing)
+            scope, (resource, account) = self._scope(asked), _names(asked)
+            before = self._named.get(_endpoint(asked), _NOTHING)
+            named = named or before or self._usual.get((scope, resource), _NOTHING)
+            if (scope, named) not in self._paces:
+                if before:
+                    self._paces[scope, named] = self._pace(scope, before)
+                elif (nothing := (scope, _NOTHING)) in self._paces:
+                    # requests in flight belong to what the first answer names
+                    self._paces[scope, named] = self._paces.pop(nothing)
             self._named[_endpoint(asked)] = named
             self._is_told |= bool(named)
-            resource, account = _names(asked)
             partitioned = any(partition for _, partition in named)
+            self._has_partitions |= partitioned
             for usual in (account,) if partitioned else (resource, _WHATEVER):
                 self._usual[scope, usual] = named
             return self._pace(scope, named)
+
+    def known(self, asked: Asked, quotas: Sequence[Quota]) -> Sequence[Quota]:
+        """Those that count a request that failed: its answer may be a proxy's, about others."""
+        with self._lock:
+            named = self._key(asked)[1]
+        return [quota for quota in quotas if not named or (quota.name, quota.partition) in named]
 
     @contextmanager
     def first_alone(self, asked: Asked, stopped: Event) -> Iterator[None]:
         """Has the others of a resource wait for its first answer, which may name another quota.
 
-        Where no answer tells of any, nobody waits.
+        Where no answer tells of any, nobody waits; where one tells of a partition, those of the
+        same account do.
         """
         with self._lock:
-            is_first = asked.resource_name not in self._answered
-            answered = Event()
+            key = _endpoint(asked) if self._has_partitions else ("", asked.resource_name)
+            is_first, answered = key not in self._answered, Event()
             if self._is_told:
-                answered = self._answered.setdefault(asked.resource_name, answered)
+                answered = self._answered.setdefault(key, answered)
         while not (is_first or answered.wait(STOP_LOOK) or stopped.is_set()):
             pass
         try:

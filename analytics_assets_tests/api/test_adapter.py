@@ -286,8 +286,22 @@ def test_the_pace_hears_what_the_headers_tell(
     told: Any = {"Ratelimit-Policy": '"default";q=84;w=60', "ratelimit": '"default";r=50;t=30'}
     answers(lambda request: answer(request, status, **told))
     ApiAdapter(UNREACHABLE, counted[0]).send(request_of())
-    assert pace.quotas == (Quota("default", "", 84, 60, 50, 30),)
+    assert list(pace.quotas) == [Quota("default", "", 84, 60, 50, 30)]
     assert pace.dones == 1
+
+
+def test_a_request_of_another_quota_than_it_seemed_counts_for_a_window(answers, counted) -> None:
+    def headers(each: PreparedRequest) -> Any:
+        name = "items" if each.path_url.endswith("/items/") else "lists"
+        return {"RateLimit-Policy": f'"{name}";q=2;w=0.2', "RateLimit": f'"{name}";r=1;t=0.2'}
+
+    adapter = ApiAdapter(UNREACHABLE, counted[0])
+    answers(lambda each: answer(each, **headers(each)))
+    for path in (CAMPAIGNS, f"{CAMPAIGNS}1/items/"):
+        adapter.send(request_of(path))
+    time.sleep(0.3)
+    pace = adapter._paces.of(Asked("campaign_items", "acme"))
+    assert [pace._next_slot_in() > 0 for _ in range(3)] == [False, False, True]
 
 
 def test_nobody_waits_for_a_quota_when_the_run_is_stopped(answers) -> None:

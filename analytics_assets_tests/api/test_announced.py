@@ -41,6 +41,13 @@ def told_by(headers: dict[str, str]) -> list[Quota]:
             [Quota("a, b", ":YWNtZQ==:", 84, 60, 50, 30)],
         ),
         (
+            {  # bytes are no requests
+                "RateLimit-Policy": '"a";q=1e6;w=60;qu="bytes", "b";q=84;w=60;qu="Requests"',
+                "RateLimit": '"a";r=0;t=30, "b";r=50;t=30',
+            },
+            [Quota("b", "", 84, 60, 50, 30)],
+        ),
+        (
             {"RateLimit-Policy": '"default";q=84;w=60', "RateLimit": '"default";r=50'},
             [Quota("default", "", 84, 60, 50, 60)],
         ),

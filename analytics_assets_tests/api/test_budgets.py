@@ -247,6 +247,26 @@ def test_a_limit_that_is_not_told_is_what_is_left() -> None:
     assert budgets.delay(0.0) == pytest.approx(20, rel=0.05)
 
 
+def test_a_huge_quota_takes_no_memory() -> None:
+    budgets = Budgets()
+    for number in range(3):
+        told(budgets, number, limit=1e6, window=60, remaining=1e6 - 1e5 * number, reset=60)
+    [budget] = budgets._budgets.values()
+    assert len(budget._counted) == 2
+    told(budgets, 3, limit=1e6, window=60, remaining=1e6 - 5e4, reset=60)
+    assert budget._left(3) == pytest.approx(1e6 - 5e4, abs=1)
+
+
+def test_a_quota_that_is_told_no_longer_is_gone_after_a_while() -> None:
+    budgets, other = Budgets(), Quota("other", "", 84, 60)
+    told(budgets, 0.0, limit=1, window=60, remaining=0, reset=60)
+    for now, is_gone in ((500.0, False), (601.0, False), (602.0, True)):
+        budgets.take(now)
+        if now != 601.0:
+            told_all(budgets, now, other)
+        assert (budgets.delay(now) == 0) == is_gone
+
+
 def test_requests_in_flight_are_counted_once() -> None:
     budgets = Budgets()
     told_all(budgets, 0.0, Quota("default", "", 84, 60), in_flight=64, is_alone=False)

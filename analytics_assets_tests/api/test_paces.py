@@ -34,7 +34,31 @@ def test_what_names_the_same_policies_shares_a_pace():
     assert paces.told(ITEMS, [HOUR]) is not first
     assert paces.of(ITEMS) is paces.told(OTHERS, [HOUR])
     assert paces.of(CAMPAIGNS) is first
-    assert paces.told(ITEMS, []) is not paces.of(OTHERS)  # it tells no longer
+
+
+def test_an_answer_that_names_none_leaves_it_at_what_was_named():
+    paces = Paces(per_account=False, ceiling=None)
+    paces.told(CAMPAIGNS, [MINUTE])
+    items = paces.told(ITEMS, [HOUR])
+    assert paces.told(ITEMS, []) is paces.of(ITEMS) is items
+    assert paces.told(Asked("campaign_items", "globex", "1"), []) is items
+    assert paces.told(Asked("audiences", "acme"), []) not in (paces.of(CAMPAIGNS), items)
+
+
+def test_names_that_change_are_those_of_the_same_quota():
+    paces = Paces(per_account=False, ceiling=None)
+    first = paces.told(CAMPAIGNS, [MINUTE])
+    assert paces.told(CAMPAIGNS, [Quota("85", "", 85, 60)]) is first
+    assert paces.told(CAMPAIGNS, [MINUTE]) is first
+    assert paces.told(ITEMS, [HOUR]) is not first
+    assert paces.told(CAMPAIGNS, [HOUR]) is paces.of(ITEMS)
+
+
+def test_what_fails_is_told_of_nothing_but_its_quota():
+    paces = Paces(per_account=False, ceiling=None)
+    assert paces.known(CAMPAIGNS, [HOUR]) == [HOUR]  # it may be all that is told, ever
+    paces.told(CAMPAIGNS, [MINUTE])
+    assert paces.known(CAMPAIGNS, [HOUR, MINUTE]) == [MINUTE]
 
 
 def test_partitions_of_a_policy_have_paces_of_their_own():
@@ -76,6 +100,25 @@ def test_a_resource_s_first_answer_tells_which_quota_counts_the_others():
     another.join()
     assert found == [items]
     assert items is not lists
+
+
+def test_where_accounts_have_partitions_each_has_a_first_answer():
+    paces, stopped = Paces(per_account=False, ceiling=None), Event()
+    paces.told(CAMPAIGNS, [Quota("minute", ":YWNtZQ==:", 84, 60)])
+    with paces.first_alone(ITEMS, stopped):
+        pass
+    items, entered = Asked("campaign_items", "globex", "1"), Event()
+
+    def ask_as_another() -> None:
+        with paces.first_alone(items, stopped):
+            entered.set()
+
+    another = Thread(target=ask_as_another)
+    with paces.first_alone(items, stopped):
+        another.start()
+        assert not entered.wait(0.2)
+    another.join()
+    assert entered.is_set()
 
 
 def test_nobody_waits_for_the_first_answer_once_the_run_is_stopped():
