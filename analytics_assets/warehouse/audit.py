@@ -78,10 +78,8 @@ def row_counts(pipeline: Pipeline, tables: Iterable[str], accounts: Accounts = N
     """The accounts' rows, where they have any, of tables that there are."""
     counts = {}
     with pipeline.sql_client() as client:
-        account_id, where = (
-            client.escape_column_name("account_id"),
-            _where(pipeline, client, accounts),
-        )
+        account_id = client.escape_column_name("account_id")
+        where = _where(pipeline, client, accounts)
         for name in tables:
             table = client.make_qualified_table_name(name)
             rows = client.execute_sql(

@@ -14,6 +14,7 @@ from dlt import Pipeline
 from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.replacement import TableLoad
+from analytics_assets.warehouse.statements import marks
 
 # two databases add up the same amounts in another order
 _ROUNDING: Final = 1e-9
@@ -75,7 +76,7 @@ def _held(
         table = client.make_qualified_table_name(load.resource.name)
         sql = (
             f"SELECT {account_id}, {day}, COUNT(*){sums} FROM {table}"
-            f" WHERE {day} BETWEEN %s AND %s AND {account_id} IN ({', '.join(['%s'] * len(ids))})"
+            f" WHERE {day} BETWEEN %s AND %s AND {account_id} IN ({marks(ids)})"
             f" GROUP BY {account_id}, {day}"
         )
         found = client.execute_sql(sql, min(days), max(days), *ids) or ()

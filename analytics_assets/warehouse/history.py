@@ -12,7 +12,7 @@ accounts by `NOT IN`, for which PostgreSQL compares each with each once there ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -22,6 +22,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns, variant_name
+from analytics_assets.warehouse.statements import in_chunks, marks
 
 VALID_FROM: Final = "valid_from"
 VALID_TO: Final = "valid_to"
@@ -31,8 +32,6 @@ VALIDITY: Final = {
 }
 """The columns that a history has beside those of the table, with what they are."""
 _DLT_COLUMNS: Final = ("_dlt_id", "_dlt_load_id")
-
-_ACCOUNTS_PER_STATEMENT: Final = 500
 
 _END: Final = """
     UPDATE {history} SET {valid_to} = %s
@@ -141,12 +140,6 @@ def _write(
     return {str(account): Changes(*map(int, numbers)) for account, *numbers in rows or []}
 
 
-def in_chunks(account_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The accounts, as many at a time as a statement names."""
-    for start in range(0, len(account_ids), _ACCOUNTS_PER_STATEMENT):
-        yield account_ids[start : start + _ACCOUNTS_PER_STATEMENT]
-
-
 def names_of(
     client: SqlClientBase[Any], resource: Resource, accounts: Sequence[str]
 ) -> dict[str, str]:
@@ -159,8 +152,7 @@ def names_of(
     names = {role: client.escape_column_name(name) for role, name in columns.items()}
     tables = {"table": resource.name, "history": resource.history.name}
     names |= {role: client.make_qualified_table_name(name) for role, name in tables.items()}
-    marks = ", ".join(["%s"] * len(accounts))
-    scope = f"{names['account_id']} IN ({marks})" if accounts else "1 = 1"
+    scope = f"{names['account_id']} IN ({marks(accounts)})" if accounts else "1 = 1"
     return {**names, "scope": scope}
 
 

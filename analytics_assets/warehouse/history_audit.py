@@ -9,8 +9,9 @@ from typing import Any, Final
 from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
-from analytics_assets.warehouse.history import History, in_chunks, names_of
+from analytics_assets.warehouse.history import History, names_of
 from analytics_assets.warehouse.history_differences import differences
+from analytics_assets.warehouse.statements import in_chunks
 
 _COUNTS: Final = """
     SELECT account, SUM(versions), SUM(valid), SUM(held), SUM(turned) FROM (

@@ -24,6 +24,7 @@ from analytics_assets.warehouse.failures import explain, first_cause
 from analytics_assets.warehouse.location import POSTGRES_TYPE, duckdb_file
 from analytics_assets.warehouse.locks import holder_of
 from analytics_assets.warehouse.replacement import SOURCE_NAME
+from analytics_assets.warehouse.statements import marks
 
 # who alters a table locks it, but not for long
 _WAIT_BRIEFLY: Final = "SET lock_timeout = '2s'"
@@ -144,7 +145,7 @@ def _counts(
     if name == ACCOUNTS.name:  # all its rows belong to one load
         account, grouping, accounts = "NULL", "", ()
     if accounts:
-        where = f" WHERE {account_id} IN ({', '.join(['%s'] * len(accounts))})"
+        where = f" WHERE {account_id} IN ({marks(accounts)})"
     rows = client.execute_sql(
         f"SELECT {account}, COUNT(*), MAX({load_id})"
         f" FROM {client.make_qualified_table_name(name)}{where}{grouping}",

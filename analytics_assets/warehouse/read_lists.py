@@ -27,6 +27,7 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import making_tables, run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.statements import in_chunks, marks
 
 READ_LISTS: Final = "_analytics_read_lists"
 """The table, which is there only where the setting `reread_unchanged_days` was ever on."""
@@ -39,7 +40,6 @@ _COLUMNS: Final[Mapping[str, TDataType]] = {
     "read_at": "double",
     "row_count": "bigint",
 }
-_VALUES_PER_STATEMENT: Final = 500
 # the values of a column as one parameter: of 60,000 lists, DuckDB reads these in 0.3 s, not in 3.4
 _WITH_UNNEST: Final = ("duckdb", "postgres")
 
@@ -140,9 +140,9 @@ def note_lists(
             arrays = ", ".join(["unnest(%s)"] * len(_COLUMNS))
             client.execute_sql(f"{into} SELECT {arrays}", *map(list, zip(*rows, strict=True)))
             return
-        for some in _chunks(rows, _VALUES_PER_STATEMENT):
-            marks = ", ".join([f"({_marks(len(_COLUMNS))})"] * len(some))
-            client.execute_sql(f"{into} VALUES {marks}", *chain(*some))
+        for some in in_chunks(rows):
+            places = ", ".join([f"({marks(_COLUMNS)})"] * len(some))
+            client.execute_sql(f"{into} VALUES {places}", *chain(*some))
 
 
 def _sound_lists(
@@ -182,9 +182,8 @@ def _rows_below(
     client: SqlClientBase[Any], resource: Resource, account_ids: Collection[str]
 ) -> dict[str, dict[Any, int]]:
     """By account and parent's id, how many rows a table has."""
-    columns = f"{client.escape_column_name('account_id')}, " + client.escape_column_name(
-        str(resource.parent_column)
-    )
+    named = ("account_id", str(resource.parent_column))
+    columns = ", ".join(map(client.escape_column_name, named))
     statement = f"SELECT {columns}, COUNT(*) FROM {client.make_qualified_table_name(resource.name)}"
     found: dict[str, dict[Any, int]] = {}
     for account_id, value, rows in _of_accounts(
@@ -200,8 +199,8 @@ def _of_accounts(
     """The rows that a statement gives of some accounts."""
     column = client.escape_column_name("account_id")
     storable = [account_id for account_id in account_ids if _is_storable(account_id)]
-    for some in _chunks(storable, _VALUES_PER_STATEMENT):
-        where = f" WHERE {column} IN ({_marks(len(some))})"
+    for some in in_chunks(storable):
+        where = f" WHERE {column} IN ({marks(some)})"
         yield from client.execute_sql(f"{statement}{where}{end}", *some) or []
 
 
@@ -233,7 +232,7 @@ def _forget(
         f" WHERE {resource} = %s AND {account} = %s"
     )
     if kept:
-        statement += f" AND {parent} NOT IN ({_marks(len(kept))})"
+        statement += f" AND {parent} NOT IN ({marks(kept)})"
     client.execute_sql(statement, resource_name, account_id, *kept)
 
 
@@ -260,12 +259,3 @@ def _make_table(settings: PlatformSettings, pipeline: Pipeline) -> None:
 def _is_storable(text: str) -> bool:
     """Whether every database holds the text as it is."""
     return "\0" not in text and sound_text(text) == text
-
-
-def _marks(number: int) -> str:
-    return ", ".join(["%s"] * number)
-
-
-def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -21,8 +21,8 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.location import is_missing
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.statements import in_chunks, marks
 
-_ACCOUNTS_PER_STATEMENT: Final = 500
 _ZONES: Final = "SELECT account_id, time_zone_name FROM {table}"
 _OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
 _NEWEST: Final = f"SELECT account_id, MAX({{day}}) {_OF_ACCOUNTS} GROUP BY account_id"
@@ -112,10 +112,8 @@ def _days(
 ) -> Iterator[tuple[tuple[str, str], date]]:
     """What a statement finds: each a report and an account, and a day of it."""
     for name, account_ids in accounts.items():
-        resource, ids = settings.resources[name], list(account_ids)
-        for start in range(0, len(ids), _ACCOUNTS_PER_STATEMENT):
-            some = ids[start : start + _ACCOUNTS_PER_STATEMENT]
-            statement = sql.replace("{places}", ", ".join(["%s"] * len(some)))
+        for some in in_chunks(account_ids):
+            statement, resource = sql.replace("{places}", marks(some)), settings.resources[name]
             for account_id, found in _ask(pipeline, resource, statement, *some, *values):
                 yield (name, account_id), found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from dlt.common.schema.typing import C_DLT_LOAD_ID, LOADS_TABLE_NAME, PIPELINE_STATE_TABLE_NAME
 from dlt.destinations.job_client_impl import SqlJobClientBase
@@ -16,8 +16,7 @@ from analytics_assets.warehouse.holdings import existing_tables, read_only_clien
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.replacement import SOURCE_NAME
-
-_LOADS_PER_STATEMENT: Final = 500
+from analytics_assets.warehouse.statements import in_chunks, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +78,8 @@ def remove_loads(
         with pipeline.sql_client() as client, client.begin_transaction():
             table = client.make_qualified_table_name(LOADS_TABLE_NAME)
             column = client.escape_column_name("load_id")
-            for start in range(0, len(load_ids), _LOADS_PER_STATEMENT):
-                some = load_ids[start : start + _LOADS_PER_STATEMENT]
-                marks = ", ".join(["%s"] * len(some))
-                client.execute_sql(f"DELETE FROM {table} WHERE {column} IN ({marks})", *some)
+            for some in in_chunks(load_ids):
+                client.execute_sql(f"DELETE FROM {table} WHERE {column} IN ({marks(some)})", *some)
 
     run_locked(settings, pipeline, remove, request)
 

@@ -11,7 +11,7 @@ import pytest
 from analytics_assets.schema import Column
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
-from analytics_assets.warehouse.history import Changes, History, in_chunks, names_of, write_versions
+from analytics_assets.warehouse.history import Changes, History, names_of, write_versions
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.stored import known_columns, stored_history, stored_tables
 from analytics_assets_tests.testing.loading import RULES, load
@@ -82,16 +82,6 @@ def test_somebodys_column_becomes_ours_where_a_value_goes_into_it():
     found = history({"fresh": StoredColumn("text", "fresh")}, theirs)
     assert found.columns.others == {"theirs"}
     assert found.places["fresh"] == "fresh"
-
-
-@pytest.mark.parametrize(
-    ("number", "sizes"), [(0, []), (1, [1]), (500, [500]), (501, [500, 1]), (1000, [500, 500])]
-)
-def test_accounts_come_as_many_at_a_time_as_a_statement_names(number: int, sizes: list[int]):
-    accounts = [f"account {place}" for place in range(number)]
-    chunks = list(in_chunks(accounts))
-    assert [len(chunk) for chunk in chunks] == sizes
-    assert [account for chunk in chunks for account in chunk] == accounts
 
 
 def test_versions_of_named_accounts_follow_their_rows(

@@ -1,0 +1,22 @@
+"""Values in statements: a mark for each, and as many at a time as one statement names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Final, TypeVar
+
+from dlt.common.utils import chunks
+
+_MOST_VALUES: Final = 500
+
+Value = TypeVar("Value")
+
+
+def in_chunks(values: Iterable[Value]) -> Iterator[Sequence[Value]]:
+    """The values, as many at a time as a statement names."""
+    return chunks(values, _MOST_VALUES)
+
+
+def marks(values: Sized) -> str:
+    """What stands for values that the driver fills in: `%s, %s`."""
+    return ", ".join(["%s"] * len(values))
