@@ -14,7 +14,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import chunks
+from analytics_assets.orchestration.run_records import records_of
 from analytics_assets.orchestration.sensors import REFRESH_TAG
 
 
@@ -57,9 +57,7 @@ def _runs_of_asset(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[s
         (dg.DagsterEventType.ASSET_OBSERVATION, instance.fetch_observations),
     ):
         newest = events.get_latest_storage_id_by_partition(key, event_type)
-        for ids in chunks(newest.values()):
-            wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
-            yield from (record.run_id for record in fetch(wanted, limit=len(ids)).records)
+        yield from (record.run_id for record in records_of(fetch, key, newest.values()))
 
 
 def _runs_of_checks(instance: dg.DagsterInstance, names: AssetNames) -> Iterator[str]:

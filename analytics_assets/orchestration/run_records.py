@@ -5,12 +5,13 @@ A query or two per asset, however many accounts there are: sensors ask every 30 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import dagster as dg
+from dlt.common.utils import chunks
 
 from analytics_assets.orchestration.metadata import (
     DATA_UPDATED,
@@ -42,8 +43,6 @@ UNFINISHED: Final = [
 """The states of a run that has not ended: in the queue, under way or being cancelled."""
 
 _RECORDS_PER_QUERY: Final = 500
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +138,8 @@ def loads_of(
     """The latest load by account of some resources, as `latest_loads` has them."""
     for name in resource_names:
         newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
-        for ids in chunks(newest.values()):
-            found = dg.AssetRecordsFilter(asset_key=names.key(name), storage_ids=ids)
-            records = instance.fetch_materializations(found, limit=len(ids)).records
-            yield from (_load(name, record) for record in records)
+        records = records_of(instance.fetch_materializations, names.key(name), newest.values())
+        yield from (_load(name, record) for record in records)
 
 
 def loaded_by(
@@ -328,18 +325,25 @@ def _forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]
         key, dg.DagsterEventType.ASSET_OBSERVATION
     )
     found = {}
-    for ids in chunks(observed.values()):
-        wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
-        for record in instance.fetch_observations(wanted, limit=len(ids)).records:
-            event = record.asset_observation
-            if event is not None and event.partition and _FORGOTTEN in event.metadata:
-                found[event.partition] = record.storage_id
+    for record in records_of(instance.fetch_observations, key, observed.values()):
+        event = record.asset_observation
+        if event is not None and event.partition and _FORGOTTEN in event.metadata:
+            found[event.partition] = record.storage_id
     return found
+
+
+def records_of(
+    fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey, storage_ids: Iterable[int]
+) -> Iterator[dg.EventLogRecord]:
+    """The records of an asset's events with these ids; `fetch` is the instance's for their type."""
+    for ids in chunks(storage_ids, _RECORDS_PER_QUERY):
+        wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
+        yield from fetch(wanted, limit=len(ids)).records
 
 
 def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, dg.RunRecord]:
     failed = {}
-    for ids in chunks(sorted(run_ids)):
+    for ids in chunks(sorted(run_ids), _RECORDS_PER_QUERY):
         wanted = dg.RunsFilter(run_ids=ids, statuses=[dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(wanted):
             failed[record.dagster_run.run_id] = record
@@ -370,10 +374,3 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
 
 def _ended_at(run: dg.RunRecord) -> float:
     return run.end_time or run.update_timestamp.timestamp()
-
-
-def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The items, as many at a time as one query takes."""
-    whole = list(items)
-    for start in range(0, len(whole), _RECORDS_PER_QUERY):
-        yield whole[start : start + _RECORDS_PER_QUERY]
