@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Final
 
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
 
-if TYPE_CHECKING:
-    from analytics_assets.settings import PlatformSettings
-    from analytics_assets.warehouse.file_lock import LockRequest
+_HOLDER: Final = "analytics-assets forget"
+_report: Final = partial(click.echo, err=True)
 
 
 @click.command()
@@ -56,6 +55,7 @@ def _tables_of(resource: str, *, remove: bool) -> dict[str, int]:
     from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.schema import resource_of
     from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.left_tables import left_tables, remove_tables
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.publishing import publish, published_file
@@ -71,7 +71,7 @@ def _tables_of(resource: str, *, remove: bool) -> dict[str, int]:
     if remove and counts:
         published_file(settings)  # if there can be none, nothing is removed
         with working_folder() as folder, dagster_instance() as instance:
-            request = _request(settings)
+            request = LockRequest.of(_HOLDER, settings, _report)
             remove_tables(settings, folder, counts, request)
             names = AssetNames.of_settings(settings)
             instance.wipe_assets([names.key(name) for name in counts])
@@ -85,13 +85,14 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
     from analytics_assets.orchestration.run_records import record_forgotten
     from analytics_assets.rows.account_rows import no_rows
     from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.history_retention import remove_versions_of, versions_of
     from analytics_assets.warehouse.load import audit_tables, load
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.publishing import publish, published_file
 
     settings = platform_settings()
-    request = _request(settings)
+    request = LockRequest.of(_HOLDER, settings, _report)
     with working_folder() as folder:
         tables = [*settings.resources.account_lists, *settings.resources.reports]
         audits = audit_tables(settings, folder, tables, request, [account]).audits
@@ -106,16 +107,6 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
             load(settings, folder, list(audits), [nothing], request, allow_empty=True)
             publish(settings, request)
     return {**counts, **versions}
-
-
-def _request(settings: PlatformSettings) -> LockRequest:
-    from analytics_assets.warehouse.file_lock import LockRequest
-
-    return LockRequest(
-        holder=f"analytics-assets forget (process {os.getpid()})",
-        timeout=settings.lock_timeout,
-        report=lambda line: click.echo(line, err=True),
-    )
 
 
 def _refuse_listed(account: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from analytics_assets.orchestration.naming import AssetNames
     from analytics_assets.settings import PlatformSettings
-    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.retention import RecordedLoads
 
+_HOLDER: Final = "analytics-assets prune"
+_report: Final = partial(click.echo, err=True)
 _HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
 _MEGABYTE: Final = 1_000_000
 
@@ -64,6 +65,7 @@ def prune(age: str | None, history_age: str | None, yes: bool) -> None:
 
 def _prune_history(age: str, before: float, *, yes: bool) -> None:
     from analytics_assets.settings import platform_settings
+    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.history_retention import (
         remove_versions_ended_before,
         versions_ended_before,
@@ -77,7 +79,7 @@ def _prune_history(age: str, before: float, *, yes: bool) -> None:
         click.echo(f"{versions:,} versions that have ended, in {name}")
     if yes and any(counts.values()):
         with working_folder() as folder:
-            request = _lock_request(settings)
+            request = LockRequest.of(_HOLDER, settings, _report)
             remove_versions_ended_before(settings, folder, list(counts), before, request)
     _say_done(age, yes=yes)
 
@@ -138,23 +140,15 @@ def _recorded_loads(
 
 
 def _remove_loads(settings: PlatformSettings, loads: RecordedLoads) -> None:
+    from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.retention import remove_loads
 
     if not loads.expired:
         return
     with working_folder() as folder:
-        remove_loads(settings, folder, loads.expired, _lock_request(settings))
-
-
-def _lock_request(settings: PlatformSettings) -> LockRequest:
-    from analytics_assets.warehouse.file_lock import LockRequest
-
-    return LockRequest(
-        holder=f"analytics-assets prune (process {os.getpid()})",
-        timeout=settings.lock_timeout,
-        report=lambda line: click.echo(line, err=True),
-    )
+        request = LockRequest.of(_HOLDER, settings, _report)
+        remove_loads(settings, folder, loads.expired, request)
 
 
 def _remove_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -229,11 +228,8 @@ def lock_request(
     context: dg.AssetExecutionContext, progress: Progress, settings: PlatformSettings
 ) -> LockRequest:
     """What a run that asks for the warehouse says about itself."""
-    return LockRequest(
-        holder=f"run {context.run.run_id} (process {os.getpid()})",
-        timeout=settings.lock_timeout,
-        report=lambda line: progress.waiting(context, line),
-    )
+    name = f"run {context.run.run_id}"
+    return LockRequest.of(name, settings, lambda line: progress.waiting(context, line))
 
 
 def selected_resources(context: dg.AssetExecutionContext, settings: PlatformSettings) -> list[str]:

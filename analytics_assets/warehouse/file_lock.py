@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from analytics_assets.errors import WarehouseError
-from analytics_assets.settings import PLATFORM_SECTION, setting_name
+from analytics_assets.settings import PLATFORM_SECTION, PlatformSettings, setting_name
 
 LOCK_TIMEOUT: Final = setting_name(PLATFORM_SECTION, "lock_timeout")
 
@@ -29,6 +30,13 @@ class LockRequest:
     holder: str
     timeout: float
     report: Callable[[str], object]
+
+    @classmethod
+    def of(
+        cls, name: str, settings: PlatformSettings, report: Callable[[str], object]
+    ) -> LockRequest:
+        """That of this process under a name, which waits as long as the setting `lock_timeout`."""
+        return cls(f"{name} (process {os.getpid()})", settings.lock_timeout, report)
 
 
 @contextmanager
