@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import pyarrow as pa
 from dlt.extract import DltSource
 
 from analytics_assets.api.account_reading import described_error
@@ -15,6 +13,7 @@ from analytics_assets.api.client import ApiClient
 from analytics_assets.api.report_reading import ReportRead
 from analytics_assets.api.report_source import report_answers
 from analytics_assets.reports import TOTALS
+from analytics_assets.rows.account_rows import ResourceRows
 from analytics_assets.rows.arrow import as_day
 
 _SUMMED: Final = (
@@ -64,7 +63,7 @@ def differences(client: ApiClient, source: DltSource, found: ReportRead) -> list
         [answer] = report_answers(source, TOTALS, account_id, [found.window])
     except Exception as error:
         raise described_error(client, error) from None
-    sums = _sums(found.read.rows.resources[found.report_name].path)
+    sums = _sums(found.read.rows.resources[found.report_name])
     return list(_differing(answer.rows, sums))
 
 
@@ -83,12 +82,10 @@ def _differing(
                 yield Difference(day, column, total, summed)
 
 
-def _sums(path: Path) -> dict[date, dict[str, float]]:
+def _sums(rows: ResourceRows) -> dict[date, dict[str, float]]:
     """By day, the sum of each figure, and how many rows there are."""
-    with pa.memory_map(str(path)) as file:
-        table = pa.ipc.open_stream(file).read_all()
     asked = [*((name, "sum") for name in _SUMMED), ("account_id", "count")]
-    found = table.group_by("date").aggregate(asked).to_pylist()
+    found = rows.table().group_by("date").aggregate(asked).to_pylist()
     return {
         row["date"]: {name: row[f"{name}_sum"] for name in _SUMMED}
         | {"rows": row["account_id_count"]}

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import dagster as dg
-import pyarrow as pa
 from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.choice import refuse_none_left, skipped_accounts
@@ -210,7 +209,6 @@ def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -
 
 def _account_types(listing: AccountRows) -> dict[str, str]:
     """The listed accounts, each with its type; empty where the API has none."""
-    with pa.memory_map(str(listing.resources[ACCOUNTS.name].path)) as file:
-        table = pa.ipc.open_stream(file).read_all()
-        ids, types = (table[column].to_pylist() for column in ("account_id", "type"))
-        return {str(key): str(kind or "") for key, kind in zip(ids, types, strict=True)}
+    table = listing.resources[ACCOUNTS.name].table()
+    ids, types = (table[column].to_pylist() for column in ("account_id", "type"))
+    return {str(key): str(kind or "") for key, kind in zip(ids, types, strict=True)}

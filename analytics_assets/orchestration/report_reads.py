@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure
@@ -159,10 +158,9 @@ def _spent(found: ReportRead) -> float:
     rows = found.read.rows.resources.get(found.report_name)
     if rows is None:
         return 0.0
-    with pa.memory_map(str(rows.path)) as file:
-        table = pa.ipc.open_stream(file).read_all()
-        # a report of something else need not have it
-        return float(pc.sum(table[_SPENT]).as_py() or 0) if _SPENT in table.column_names else 0.0
+    table = rows.table()
+    # a report of something else need not have it
+    return float(pc.sum(table[_SPENT]).as_py() or 0) if _SPENT in table.column_names else 0.0
 
 
 def _figures(found: Sequence[ReportRead], name: str) -> dict[str, Any]:

@@ -64,6 +64,11 @@ class ResourceRows:
         }
         return {reason: rows for reason, rows in counts.items() if rows}
 
+    def table(self) -> pa.Table:
+        """The rows of the file, which is there until they are loaded."""
+        with pa.memory_map(str(self.path)) as file:
+            return pa.ipc.open_stream(file).read_all()
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRows:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from math import isclose
-from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
 from dlt import Pipeline
 
+from analytics_assets.rows.account_rows import ResourceRows
 from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.replacement import TableLoad
@@ -47,7 +46,7 @@ def _of_table(pipeline: Pipeline, load: TableLoad, is_there: bool) -> dict[str, 
         account_id, rows = str(account.account_id), account.resources[name]
         if rows.part is None:
             continue
-        now = _read(rows.path, rows.part.column, figures)
+        now = _read(rows, rows.part.column, figures)
         differing = [
             day for day in rows.part.values if _differs(before.get((account_id, day)), now.get(day))
         ]
@@ -83,14 +82,12 @@ def _held(
     return {(str(account), of_day): _numbers(numbers) for account, of_day, *numbers in found}
 
 
-def _read(path: Path, day: str, figures: Sequence[str]) -> dict[date, Sequence[float]]:
-    with pa.memory_map(str(path)) as file:
-        table = pa.ipc.open_stream(file).read_all()
+def _read(rows: ResourceRows, day: str, figures: Sequence[str]) -> dict[date, Sequence[float]]:
     asked = [("account_id", "count"), *((name, "sum") for name in figures)]
     names = [f"{name}_{how}" for name, how in asked]
     return {
         row[day]: _numbers(row[name] for name in names)
-        for row in table.group_by(day).aggregate(asked).to_pylist()
+        for row in rows.table().group_by(day).aggregate(asked).to_pylist()
     }
 
 
