@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-_POLICY: Final = "RateLimit-Policy"
-_STATE: Final = "RateLimit"
+# names of headers are in small letters here
+_POLICY: Final = "ratelimit-policy"
+_STATE: Final = "ratelimit"
 # the forms that came before, of one quota each
-_OLDER: Final = ("RateLimit-", "X-RateLimit-", "X-Rate-Limit-")
+_OLDER: Final = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
 # as in `X-RateLimit-Remaining-Minute`, with its seconds
-_WINDOWS: Final = {"Second": 1.0, "Minute": 60.0, "Hour": 3_600.0, "Day": 86_400.0}
+_WINDOWS: Final = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
 
 _LONGEST_HEADER: Final = 2_000
 # no quota is counted over longer than a day
@@ -55,8 +56,9 @@ def announced(headers: Mapping[str, str]) -> tuple[Quota, ...]:
     """The quotas that an answer's headers tell of, but for those that make no sense.
 
     Args:
-        headers: The headers, in whatever case: a mapping that makes no difference between them.
+        headers: The headers, their names in whatever case.
     """
+    headers = {name.lower(): value for name, value in headers.items()}
     policies = list(_policies(headers.get(_POLICY) or _policies_behind_limit(headers)))
     states = list(_states(headers))
     found = [_merged(policy, states) for policy in policies]
@@ -68,7 +70,7 @@ def announced(headers: Mapping[str, str]) -> tuple[Quota, ...]:
 
 def _policies_behind_limit(headers: Mapping[str, str]) -> str:
     """The policies as older drafts and Envoy have them: `84, 10;w=1, 84;w=60`."""
-    limits = (headers.get(f"{prefix}Limit", "") for prefix in _OLDER)
+    limits = (headers.get(f"{prefix}limit", "") for prefix in _OLDER)
     return next((limit.partition(",")[2] for limit in limits if limit), "")
 
 
@@ -95,10 +97,10 @@ def _states(headers: Mapping[str, str]) -> Iterator[Quota]:
     if items:
         return
     for prefix in _OLDER:
-        if (left := headers.get(f"{prefix}Remaining")) is not None:
-            limits = list(_items(headers.get(f"{prefix}Limit", "")))
+        if (left := headers.get(f"{prefix}remaining")) is not None:
+            limits = list(_items(headers.get(f"{prefix}limit", "")))
             limit = limits[0][0] if limits else None  # `84, 84;w=60` in older drafts
-            yield _older(headers, limit, left, headers.get(f"{prefix}Reset"))
+            yield _older(headers, limit, left, headers.get(f"{prefix}reset"))
             return
 
 
@@ -108,7 +110,7 @@ def _older(
     seconds = _number(reset)
     if seconds is not None and seconds > _UNIX_SECONDS:
         moment = seconds / 1000 if seconds > _UNIX_MILLISECONDS else seconds
-        seconds = moment - _unix_time(headers.get("Date"))
+        seconds = moment - _unix_time(headers.get("date"))
     return Quota(limit or "", "", _number(limit), None, _number(remaining), seconds)
 
 
@@ -116,10 +118,10 @@ def _by_window(headers: Mapping[str, str]) -> Iterator[Quota]:
     """One quota for each window that a header's name tells of, as gateways do."""
     for name, seconds in _WINDOWS.items():
         for prefix in _OLDER:
-            if (left := headers.get(f"{prefix}Remaining-{name}")) is not None:
-                limit = _number(headers.get(f"{prefix}Limit-{name}"))
+            if (left := headers.get(f"{prefix}remaining-{name}")) is not None:
+                limit = _number(headers.get(f"{prefix}limit-{name}"))
                 # when it ends is not told
-                yield Quota(name.lower(), "", limit, seconds, _number(left), seconds)
+                yield Quota(name, "", limit, seconds, _number(left), seconds)
                 break
 
 

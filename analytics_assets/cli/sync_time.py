@@ -26,11 +26,9 @@ def full_sync_time(
         asked_for: The names of the resources that are.
         answers: The headers of answers that tell of a quota.
     """
-    from requests.structures import CaseInsensitiveDict
-
     from analytics_assets.api.announced import announced
 
-    told = [quota for headers in answers for quota in announced(CaseInsensitiveDict(headers))]
+    told = [quota for headers in answers for quota in announced(headers)]
     quotas = {(quota.limit, quota.window) for quota in told if quota.limit and quota.window}
     if not quotas or not has_records():
         return None

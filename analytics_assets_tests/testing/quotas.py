@@ -11,8 +11,6 @@ from functools import partial
 from itertools import count
 from typing import Any, Literal
 
-from requests.structures import CaseInsensitiveDict
-
 from analytics_assets.api.announced import Quota, announced
 from analytics_assets.api.pace import Pace
 from analytics_assets.sample_api import Behaviour
@@ -180,7 +178,7 @@ class Simulation:
         self.sent.append((self.clock.now, wait is None))
         left = self._limits.left(None)
         headers = {} if left is None else quota_headers(self.behaviour, *left)
-        quotas = announced(CaseInsensitiveDict({**headers, **self.behaviour.headers}))
+        quotas = announced({**headers, **self.behaviour.headers})
         if wait is None:
             self._after(_LATENCY, lambda: self._accepted(sent_at, quotas))
         else:
