@@ -58,13 +58,6 @@ class Pace:
         self._closed_until = 0.0
 
     @property
-    def rate(self) -> float | None:
-        """The rate in force, in requests per second; None while there is no limit."""
-        limit, window = self._learned.limit, self._learned.window
-        rates = [self._ceiling, limit / window if limit else None]
-        return min((rate for rate in rates if rate is not None), default=None)
-
-    @property
     def closed(self) -> bool:
         """Whether the API has asked for a wait that is not over."""
         with self._lock:

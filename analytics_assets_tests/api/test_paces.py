@@ -11,6 +11,7 @@ import pytest
 from analytics_assets.api.announced import Quota
 from analytics_assets.api.paces import Paces
 from analytics_assets.api.paths import Asked
+from analytics_assets_tests.testing.quotas import rate_of
 
 CAMPAIGNS, ITEMS = Asked("campaigns", "acme"), Asked("campaign_items", "acme", "1")
 OTHERS = Asked("campaigns", "globex")
@@ -167,7 +168,7 @@ def test_who_alone_is_refused_has_a_pace_of_its_own(alone: set[Asked], with_it: 
     assert {paces.of(each) for each in (*alone, with_it)} == {first}  # with what it knows
     [free] = {paces.of(each) for each in everyone if each not in alone}
     assert free is not first
-    assert free.rate is None
+    assert rate_of(free) is None
 
 
 def test_who_asks_most_is_refused_most():

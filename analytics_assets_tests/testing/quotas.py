@@ -25,6 +25,13 @@ _REFUSAL = 0.005
 RetryAfter = Literal["exact", "rounded", "missing"] | float
 
 
+def rate_of(pace: Pace) -> float | None:
+    """The rate that a pace keeps to, in requests per second; None while there is no limit."""
+    limit, window = pace._learned.limit, pace._learned.window
+    rates = [pace._ceiling, limit / window if limit else None]
+    return min((rate for rate in rates if rate is not None), default=None)
+
+
 @dataclass
 class Clock:
     """Stands in for `time`: hours of a quota pass in milliseconds.
