@@ -50,7 +50,6 @@ class ApiClient:
         session: Sends requests, and tries them again as the settings say.
         auth: Signs them.
         requests: Counts them, by the account that they are for.
-        workers: Requests in flight at once, over all accounts.
         resources: What there is to ask for.
         asked_by: Tells of a request's path what it asks for.
     """
@@ -60,7 +59,6 @@ class ApiClient:
     session: requests.Session
     auth: SharedClientCredentials
     requests: RequestsByAccount
-    workers: int
     resources: ResourceTable
     asked_by: Callable[[str], Asked]
 
@@ -95,7 +93,6 @@ def make_client(settings: ApiSettings) -> ApiClient:
         session,
         auth,
         by_account,
-        settings.workers,
         settings.resources,
         path_reader(settings.resources),
     )

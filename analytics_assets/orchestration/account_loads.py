@@ -167,7 +167,7 @@ class _Step:
     def load(self, reads: Sequence[AccountRead]) -> LoadOutcome:
         """Loads what was read; without anything, it goes by the records."""
         names = selected_resources(self.context, self.run.settings)
-        allow_empty = self.config.allow_empty or not reads
+        allow_empty = self.config.allow_empty
         return self.run.load(self.context, self.dlt, names, reads, allow_empty=allow_empty)
 
 

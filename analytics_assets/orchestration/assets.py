@@ -169,7 +169,7 @@ def _list_accounts(
         if not config.allow_empty:
             known = known_accounts(context.instance)
             _refuse_sudden_loss(known, account_ids, run.settings.max_row_loss)
-        outcome = run.load(context, dlt, [ACCOUNTS.name], [listing], allow_empty=True)
+        outcome = run.load(context, dlt, [ACCOUNTS.name], [listing])
         run.publish(context)
         keep_partitions(context.instance, [key for key in account_ids if key not in skipped])
     yield dg.MaterializeResult(

@@ -137,7 +137,7 @@ class Ingestion:
         resource_names: Sequence[str],
         reads: Sequence[AccountRead],
         *,
-        allow_empty: bool,
+        allow_empty: bool = False,
     ) -> LoadOutcome:
         """Replaces the accounts' rows, through Dagster's dlt integration.
 
