@@ -7,7 +7,7 @@ import errno
 import shlex
 import signal
 from collections.abc import Callable, Mapping
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -126,6 +126,7 @@ def _faults_help() -> str:
 @click.pass_obj
 def sample_api(
     resources: Callable[[], Mapping[str, Resource]] | None,
+    /,
     host: str,
     port: int,
     accounts: int,
@@ -133,17 +134,7 @@ def sample_api(
     items: int,
     motion_ads: int,
     latency_ms: float,
-    quota: float | None,
-    quota_scope: QuotaScope,
-    quota_burst: int | None,
-    quota_kind: QuotaKind,
-    quota_headers: QuotaHeaders,
-    page_size: int | None,
-    single_token: bool,
-    token_lifetime: int,
-    prefix: str,
-    api_version: str,
-    faults: list[Fault],
+    **behaviour: Any,
 ) -> None:
     """Serves a sample of the analytics API, until it is interrupted.
 
@@ -152,22 +143,10 @@ def sample_api(
     data = SampleData.generate(
         accounts, campaigns, items, motion_ads, resources=resources() if resources else None
     )
-    behaviour = Behaviour(
-        latency=latency_ms / 1000,
-        quota=quota,
-        quota_scope=quota_scope,
-        quota_burst=quota_burst,
-        quota_kind=quota_kind,
-        quota_headers=quota_headers,
-        page_size=page_size,
-        single_token=single_token,
-        token_lifetime=token_lifetime,
-        prefix=prefix,
-        api_version=api_version,
-        faults=faults,
-    )
+    # all other options are called as what they set
+    served = Behaviour(latency=latency_ms / 1000, **behaviour)
     try:
-        asyncio.run(_serve(data, behaviour, host, port))
+        asyncio.run(_serve(data, served, host, port))
     except OSError as error:
         reason = "in use already" if error.errno == errno.EADDRINUSE else str(error)
         raise click.ClickException(f"cannot listen on {host}:{port}: {reason}") from error

@@ -45,15 +45,15 @@ class Limits:
         """Requests that are left, and the seconds until all are again; None without a quota."""
         if self._behaviour.quota is None:
             return None
-        return self._count(self._behaviour.quota, account_id).left(self._clock())
+        return self._count(account_id).left(self._clock())
 
     def _take(self, account_id: str | None) -> float | None:
         if self._behaviour.quota is None:
             return None
-        return self._count(self._behaviour.quota, account_id).take(self._clock())
+        return self._count(account_id).take(self._clock())
 
-    def _count(self, rate: float, account_id: str | None) -> _Count:
-        """What counts the account's requests, by the rate and burst of now."""
+    def _count(self, account_id: str | None) -> _Count:
+        """What counts the account's requests."""
         scope = account_id if self._behaviour.quota_scope == "account" else None
         count = self._counts.get(scope)
         if count is None:
