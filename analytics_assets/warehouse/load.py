@@ -25,8 +25,7 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history import Changes, write_versions
 from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history, audit_loaded
 from analytics_assets.warehouse.indexes import index_accounts
-from analytics_assets.warehouse.location import is_missing
-from analytics_assets.warehouse.locks import run_locked
+from analytics_assets.warehouse.locks import look_locked, run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.read_lists import READ_LISTS, forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
@@ -223,12 +222,9 @@ def audit_tables(
     Raises:
         WarehouseError: The warehouse could not be read.
     """
-    if is_missing(settings):
-        return LoadOutcome()
-    pipeline, kept = make_pipeline(settings, folder), kept_histories(settings)
 
-    def look() -> LoadOutcome:
-        stored = stored_tables(pipeline, settings.resources)
+    def look(pipeline: Pipeline) -> LoadOutcome:
+        stored, kept = stored_tables(pipeline, settings.resources), kept_histories(settings)
         columns = known_columns(stored)
         audits = audit(pipeline, columns, dict.fromkeys(tables, accounts))
         whole = audits if accounts is None else ()
@@ -240,7 +236,7 @@ def audit_tables(
             }
         return LoadOutcome(columns=columns, audits=audits, whole=list(whole), histories=histories)
 
-    return run_locked(settings, pipeline, look, request)
+    return look_locked(settings, folder, look, request) or LoadOutcome()
 
 
 def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[str, int]:

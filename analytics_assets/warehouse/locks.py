@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Final, TypeVar
 
 from dlt import Pipeline
@@ -21,7 +22,8 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.destination import is_postgres
 from analytics_assets.warehouse.failures import explain, first_cause
 from analytics_assets.warehouse.file_lock import LOCK_TIMEOUT, LockRequest, file_lock
-from analytics_assets.warehouse.location import DUCKDB_TYPE, duckdb_file
+from analytics_assets.warehouse.location import DUCKDB_TYPE, duckdb_file, is_missing
+from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.postgres_locks import account_locks, tables_lock
 from analytics_assets.warehouse.staging import drop
 
@@ -62,24 +64,38 @@ def run_locked(
         raise WarehouseError(explain(error, settings)) from error
 
 
+def look_locked(
+    settings: PlatformSettings,
+    folder: Path,
+    look: Callable[[Pipeline], Result],
+    request: LockRequest,
+) -> Result | None:
+    """What `look` finds when no other run writes; None where there is no warehouse yet.
+
+    Raises:
+        WarehouseError: The warehouse could not be read.
+    """
+    if is_missing(settings):
+        return None
+    pipeline = make_pipeline(settings, folder)
+    return run_locked(settings, pipeline, lambda: look(pipeline), request)
+
+
 def holder_of(message: str) -> str | None:
     """The process that, by DuckDB's error message, has the file open: `python3.11 (PID 42)`."""
     found = _HOLDER.search(message)
     return found[1] if found else None
 
 
-@contextmanager
-def making_tables(settings: PlatformSettings, pipeline: Pipeline) -> Iterator[None]:
+def making_tables(settings: PlatformSettings, pipeline: Pipeline) -> AbstractContextManager[None]:
     """Waits until no other run makes tables or columns, where runs write side by side.
 
     Raises:
         WarehouseError: The other run was not done within the setting `lock_timeout`.
     """
     if not is_postgres(pipeline):
-        yield
-        return
-    with tables_lock(pipeline, settings.lock_timeout):
-        yield
+        return nullcontext()
+    return tables_lock(pipeline, settings.lock_timeout)
 
 
 @contextmanager

@@ -24,9 +24,7 @@ from analytics_assets.text import sound_text
 from analytics_assets.warehouse.destination import sql_dialect
 from analytics_assets.warehouse.failures import tables_were_changed
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.location import is_missing
-from analytics_assets.warehouse.locks import making_tables, run_locked
-from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.locks import look_locked, making_tables
 from analytics_assets.warehouse.statements import in_chunks, marks
 
 READ_LISTS: Final = "_analytics_read_lists"
@@ -61,11 +59,8 @@ def read_lists(
     Raises:
         WarehouseError: The warehouse could not be read.
     """
-    if is_missing(settings):
-        return {}
-    pipeline = make_pipeline(settings, folder)
 
-    def look() -> Lists:
+    def look(pipeline: Pipeline) -> Lists:
         try:
             with pipeline.sql_client() as client:
                 return dict(_sound_lists(settings, client, resource_names, account_ids))
@@ -74,7 +69,7 @@ def read_lists(
                 return {}
             raise
 
-    return run_locked(settings, pipeline, look, request)
+    return look_locked(settings, folder, look, request) or {}
 
 
 def with_parts(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from dlt import Pipeline
 from dlt.destinations.sql_client import SqlClientBase
@@ -18,9 +18,7 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.failures import tables_were_changed
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.location import is_missing
-from analytics_assets.warehouse.locks import run_locked
-from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.locks import look_locked
 from analytics_assets.warehouse.statements import in_chunks, marks
 
 _ZONES: Final = "SELECT account_id, time_zone_name FROM {table}"
@@ -28,8 +26,6 @@ _OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
 _NEWEST: Final = f"SELECT account_id, MAX({{day}}) {_OF_ACCOUNTS} GROUP BY account_id"
 _NEWEST_SINCE: Final = _NEWEST.replace(" GROUP", " AND {day} >= %s GROUP")
 _HELD: Final = f"SELECT DISTINCT account_id, {{day}} {_OF_ACCOUNTS}"
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def report_days(
         }
         return ReportDays(dict(zones), newest | dict(_days(settings, pipeline, others, _NEWEST)))
 
-    return _look(settings, folder, request, look) or ReportDays()
+    return look_locked(settings, folder, look, request) or ReportDays()
 
 
 def held_days(
@@ -103,7 +99,7 @@ def held_days(
             held[key].add(day)
 
     if any(accounts.values()):
-        _look(settings, folder, request, look)
+        look_locked(settings, folder, look, request)
     return held
 
 
@@ -160,19 +156,6 @@ def _count(client: SqlClientBase[Any], report_name: str, account_id: str, part: 
     sql = f"SELECT COUNT(*) FROM {table} WHERE account_id = %s AND {day} BETWEEN %s AND %s"
     rows = client.execute_sql(sql, account_id, min(part.values), max(part.values)) or []
     return sum(int(number) for (number,) in rows)
-
-
-def _look(
-    settings: PlatformSettings,
-    folder: Path,
-    request: LockRequest,
-    look: Callable[[Pipeline], Found],
-) -> Found | None:
-    """What is found when no other run writes; None where there is no warehouse."""
-    if is_missing(settings):
-        return None
-    pipeline = make_pipeline(settings, folder)
-    return run_locked(settings, pipeline, lambda: look(pipeline), request)
 
 
 def _ask(pipeline: Pipeline, resource: Resource, sql: str, *values: str | date) -> list[Any]:
