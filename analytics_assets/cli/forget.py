@@ -86,7 +86,11 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
     from analytics_assets.rows.account_rows import no_rows
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.file_lock import LockRequest
-    from analytics_assets.warehouse.history_retention import remove_versions_of, versions_of
+    from analytics_assets.warehouse.history_retention import (
+        Versions,
+        count_versions,
+        remove_versions,
+    )
     from analytics_assets.warehouse.load import audit_tables, load
     from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.publishing import publish, published_file
@@ -97,12 +101,13 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         tables = [*settings.resources.account_lists, *settings.resources.reports]
         audits = audit_tables(settings, folder, tables, request, [account]).audits
         counts = {name: held[account].rows for name, held in audits.items()}
-        versions = versions_of(settings, account)
+        of_account = Versions.of_account(account)
+        versions = count_versions(settings, of_account)
         if remove and any({**counts, **versions}.values()):
             published_file(settings)  # if there can be none, nothing is removed
             with dagster_instance() as instance:
                 record_forgotten(instance, AssetNames.of_settings(settings), account)
-            remove_versions_of(settings, folder, list(versions), account, request)
+            remove_versions(settings, folder, list(versions), of_account, request)
             nothing = no_rows(account, audits)
             load(settings, folder, list(audits), [nothing], request, allow_empty=True)
             publish(settings, request)

@@ -67,20 +67,22 @@ def _prune_history(age: str, before: float, *, yes: bool) -> None:
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.history_retention import (
-        remove_versions_ended_before,
-        versions_ended_before,
+        Versions,
+        count_versions,
+        remove_versions,
     )
     from analytics_assets.warehouse.pipeline import working_folder
 
     ensure_dagster_home()
     settings = platform_settings()
-    counts = versions_ended_before(settings, before)
+    ended = Versions.ended_before(before)
+    counts = count_versions(settings, ended)
     for name, versions in counts.items():
         click.echo(f"{versions:,} versions that have ended, in {name}")
     if yes and any(counts.values()):
         with working_folder() as folder:
             request = LockRequest.of(_HOLDER, settings, _report)
-            remove_versions_ended_before(settings, folder, list(counts), before, request)
+            remove_versions(settings, folder, list(counts), ended, request)
     _say_done(age, yes=yes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, NamedTuple
 
 from dlt.destinations.sql_client import SqlClientBase
 
@@ -16,94 +16,73 @@ from analytics_assets.warehouse.holdings import read_only_client
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 
-_OF_ACCOUNT: Final = "account_id"
+
+class Versions(NamedTuple):
+    """Which versions are meant, in histories that are still written or are not.
+
+    Attributes:
+        column: A column of each history.
+        is_: How its value compares, as SQL has it.
+        value: What it is compared with.
+        account_ids: The accounts that they are of; None for all.
+    """
+
+    column: str
+    is_: str
+    value: Any
+    account_ids: Sequence[str] | None = None
+
+    @classmethod
+    def of_account(cls, account_id: str) -> Versions:
+        """All versions of an account."""
+        return cls("account_id", "=", account_id, [account_id])
+
+    @classmethod
+    def ended_before(cls, at: float) -> Versions:
+        """Those that ended before a moment, in unix seconds; open ones have not."""
+        return cls(VALID_TO, "<", datetime.fromtimestamp(at, timezone.utc))
 
 
-def versions_of(settings: PlatformSettings, account_id: str) -> dict[str, int]:
-    """How many versions each history has of an account, whether or not it is still written.
+def count_versions(settings: PlatformSettings, meant: Versions) -> dict[str, int]:
+    """How many of them each history has.
 
     Raises:
         SettingsError: The settings lead to no warehouse.
         WarehouseError: It cannot be asked now.
     """
-    return _count(settings, _OF_ACCOUNT, "=", account_id)
-
-
-def versions_ended_before(settings: PlatformSettings, before: float) -> dict[str, int]:
-    """How many versions of each history ended before a moment, in unix seconds.
-
-    Raises:
-        SettingsError: The settings lead to no warehouse.
-        WarehouseError: It cannot be asked now.
-    """
-    return _count(settings, VALID_TO, "<", _moment(before))
-
-
-def remove_versions_of(
-    settings: PlatformSettings,
-    folder: Path,
-    tables: Sequence[str],
-    account_id: str,
-    request: LockRequest,
-) -> None:
-    """Removes all versions of an account from histories.
-
-    Raises:
-        WarehouseError: The warehouse could not be written.
-    """
-    where = (_OF_ACCOUNT, "=", account_id)
-    _remove(settings, folder, tables, where, request, [account_id])
-
-
-def remove_versions_ended_before(
-    settings: PlatformSettings,
-    folder: Path,
-    tables: Sequence[str],
-    before: float,
-    request: LockRequest,
-) -> None:
-    """Removes versions that ended before a moment, in unix seconds; open ones stay.
-
-    Raises:
-        WarehouseError: The warehouse could not be written.
-    """
-    _remove(settings, folder, tables, (VALID_TO, "<", _moment(before)), request)
-
-
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, timezone.utc)
-
-
-def _count(settings: PlatformSettings, column: str, is_: str, value: Any) -> dict[str, int]:
     with read_only_client(settings) as client:
         if client is None:
             return {}
         sql, found = client.sql_client, {}
         for name, columns in client.get_storage_tables(settings.resources.histories):
-            if column in {known.lower() for known in columns}:
-                statement = f"SELECT COUNT(*) FROM {_where(sql, name, column, is_)}"
-                found[name] = int((sql.execute_sql(statement, value) or [[0]])[0][0])
+            if meant.column in {known.lower() for known in columns}:
+                statement = f"SELECT COUNT(*) FROM {_where(sql, name, meant)}"
+                found[name] = int((sql.execute_sql(statement, meant.value) or [[0]])[0][0])
         return found
 
 
-def _remove(
+def remove_versions(
     settings: PlatformSettings,
     folder: Path,
     tables: Sequence[str],
-    where: tuple[str, str, Any],
+    meant: Versions,
     request: LockRequest,
-    account_ids: Sequence[str] | None = None,
 ) -> None:
-    pipeline, (column, is_, value) = make_pipeline(settings, folder), where
+    """Removes them from histories.
+
+    Raises:
+        WarehouseError: The warehouse could not be written.
+    """
+    pipeline = make_pipeline(settings, folder)
 
     def remove() -> None:
         with pipeline.sql_client() as client, client.begin_transaction():
             for name in tables:
-                client.execute_sql(f"DELETE FROM {_where(client, name, column, is_)}", value)
+                client.execute_sql(f"DELETE FROM {_where(client, name, meant)}", meant.value)
 
-    run_locked(settings, pipeline, remove, request, account_ids)
+    run_locked(settings, pipeline, remove, request, meant.account_ids)
 
 
-def _where(client: SqlClientBase[Any], table: str, column: str, is_: str) -> str:
-    name = client.escape_column_name(column)
-    return f"{client.make_qualified_table_name(table)} WHERE {name} {is_} %s"
+def _where(client: SqlClientBase[Any], table: str, meant: Versions) -> str:
+    column = client.escape_column_name(meant.column)
+    return f"{client.make_qualified_table_name(table)} WHERE {column} {meant.is_} %s"

@@ -10,10 +10,9 @@ import pytest
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history_retention import (
-    remove_versions_ended_before,
-    remove_versions_of,
-    versions_ended_before,
-    versions_of,
+    Versions,
+    count_versions,
+    remove_versions,
 )
 from analytics_assets.warehouse.retention import RecordedLoads, recorded_loads, remove_loads
 from analytics_assets_tests.testing.loading import RULES, load
@@ -101,26 +100,26 @@ def held_versions(home: Path) -> list[tuple[str, str, bool]]:
 
 def test_versions_of_an_account(home: Path, history: None, tmp_path: Path):
     settings = platform_settings()
-    assert versions_of(settings, "a") == {}
+    assert count_versions(settings, Versions.of_account("a")) == {}
     load_names(home, "x", "y")
     load(home, {"a": [{"id": 1, "display_name": "z"}]})
-    assert versions_of(settings, "a") == {HISTORY: 3}
-    assert versions_of(settings, "b") == {HISTORY: 2}
-    assert versions_of(settings, "c") == {HISTORY: 0}
-    remove_versions_of(settings, tmp_path, [HISTORY], "a", REQUEST)
+    assert count_versions(settings, Versions.of_account("a")) == {HISTORY: 3}
+    assert count_versions(settings, Versions.of_account("b")) == {HISTORY: 2}
+    assert count_versions(settings, Versions.of_account("c")) == {HISTORY: 0}
+    remove_versions(settings, tmp_path, [HISTORY], Versions.of_account("a"), REQUEST)
     assert held_versions(home) == [("b", "x", False), ("b", "y", True)]
 
 
 def test_versions_that_ended_before_a_moment(home: Path, history: None, tmp_path: Path):
     settings = platform_settings()
-    assert versions_ended_before(settings, 1e9) == {}
+    assert count_versions(settings, Versions.ended_before(1e9)) == {}
     load_names(home, "x", "y", "z")
     ends = "SELECT DISTINCT epoch_us(valid_to) FROM analytics.{} WHERE valid_to IS NOT NULL"
     first, second = sorted(at / 1e6 for (at,) in query(home, ends.format(HISTORY)))
-    assert versions_ended_before(settings, first) == {HISTORY: 0}
-    assert versions_ended_before(settings, second) == {HISTORY: 2}
-    assert versions_ended_before(settings, second + 1) == {HISTORY: 4}
-    remove_versions_ended_before(settings, tmp_path, [HISTORY], second, REQUEST)
+    assert count_versions(settings, Versions.ended_before(first)) == {HISTORY: 0}
+    assert count_versions(settings, Versions.ended_before(second)) == {HISTORY: 2}
+    assert count_versions(settings, Versions.ended_before(second + 1)) == {HISTORY: 4}
+    remove_versions(settings, tmp_path, [HISTORY], Versions.ended_before(second), REQUEST)
     assert held_versions(home) == [
         (account, name, is_open)
         for account in "ab"
@@ -131,5 +130,5 @@ def test_versions_that_ended_before_a_moment(home: Path, history: None, tmp_path
 def test_a_history_without_ends_has_none_that_ended(home: Path, history: None):
     load_names(home, "x", "y")
     change_warehouse(home, f"ALTER TABLE analytics.{HISTORY} DROP COLUMN valid_to")
-    assert versions_ended_before(platform_settings(), 4e9) == {}
-    assert versions_of(platform_settings(), "a") == {HISTORY: 2}
+    assert count_versions(platform_settings(), Versions.ended_before(4e9)) == {}
+    assert count_versions(platform_settings(), Versions.of_account("a")) == {HISTORY: 2}
