@@ -9,6 +9,7 @@ import dagster as dg
 
 from analytics_assets import webhook
 from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
+from analytics_assets.orchestration.evidence import latest_evaluations
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.settings import (
@@ -96,21 +97,11 @@ def _evaluated_since(
 ) -> tuple[float, list[dg.AssetCheckEvaluation]]:
     """The time of the latest evaluation, and those evaluated later than `since` that failed."""
     keys = [spec.key for spec in check_specs(names, names.all_names)]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys).values()
-    newest, failed = 0.0, []
-    for record in records:
-        event = record.event
-        evaluation = (
-            event.dagster_event.event_specific_data if event and event.dagster_event else None
-        )
-        if event is None or not isinstance(evaluation, dg.AssetCheckEvaluation):
-            continue
-        newest = max(newest, event.timestamp)
-        # which accounts could not be read, the alert on their run says
-        is_news = event.timestamp > since and evaluation.check_name != UNREAD
-        if is_news and not evaluation.passed:
-            failed.append(evaluation)
-    return newest, failed
+    evaluated = latest_evaluations(instance, keys).values()
+    # which accounts could not be read, the alert on their run says
+    told_here = [of for at, of in evaluated if at > since and of.check_name != UNREAD]
+    newest = max((at for at, _ in evaluated), default=0.0)
+    return newest, [evaluation for evaluation in told_here if not evaluation.passed]
 
 
 def _failed_checks(settings: PlatformSettings, failed: Sequence[dg.AssetCheckEvaluation]) -> str:

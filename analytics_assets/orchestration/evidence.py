@@ -150,7 +150,7 @@ def _judged_histories(
     keys = [key for key in context.selected_asset_check_keys if key.name in HISTORY_CHECKS]
     earlier = {
         key: cast(Findings, evaluation.metadata["findings"].value)
-        for key, (_, evaluation) in _latest_evaluations(context.instance, keys).items()
+        for key, (_, evaluation) in latest_evaluations(context.instance, keys).items()
         if "findings" in evaluation.metadata
     }
     loaded = {load.resource.name: _ids(load) for load in outcome.tables}
@@ -272,7 +272,7 @@ def unless_judged(
             yield event
     except Exception:
         rest = sorted(context.selected_asset_check_keys - judged)
-        latest = _latest_evaluations(context.instance, rest)
+        latest = latest_evaluations(context.instance, rest)
         for key in rest:
             _, evaluation = latest.get(key, (0, None))
             yield evaluation or dg.AssetCheckEvaluation(
@@ -284,7 +284,7 @@ def unless_judged(
         raise
 
 
-def _latest_evaluations(
+def latest_evaluations(
     instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, tuple[float, dg.AssetCheckEvaluation]]:
     """The latest evaluation of each check that has one, and when that was, in unix seconds."""
@@ -305,7 +305,7 @@ def _earlier_findings(
 ) -> dict[dg.AssetCheckKey, _Found]:
     """What the latest evaluation of each check that has judged a table found."""
     found = {}
-    for key, (at, evaluation) in _latest_evaluations(instance, keys).items():
+    for key, (at, evaluation) in latest_evaluations(instance, keys).items():
         if "rows" in evaluation.metadata:
             findings = evaluation.metadata.get("findings")
             whole_at = evaluation.metadata.get(ALL_DAYS_AT)

@@ -180,6 +180,14 @@ def test_failed_checks_are_told_errors_first(hook: Webhook, records: dg.DagsterI
     )
 
 
+def test_a_check_that_failed_and_is_asked_again_is_told(hook: Webhook, records: dg.DagsterInstance):
+    cursor, _ = tell_of_checks(records, None)
+    judge(records, "campaigns", "key_is_unique", "acme: 3")
+    begin(records)  # plans all checks of its assets
+    _, said = tell_of_checks(records, cursor)
+    assert said == "1 failed checks were posted"
+
+
 def test_what_failed_before_the_first_tick_is_no_news(hook: Webhook, records: dg.DagsterInstance):
     judge(records, "campaigns", "key_is_unique", "acme: 3")
     cursor, said = tell_of_checks(records, None)
