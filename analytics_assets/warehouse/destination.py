@@ -25,10 +25,14 @@ from analytics_assets.warehouse.location import (
     stored_name,
 )
 from analytics_assets.warehouse.staging import LONGEST_DATASET_NAME, own_layout
-from analytics_assets.warehouse.transactions import replace_in_transactions
 
 # what dlt needs to load Parquet files into PostgreSQL
 _DRIVERS: Final = ("psycopg2", "adbc_driver_manager", "adbc_driver_postgresql")
+# Where dlt does not say of a destination that it has transactions, it runs each statement of a
+# replacement on its own, even if its client could begin one: DuckDB, Snowflake, SQL Server. In
+# PostgreSQL, statements that are sent together, as dlt sends these, are one transaction; one that
+# was begun would keep its locks for hours if the machine that began it were lost.
+_REPLACES_IN_A_TRANSACTION: Final = POSTGRES_TYPE
 
 
 def make_destination(settings: PlatformSettings) -> AnyDestination:
@@ -71,7 +75,8 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
         from analytics_assets.warehouse.json_text import keep_json  # with SQLAlchemy, takes a while
 
         destination.caps_params["type_mapper"] = keep_json
-    replace_in_transactions(destination)
+    if destination.destination_type != _REPLACES_IN_A_TRANSACTION:
+        destination.caps_params["supports_transactions"] = True
     configure_once(destination)
     return destination
 
