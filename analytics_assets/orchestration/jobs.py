@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, NamedTuple
 
 import dagster as dg
@@ -32,39 +33,35 @@ class Jobs(NamedTuple):
 
 def asset_jobs(names: AssetNames) -> Jobs:
     """The jobs over the assets of these names."""
-    refresh = dg.define_asset_job(
+    job, assets = partial(dg.define_asset_job, executor_def=dg.in_process_executor), names.keys
+    refresh = job(
         names.refresh_job,
-        selection=dg.AssetSelection.assets(names.key(ACCOUNTS.name)),
+        assets([ACCOUNTS.name]),
         description="Lists the accounts anew: a partition for each, gone for those no longer"
         " listed.",
-        executor_def=dg.in_process_executor,
     )
-    sync = dg.define_asset_job(
+    sync = job(
         names.sync_job,
-        selection=dg.AssetSelection.assets(*names.keys(names.account_resources)),
+        assets(names.account_resources),
         description="Reads everything of an account, a range of accounts or any set of them. For a"
         " set with gaps, launch it for one of its accounts, with all of them as `accounts: [...]`"
         f" in the configuration of `{names.accounts_op}`.",
-        executor_def=dg.in_process_executor,
         tags=_HOWEVER_LONG,
     )
-    check = dg.define_asset_job(
+    check = job(
         names.check_job,
-        selection=dg.AssetSelection.checks_for_assets(*names.keys(names.all_names)),
+        dg.AssetSelection.checks_for_assets(*assets(names.all_names)),
         description="Judges the tables as they are, without a request to the API and without a"
         " load.",
-        executor_def=dg.in_process_executor,
     )
-    return Jobs(refresh, sync, check, _performance(names) if names.report_names else None)
-
-
-def _performance(names: AssetNames) -> UnresolvedAssetJobDefinition:
-    return dg.define_asset_job(
+    if not names.report_names:
+        return Jobs(refresh, sync, check)
+    performance = job(
         names.performance_job,
-        selection=dg.AssetSelection.assets(*names.keys(names.report_names)),
+        assets(names.report_names),
         description="Reads the reports of an account, a range of accounts or any set of them, as"
         " the job over lists does. Other days than those that are due are `start_date` and"
         f" `end_date` in the configuration of `{names.reports_op}`.",
-        executor_def=dg.in_process_executor,
         tags=_HOWEVER_LONG,
     )
+    return Jobs(refresh, sync, check, performance)
