@@ -91,9 +91,8 @@ class ListReading:
         failures: Sequence[ReadFailure],
     ) -> Iterator[dg.AssetMaterialization]:
         """Each list that was loaded."""
-        names = AssetNames.of_run(self._context, run.settings)
-        listed = listed_accounts(self._context.instance, names)
-        return materializations(outcome, run.settings, names, whole, listed)
+        listed = listed_accounts(self._context.instance, run.names)
+        return materializations(outcome, run.settings, run.names, whole, listed)
 
 
 def load_accounts(

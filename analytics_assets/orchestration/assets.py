@@ -161,7 +161,6 @@ def _list_accounts(
     progress: Progress,
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation]:
     with ingestion(context, progress) as run:
-        names = AssetNames.of_run(context, run.settings)
         listing = run.read_listing()
         types = _account_types(listing.rows)
         account_ids, skipped = list(types), skipped_accounts(run.settings, types)
@@ -173,13 +172,13 @@ def _list_accounts(
         run.publish(context)
         keep_partitions(context.instance, [key for key in account_ids if key not in skipped])
     yield dg.MaterializeResult(
-        asset_key=names.key(ACCOUNTS.name),
+        asset_key=run.names.key(ACCOUNTS.name),
         data_version=dg.DataVersion(ACCOUNTS_VERSION),
         metadata={
             "dagster/row_count": listing.rows.count,
             **read_metadata(listing, ACCOUNTS.name),
             **drift_metadata(outcome.audits[ACCOUNTS.name], account_ids),
-            **load_metadata(outcome, run.settings, names, ACCOUNTS.name, account_ids),
+            **load_metadata(outcome, run.settings, run.names, ACCOUNTS.name, account_ids),
             **({SKIPPED_ACCOUNTS: skipped} if skipped else {}),
         },
     )

@@ -49,6 +49,7 @@ class Ingestion:
 
     reader: Reader
     settings: PlatformSettings
+    names: AssetNames
     folder: Path
     request: LockRequest
     reread_unchanged_days: int
@@ -75,9 +76,9 @@ class Ingestion:
         lists in `known`, those are left out below which nothing can have changed.
         """
         progress.reading(context, len(wanted))
-        names = AssetNames.of_run(context, self.settings)
+        requests = self.reader.client.requests
         remaining = Remaining(
-            wanted, self.reader.client.requests, lambda: requests_taken(context.instance, names)
+            wanted, requests, lambda: requests_taken(context.instance, self.names)
         )
 
         def told() -> Iterator[list[AccountRead]]:
@@ -146,17 +147,14 @@ class Ingestion:
         Raises:
             WarehouseError: The warehouse could not be written; each table is as it was or new.
         """
+        translator = AnalyticsTranslator(self.settings, self.names, self.reader.client.version)
 
         def run(pipeline: Pipeline, source: DltSource) -> None:
             for _ in dlt.run(
                 context=context,
                 dlt_source=source,
                 dlt_pipeline=pipeline,
-                dagster_dlt_translator=AnalyticsTranslator(
-                    self.settings,
-                    AssetNames.of_run(context, self.settings),
-                    self.reader.client.version,
-                ),
+                dagster_dlt_translator=translator,
                 loader_file_format="parquet",
             ):
                 pass  # what it tells of each table is told by account
@@ -178,8 +176,7 @@ class Ingestion:
             shutil.rmtree(account, ignore_errors=True)
         if outcome.not_indexed and not self.audits:  # once a run
             context.log.warning(outcome.not_indexed)
-        names = AssetNames.of_run(context, self.settings)
-        return completed(outcome, self.audits, context.instance, names, resource_names)
+        return completed(outcome, self.audits, context.instance, self.names, resource_names)
 
     def publish(self, context: dg.AssetExecutionContext) -> str:
         """Publishes what was loaded, where that is asked for; says why if it cannot."""
@@ -204,7 +201,8 @@ def ingestion(context: dg.AssetExecutionContext, progress: Progress) -> Iterator
             (folder / "read").mkdir()
             reader = Reader(shared_client(api), folder / "read")
             request = lock_request(context, progress, platform)
-            run = Ingestion(reader, platform, folder, request, api.reread_unchanged_days)
+            names = AssetNames.of_run(context, platform)
+            run = Ingestion(reader, platform, names, folder, request, api.reread_unchanged_days)
             step = f"{context.run.run_id}/{context.op_execution_context.op.name}"
             with pushed(run.figures, step, context.log.warning):
                 yield run

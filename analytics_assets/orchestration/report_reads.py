@@ -26,7 +26,6 @@ from analytics_assets.orchestration.metadata import (
     provenance,
     read_metadata,
 )
-from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ReportsConfig
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.report_windows import Windows, windows
@@ -80,8 +79,7 @@ class ReportReading:
         failed = {(name, failure.account_id) for failure in failures for name in failure.lost}
         for name, of_accounts in outcome.changed_days.items():
             self._changed.update({(name, key): days for key, days in of_accounts.items()})
-        names = AssetNames.of_run(self._context, run.settings)
-        listed = listed_accounts(self._context.instance, names)
+        names, listed = run.names, listed_accounts(self._context.instance, run.names)
         for name, account_id in sorted(set(self._ended).difference(failed)):
             audit = outcome.audits[name]
             yield dg.AssetMaterialization(

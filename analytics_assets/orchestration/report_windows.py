@@ -19,7 +19,6 @@ from analytics_assets.days import (
 )
 from analytics_assets.errors import WindowError
 from analytics_assets.orchestration.ingestion import Ingestion
-from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ReportsConfig
 from analytics_assets.orchestration.run_records import Load, loads_of
 from analytics_assets.text import one_line
@@ -86,14 +85,14 @@ def _due(
     days: Mapping[str, date],
 ) -> Windows:
     """What the tables say is due; days without rows are asked for again once a day."""
-    names, settings = AssetNames.of_run(context, run.settings), run.settings
+    settings, by_report = run.settings, _by_report(wanted)
     loads = {
         (load.resource, str(load.account_id)): load
-        for load in loads_of(context.instance, names, _by_report(wanted))
+        for load in loads_of(context.instance, run.names, by_report)
     }
     first_today = {
         name: [a for a in ids if _last_asked(loads.get((name, a))) != str(days[a])]
-        for name, ids in _by_report(wanted).items()
+        for name, ids in by_report.items()
     }
     held = held_days(settings, run.folder, first_today, run.request)
 

@@ -20,6 +20,7 @@ from analytics_assets.api.request_counts import AccountRequests
 from analytics_assets.days import Window
 from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.ingestion import Ingestion
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ReportsConfig
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.report_reads import ReportReading, _spent
@@ -98,8 +99,8 @@ def read(api: SampleApi, records: dg.DagsterInstance, home: Path) -> Read:
         settings = PlatformSettings(
             load_interval=0.0, reconcile=reconcile, extra_resources=of, destination="duckdb"
         )
-        reader = Reader(client, home)
-        way = Ingestion(reader, settings, home, LockRequest("a test", 60, print), 0)
+        reader, names = Reader(client, home), AssetNames.of_settings(settings)
+        way = Ingestion(reader, settings, names, home, LockRequest("a test", 60, print), 0)
         wanted = dict.fromkeys(accounts, of)
 
         @dg.asset

@@ -16,6 +16,7 @@ from analytics_assets.api.reader import Reader
 from analytics_assets.errors import WindowError
 from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.ingestion import Ingestion
+from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import ReportsConfig
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
@@ -75,7 +76,9 @@ def ask(records: dg.DagsterInstance, tmp_path: Path) -> Callable[..., tuple[Span
     ) -> tuple[Spans, list[str]]:
         found: list[Mapping[str, Any]] = []
         request = LockRequest("a test", 60, print)
-        way = Ingestion(cast(Reader, None), settings or platform_settings(), tmp_path, request, 0)
+        settings = settings or platform_settings()
+        names = AssetNames.of_settings(settings)
+        way = Ingestion(cast(Reader, None), settings, names, tmp_path, request, 0)
         wanted = dict.fromkeys(accounts, of)
 
         @dg.asset
