@@ -11,9 +11,9 @@ from analytics_assets.api.limit_trial import LimitTrial
 from analytics_assets.api.spacing import FEW, Spacing
 from analytics_assets.api.windows import USUAL_WINDOWS
 
-# Who has to wait for as many seconds has used up a window; what opens sooner is evened out.
+# An API that is closed for so many seconds counts by windows; one that opens sooner, by a rate.
 _LONG: Final = 2.0
-# It is asked a little later, because requests do not arrive as they are sent.
+# The next window is asked for a little late, because requests do not arrive as they are sent.
 _LATER: Final = 1.01
 # A window that may be shorter by this share is known well enough.
 _EXACT: Final = 0.03
@@ -21,22 +21,22 @@ _EXACT: Final = 0.03
 _NEAR: Final = 0.25
 # So many moments are kept beyond those that a window has room for.
 _KEPT: Final = 300
-# A window that refuses before it is nearly over is doubted after so many times.
+# A window that is refused before so much of it is over is doubted after so many times.
 _NEARLY, _SLIPS = 0.9, 5
 # What has room for a single request so many times in a row is a bucket that is filled slowly.
 _SINGLES: Final = 3
-# If it had room for much less than before, for that share, it is soon tried with what it had.
+# A window that had room for less than this share of before is soon tried with as many again.
 _MUCH_LESS: Final = 0.75
-# A refusal that names no time is waited for so many seconds at first.
+# Seconds to wait at first after a refusal that names no time.
 _WAIT: Final = 0.25
 # So many seconds after a refusal, or the time that it named, the next is hardly refused; where
 # requests are spaced, after the time for so many.
 _SURELY, _SLOTS = 1.0, 10
-# Who sends nothing for so many seconds, though it might, has nothing to send.
+# If nothing is sent for so many seconds, though it could be, there was nothing to send.
 _PAUSE: Final = 0.5
 # A rate to begin with is kept for so many seconds.
 _FIRST: Final = 10.0
-# How often it is looked whether an answer has come, in seconds.
+# Seconds between two looks for an answer.
 _LOOK: Final = 0.02
 
 

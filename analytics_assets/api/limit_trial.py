@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# A window is tried with more requests once in so many.
+# Once in so many requests, a window is tried with more than its limit.
 _SELDOM: Final = 300
 
 

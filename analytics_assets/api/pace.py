@@ -17,24 +17,24 @@ from analytics_assets.api.learned import Learned
 from analytics_assets.api.throughput import Throughput
 from analytics_assets.errors import ReadError
 
-# Who waits looks that often, in seconds, whether there is news.
+# Seconds between two looks of a request that waits for a slot.
 _LOOK = 0.02
-# Who leaves it to others to ask looks that often whether they have.
+# The same, of one that leaves it to others to find out whether the API is open.
 _OTHERS_LOOK = 0.05
 # Seconds to wait after a refusal that names no time.
 _DEFAULT_WAIT = 1.0
 
 STOP_LOOK = 0.5
-"""Who waits for a turn, or an answer, looks after so many seconds whether it was stopped."""
+"""Seconds after which what waits for its turn, or an answer, looks whether the run was stopped."""
 
 
 class Pace:
     """Spaces the requests of all workers so that they fit a quota.
 
-    What the API tells of its quota is believed (`Budgets`). Where it tells nothing, there is no
-    limit until the API first refuses (429); then what it refuses tells (`Learned`), until that
-    gives much less than before (`Throughput`). After a refusal nothing is sent before the time that
-    the API names, and then one request first.
+    What the API announces of its quota is believed (`Budgets`). Where it announces nothing, there
+    is no limit until the first refusal (429). From then on it is learned from refusals (`Learned`),
+    and forgotten if it allows much less than the API gave before (`Throughput`). After a refusal
+    nothing is sent before the time that the API names, and then one request first.
 
     Args:
         ceiling: The rate that is never exceeded, in requests per second; None for no ceiling.
@@ -49,7 +49,7 @@ class Pace:
         self._budgets = Budgets()
         self._learned = Learned()
         self._throughput = Throughput()
-        # refusals from which it was learned, and how many of them are of requests given up
+        # refusals that were learned from, and how many of them were of requests that were given up
         self._refusals = self._in_vain = 0
         self._in_flight = 0
         self._done_at = -math.inf

@@ -116,7 +116,10 @@ def answers(source: DltSource) -> Iterator[Page | MissingList]:
 
 
 class _UntilGivenUp:
-    """The rows that a resource's lists are asked for, until the resource is given up."""
+    """The rows that a resource's lists are asked for, until the resource is given up.
+
+    No generator, which dlt would take for a source of its own and not for rows.
+    """
 
     def __init__(self, rows: list[Row], resource_name: str, given_up: Container[str]) -> None:
         self._rows = rows

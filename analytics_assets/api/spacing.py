@@ -10,7 +10,8 @@ from typing import Final
 FEW: Final = 2
 # A rate is a little lower than what was measured.
 _MARGIN: Final = 0.98
-# One that held loses so little if it is refused once in more requests: they come close together.
+# A rate that held falls to this share if it was refused once in more than so many requests: these
+# may have come close together.
 _SLIP, _SELDOM = 0.995, 50
 # A refusal lowers a rate that held by this share at the most, the next by twice as much, up to half
 # of it, unless so many requests were accepted meanwhile.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-# What the API gave for so many seconds, it gives.
+# A rate that the API gave for so many seconds is one that it gives.
 _LEAST_SECONDS: Final = 15.0
 # Less than that share of it is a slump.
 _MUCH: Final = 0.7
-# It may last so many seconds, and windows, at first; it is over after so many times as long.
+# A slump may last so many seconds, and windows, at first; it is over after so many times as long.
 _PATIENCE, _PATIENT_WINDOWS, _OVER = 10.0, 2, 10
 # After it a rate is tried first that is higher than what the API gave by that share.
 _HIGHER: Final = 1.2
