@@ -44,6 +44,9 @@ REQUESTS = "requests"
 LISTS_LEFT_OUT = "lists_left_out"
 """Metadata of a materialisation: lists that were not read, as nothing in them can have changed."""
 
+LOAD_ID = "dlt_load_id"
+"""Metadata of a materialisation: dlt's name for the load."""
+
 LAST_DAY = "last_day"
 """Metadata of a report: the last day that was asked for."""
 
@@ -146,7 +149,7 @@ def load_metadata(
 
 def _destination_metadata(outcome: LoadOutcome, settings: PlatformSettings) -> dict[str, Any]:
     return {
-        "dlt_load_id": outcome.load_id,
+        LOAD_ID: outcome.load_id,
         "destination_name": settings.destination.rpartition(".")[2],
         "dataset_name": settings.dataset_name,
     }

@@ -17,6 +17,7 @@ from analytics_assets.orchestration.metadata import (
     DATA_UPDATED,
     LAST_DAY,
     LISTS_LEFT_OUT,
+    LOAD_ID,
     REQUESTS,
     SKIPPED_ACCOUNTS,
 )
@@ -27,7 +28,6 @@ from analytics_assets.resources import ACCOUNTS
 
 # Dagster's names for the rows of a partition and of a table
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
-LOAD_ID: Final = "dlt_load_id"
 _FORGOTTEN: Final = "forgotten"
 
 UNFINISHED: Final = [
