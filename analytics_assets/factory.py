@@ -68,7 +68,7 @@ def compose(settings: PlatformSettings, progress: Progress | None = None) -> dg.
         jobs=[job for job in jobs if job is not None],
         schedules=schedules(settings),
         sensors=[sync_sensor(settings, jobs), *alert_sensors(settings)],
-        # names of our own: who embeds it may have a resource `dlt`
+        # names of our own: a code location that embeds it may have a resource `dlt`
         resources={
             "analytics_dlt": DagsterDltResource(),
             "analytics_progress": progress or Progress(),

@@ -23,7 +23,7 @@ _NEAR: Final = 0.25
 _KEPT: Final = 300
 # A window that is refused before so much of it is over is doubted after so many times.
 _NEARLY, _SLIPS = 0.9, 5
-# What has room for a single request so many times in a row is a bucket that is filled slowly.
+# An API with room for one request, so many times in a row, has a bucket that fills slowly.
 _SINGLES: Final = 3
 # A window that had room for less than this share of before is soon tried with as many again.
 _MUCH_LESS: Final = 0.75

@@ -51,7 +51,7 @@ class Paces:
         # partition, by account
         self._has_partitions = False
         self._answered: dict[tuple[str, str], Event] = {}
-        # the resources and accounts that are refused by themselves, and of each pace, who may be
+        # the resources and accounts that are refused by themselves, and by pace, those that may be
         self._alone: set[tuple[str, str]] = set()
         self._suspects: dict[Pace, tuple[_Suspect, _Suspect]] = {}
 

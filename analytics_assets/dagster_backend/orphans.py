@@ -32,7 +32,7 @@ def process_tags() -> dict[str, str]:
     pid = os.getpid()
     return {
         _PROCESS_TAG: f"{socket.gethostname()}:{pid}:{_start_of(pid) or ''}",
-        # who started the command sees that it was killed; the daemon would start it anew
+        # whoever started the command sees that it was killed; Dagster's daemon would start it again
         "dagster/max_retries": "0",
     }
 

@@ -24,7 +24,7 @@ class PostgresEventLog(PostgresEventLogStorage):
     """
 
     def __init__(self, stock: PostgresEventLogStorage) -> None:
-        # all of its state: what a release adds to it (who has a token for the password) goes along
+        # all of its state, also what a release adds, as a provider of tokens for the password
         vars(self).update(vars(stock))
         self._engine = _keeping_a_connection(stock._engine)
 

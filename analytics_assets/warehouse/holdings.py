@@ -26,7 +26,7 @@ from analytics_assets.warehouse.locks import holder_of
 from analytics_assets.warehouse.replacement import SOURCE_NAME
 from analytics_assets.warehouse.statements import marks
 
-# who alters a table locks it, but not for long
+# a statement that alters a table locks it, but not for long
 _WAIT_BRIEFLY: Final = "SET lock_timeout = '2s'"
 
 

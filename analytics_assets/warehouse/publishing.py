@@ -83,7 +83,7 @@ def _publish(file: Path, target: Path) -> None:
                 shutil.copyfileobj(warehouse, copy, 16 * 2**20)
             copy.flush()
             os.fsync(copy.fileno())
-            # of somebody who wrote to the copy before: DuckDB opens no other copy beside it
+            # left by somebody who wrote to the copy before: DuckDB opens no other file beside it
             Path(f"{target}.wal").unlink(missing_ok=True)
             Path(copy.name).replace(target)
         _sync_folder(target.parent)
