@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -24,18 +24,18 @@ class Allowed:
 
     Attributes:
         words: What it has to be: `from 0 to 1`, or with an example the whole of it: `a name`.
-        test: Whether a value is that. It may raise any error for one that is not.
+        test: True of a value that is that, and false, or raises any error, of one that is not.
         example: A value that is.
     """
 
     words: str
-    test: Callable[[Any], bool]
+    test: Callable[[Any], object]
     example: str = ""
 
     def admits(self, value: Any) -> bool:
         """Whether a value may be used."""
         try:
-            return self.test(value)
+            return bool(self.test(value))
         except Exception:  # whatever a parser says of what it cannot read
             return False
 
@@ -59,8 +59,9 @@ def _is_url(value: str) -> bool:
     return parts.scheme in ("http", "https") and has_host and is_whole
 
 
-def _is_word(value: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_]+", value) is not None
+def _each(pattern: str) -> Callable[[Iterable[str]], bool]:
+    """A test of a list, each of whose texts is to match."""
+    return lambda values: all(re.fullmatch(pattern, value) for value in values)
 
 
 def _fires(value: str) -> bool:
@@ -68,51 +69,41 @@ def _fires(value: str) -> bool:
     return len(fields) == 5 and croniter(value).get_next() > 0  # never, for the 30th of February
 
 
+_WORD: Final = r"[A-Za-z0-9_]+"
+
 URL: Final = Allowed("an http(s) URL", _is_url, "https://api.example.com")
 # fit for a path as it is, and no step up or down in one
 PATH_PART: Final = Allowed(
     "one part of a path, of letters, digits, ., _ and -, and in TOML in quotes",
-    lambda value: re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*", value) is not None,
+    re.compile(r"[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*").fullmatch,
     "1.0",
 )
 CRON: Final = Allowed("a cron expression", _fires, "0 5 * * *")
-TIME_ZONE: Final = Allowed(
-    "a time zone of the IANA database", lambda value: bool(ZoneInfo(value)), "Europe/Berlin"
-)
+TIME_ZONE: Final = Allowed("a time zone of the IANA database", ZoneInfo, "Europe/Berlin")
 PATH: Final = Allowed(
     "an absolute path of a file",
     lambda value: value.startswith("/") and value.isprintable() and not value.endswith("/"),
     "/srv/analytics/published/warehouse.duckdb",
 )
-DESTINATION: Final = Allowed(
-    "a name of a destination", lambda value: re.fullmatch(r"[\w.]+", value) is not None, "postgres"
-)
+DESTINATION: Final = Allowed("a name of a destination", re.compile(r"[\w.]+").fullmatch, "postgres")
 NAME: Final = Allowed(
     "a name of letters, digits, _ and -, the first a letter",
-    lambda value: re.fullmatch(r"_*[A-Za-z][A-Za-z0-9_-]*", value) is not None,
+    re.compile(r"_*[A-Za-z][A-Za-z0-9_-]*").fullmatch,
     "analytics",
 )
 # what Dagster admits in the names of ops and groups
-WORD: Final = Allowed(
-    "a name of letters, digits and _", lambda value: _is_word(value), "advertising"
-)
+WORD: Final = Allowed("a name of letters, digits and _", re.compile(_WORD).fullmatch, "advertising")
 KEY_PREFIX: Final = Allowed(
     "names of letters, digits and _, with / between them",
-    lambda value: all(map(_is_word, value.split("/"))),
+    re.compile(f"{_WORD}(/{_WORD})*").fullmatch,
     "marketing/advertising",
 )
 # which there are, the resource table says
-RESOURCE_NAMES: Final = Allowed(
-    "a list of resources", lambda value: all(map(_is_word, value)), "motion_ads"
-)
+RESOURCE_NAMES: Final = Allowed("a list of resources", _each(_WORD), "motion_ads")
 COLUMN_NAMES: Final = Allowed(
-    "a list of columns, each with its resource",
-    lambda value: all(re.fullmatch(r"\w+\.\w+", one) for one in value),
-    "campaigns.spent",
+    "a list of columns, each with its resource", _each(r"\w+\.\w+"), "campaigns.spent"
 )
-EXTRA_RESOURCES: Final = Allowed(
-    "a list of reports", lambda value: all(map(_is_word, value)), "campaign_performance"
-)
+EXTRA_RESOURCES: Final = Allowed("a list of reports", _each(_WORD), "campaign_performance")
 PATTERNS: Final = Allowed(
     "a list of account ids, or of patterns with *, ? and [a-z]",
     lambda value: all(map(str.isprintable, value)),
@@ -121,9 +112,7 @@ PATTERNS: Final = Allowed(
 WORDS: Final = Allowed("a list of texts", lambda value: all(map(str.isprintable, value)), "NETWORK")
 OWNERS: Final = Allowed(
     "a list of e-mail addresses and teams (team:NAME)",
-    lambda value: all(
-        re.fullmatch(r"team:.+|[\w.%+-]+@[\w.-]+\.[A-Za-z]{2,7}", one) for one in value
-    ),
+    _each(r"team:.+|[\w.%+-]+@[\w.-]+\.[A-Za-z]{2,7}"),
     "team:data-engineering",
 )
 
