@@ -183,7 +183,8 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     listed = ask(ACCOUNTS)
     asked: dict[str, Answer] = {}
     types = {
-        str(row["account_id"]): str(row.get("type") or "")
+        # a sync goes by the column, which holds text
+        str(row["account_id"]): kind if isinstance(kind := row.get("type"), str) else ""
         for row in listed.rows or []
         if row.get("account_id")
     }

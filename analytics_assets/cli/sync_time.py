@@ -47,7 +47,10 @@ def full_sync_time(
 def _requests(
     settings: PlatformSettings, accounts: Collection[str], asked_for: Collection[str]
 ) -> int | None:
-    """The requests for all lists, by the rows that were loaded last; None if none were."""
+    """The requests for all lists, by what was loaded last; None if nothing was.
+
+    Where the parent rows of a list are not loaded, it is asked for as often as it was.
+    """
     from dagster import DagsterInstance
 
     from analytics_assets.orchestration.naming import AssetNames
@@ -56,13 +59,16 @@ def _requests(
     ensure_dagster_home()
     with DagsterInstance.get() as instance:
         loads = latest_loads(instance, AssetNames.of_settings(settings))
-    held = {key: load.rows or 0 for key, load in loads.items() if key[1] in accounts}
+    held = {key: load for key, load in loads.items() if key[1] in accounts}
     if not held:
         return None
     requests = 1
     for resource in (settings.resources[name] for name in asked_for if name != ACCOUNTS.name):
-        if resource.has_parent_rows:
-            requests += sum(rows for key, rows in held.items() if key[0] == resource.parent)
-        else:
+        if not resource.has_parent_rows:
             requests += len(accounts)
+        elif parents := [load.rows or 0 for key, load in held.items() if key[0] == resource.parent]:
+            requests += sum(parents)
+        else:
+            own = (load for key, load in held.items() if key[0] == resource.name)
+            requests += sum((load.requests or 0) + load.lists_left_out for load in own)
     return requests

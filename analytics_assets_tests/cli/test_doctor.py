@@ -75,6 +75,24 @@ def test_how_long_a_full_sync_takes_under_the_quota(doctor, api: SampleApi):
     )
 
 
+def test_how_long_it_takes_where_the_parent_rows_are_not_loaded(doctor, sync, api, monkeypatch):
+    monkeypatch.setenv("ANALYTICS__SKIP_RESOURCES", "campaigns")
+    assert sync().exit_code == 0
+    requests = sum(entry.method == "GET" for entry in api.log.entries)
+    api.behaviour.quota, api.behaviour.quota_burst = 1.4, 84
+    api.behaviour.quota_headers = "policy"
+    assert f" (about {requests} requests) " in doctor()["quota"]["detail"]
+
+
+def test_an_account_s_type_that_is_a_number_leaves_nothing_out(doctor, sync, api, monkeypatch):
+    first = api.data.account_ids[0]
+    api.data.update_row("accounts", first, {"type": 7})
+    monkeypatch.setenv("ANALYTICS__SKIP_ACCOUNT_TYPES", "7")
+    assert doctor()["accounts left out"]["detail"] == "none"
+    assert sync().exit_code == 0
+    assert first in {entry.account_id for entry in api.log.entries}
+
+
 def test_where_settings_come_from(commands, home, tmp_path, monkeypatch):
     for name in ("BASE_URL", "TOKEN_URL", "CLIENT_ID", "CLIENT_SECRET"):
         monkeypatch.delenv(f"SOURCES__ANALYTICS__{name}")
