@@ -172,12 +172,14 @@ def _api(account: str | None) -> Iterator[Check]:
 
     yield (token_check := _try("token", get_token))
     if token_check.ok:
-        yield from _questions(partial(ask, client), account)
+        yield from _questions(partial(ask, client), settings.quota_scope, account)
     else:
         yield from _skipped("token", *_api_checks(settings.resources)[1:])
 
 
-def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Check]:
+def _questions(
+    ask: Callable[..., Answer], quota_scope: str, account: str | None
+) -> Iterator[Check]:
     from analytics_assets.choice import skipped_accounts
 
     listed = ask(ACCOUNTS)
@@ -212,7 +214,7 @@ def _questions(ask: Callable[..., Answer], account: str | None) -> Iterator[Chec
     quota = ", ".join(f"{name}: {value}" for name, value in headers.items())
     yield Check("quota headers", True, quota or "none")
     told = [answer.quota for answer in (listed, *asked.values())]
-    if line := full_sync_time(settings, accounts, _asked_for(settings), told):
+    if line := full_sync_time(settings, accounts, _asked_for(settings), told, quota_scope):
         yield Check("quota", True, line)
 
 

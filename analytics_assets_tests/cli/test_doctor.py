@@ -75,6 +75,19 @@ def test_how_long_a_full_sync_takes_under_the_quota(doctor, api: SampleApi):
     )
 
 
+@pytest.mark.usefixtures("synced")
+def test_how_long_it_takes_where_each_account_has_a_quota(doctor, api: SampleApi, monkeypatch):
+    api.behaviour.quota, api.behaviour.quota_burst = 1, 60
+    api.behaviour.quota_headers, api.behaviour.quota_scope = "policy", "account"
+    monkeypatch.setenv("SOURCES__ANALYTICS__QUOTA_SCOPE", "account")
+    children = sum(resource.has_parent_rows for resource in RESOURCES.account_lists.values())
+    most = max(len(api.data.table("campaigns", [each])) for each in api.data.account_ids)
+    seconds = len(RESOURCES.account_lists) - children + children * most
+    detail = doctor()["quota"]["detail"]
+    assert detail.startswith("60 requests per 60 s announced for each account; ")
+    assert detail.endswith(f" takes about {seconds} seconds")
+
+
 def test_how_long_it_takes_where_the_parent_rows_are_not_loaded(doctor, sync, api, monkeypatch):
     monkeypatch.setenv("ANALYTICS__SKIP_RESOURCES", "campaigns")
     assert sync().exit_code == 0
