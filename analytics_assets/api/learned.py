@@ -187,7 +187,7 @@ class Learned:
     def _ask_again_in(self, now: float, open_for: float, others_in_flight: int) -> float:
         """Seconds to wait after a refusal that names no time: ever longer, or to a usual window."""
         closed_for = now - self._closed_at
-        if self._spacing:
+        if self._spacing and closed_for < _LONG:  # later it looks like a window that is used up
             return max(self.window, closed_for / 2, _LOOK)
         if self.limit and others_in_flight >= self.limit:
             return self.window  # which they have used up by now
