@@ -265,7 +265,7 @@ class Learned:
             self._spacing.refused(at, moments, span, wait)
         else:
             self.limit = 1
-            rate, highest = number / self._likely(number, span), self._highest(number, span - wait)
+            rate, highest = number / self._likely(number, span), self._highest(number, at - span)
             self._spacing = Spacing(at, rate, number, wait, max(rate, highest))
         self.window = 1 / self._spacing.rate
 
@@ -276,9 +276,9 @@ class Learned:
         # fewer tell of no window, but of what was too short; what is named is mostly rounded up
         return span if self._named_until else math.sqrt(max(span / 10, self._too_early) * span)
 
-    def _highest(self, number: int, open_for: float) -> float:
+    def _highest(self, number: int, opened_at: float) -> float:
         """The rate above which no quota lies that accepted so many, and then none for a while."""
-        closed_for = self._too_early - open_for
+        closed_for = opened_at + self._too_early - self._admitted[-1]
         return number / closed_for if number > FEW and closed_for > 0 else math.inf
 
     def _guess(self) -> float:

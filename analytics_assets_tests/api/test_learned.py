@@ -221,6 +221,26 @@ def test_a_bucket_that_others_leave_full_is_not_taken_for_a_quicker_one(clock: C
     assert simulation.refused() <= 500
 
 
+def test_requests_that_arrived_late_do_not_make_a_quota_seem_slow():
+    learned, now = Learned(), 0.05
+    for _ in range(10):
+        learned.take(now)
+        learned.accepted(0.25, sent_at=now, admitted_at=0.2)
+    for asked_at in (0.06, 0.24):
+        learned.take(asked_at)
+        learned.refused(asked_at + 0.01, asked_at, None, others_in_flight=0)
+    now = 0.3
+    learned.take(now)
+    learned.accepted(now, now, now)
+    first = learned.window
+    while learned.window == first and now < 2:
+        now += first
+        learned.take(now)
+        learned.accepted(now, now, now)
+    # it was closed from 0.2 s on at the earliest, not since the last was sent
+    assert learned.window == pytest.approx(first / 2)
+
+
 def test_a_rate_to_begin_with_is_kept_for_ten_seconds():
     learned = Learned(100.0, rate=4.0)
     learned.take(105.0)
