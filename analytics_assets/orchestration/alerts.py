@@ -98,10 +98,10 @@ def _evaluated_since(
     """The time of the latest evaluation, and those evaluated later than `since` that failed."""
     keys = [spec.key for spec in check_specs(names, names.all_names)]
     evaluated = latest_evaluations(instance, keys).values()
-    # which accounts could not be read, the alert on their run says
-    told_here = [of for at, of in evaluated if at > since and of.check_name != UNREAD]
     newest = max((at for at, _ in evaluated), default=0.0)
-    return newest, [evaluation for evaluation in told_here if not evaluation.passed]
+    new = [evaluation for at, evaluation in evaluated if at > since]
+    # which accounts could not be read, the alert on their run says
+    return newest, [each for each in new if not each.passed and each.check_name != UNREAD]
 
 
 def _failed_checks(settings: PlatformSettings, failed: Sequence[dg.AssetCheckEvaluation]) -> str:
