@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from analytics_assets.api.account_reading import AccountRead
-from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.outcome import LoadOutcome
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider

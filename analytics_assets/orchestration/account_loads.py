@@ -32,7 +32,7 @@ from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse.load import LoadOutcome, merged
+from analytics_assets.warehouse.outcome import LoadOutcome, merged
 
 ALLOW_EMPTY_HINT: Final = (
     "If that is right, run again with --allow-empty (in the UI: allow_empty in the run's"

@@ -34,7 +34,8 @@ from analytics_assets.settings import PlatformSettings, api_settings, platform_s
 from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.load import LoadOutcome, load
+from analytics_assets.warehouse.load import load
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.read_lists import Lists, read_lists

@@ -26,7 +26,7 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import TableAudit, rows_of_departed
 from analytics_assets.warehouse.history import Changes
 from analytics_assets.warehouse.history_audit import VersionsAudit
-from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.replacement import TableLoad
 
 FAILED_PARTITIONS = "failed_partitions"

@@ -10,7 +10,7 @@ import dagster as dg
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.run_records import Load, loads_of
 from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, TableAudit
-from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.outcome import LoadOutcome
 
 
 def recorded_audits(

@@ -32,7 +32,7 @@ from analytics_assets.orchestration.report_windows import Windows, windows
 from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.reports import RECONCILED, TOTALS
 from analytics_assets.rows.account_rows import AccountRows
-from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.outcome import LoadOutcome
 
 _COMPARED_AT_ONCE: Final = 8
 _SPENT: Final = "spent"

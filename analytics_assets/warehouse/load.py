@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 from dlt import Pipeline
@@ -15,10 +15,10 @@ from analytics_assets.choice import kept_histories
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.rows.arrow import arrow_array
+from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.audit import RowCounts, TableAudit, audit, row_counts
 from analytics_assets.warehouse.changed_days import changed_days
-from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.comments import write_comments
 from analytics_assets.warehouse.destination import storable
 from analytics_assets.warehouse.file_lock import LockRequest
@@ -26,54 +26,19 @@ from analytics_assets.warehouse.history import Changes, write_versions
 from analytics_assets.warehouse.history_audit import HistoryAudit, audit_history, audit_loaded
 from analytics_assets.warehouse.indexes import index_accounts
 from analytics_assets.warehouse.locks import look_locked, run_locked
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.read_lists import READ_LISTS, forget_lists, note_lists, with_parts
 from analytics_assets.warehouse.replacement import TableLoad, load_source
 from analytics_assets.warehouse.report_days import suddenly_empty_windows
 from analytics_assets.warehouse.stored import (
+    StoredTables,
     known_columns,
     refuse_changed_keys,
     stored_history,
     stored_tables,
 )
 from analytics_assets.warehouse.tables import prepare
-
-Figure = TypeVar("Figure")
-
-
-@dataclass(frozen=True)
-class LoadOutcome:
-    """What came of a load.
-
-    Attributes:
-        before: The rows that the tables held before, of the accounts that were to be loaded.
-        suddenly_empty: The accounts that were not loaded, with the rows they keep.
-        tables: What was loaded, into the tables that got any account's rows.
-        load_id: dlt's name for the load; empty if nothing was loaded.
-        columns: The tables' columns.
-        audits: What the tables hold now: of the accounts that were loaded into each, or of all; of
-            a report's rows, beside their number, from the first day of the load on.
-        whole: The tables that were audited as a whole.
-        not_indexed: Why a table has no index, where it needs one.
-        overtaken: By account, the resources that were not loaded, because somebody else has changed
-            rows that were kept from before.
-        changes: What was done to the histories of the tables, by resource and account.
-        histories: What histories hold, by resource and account, of the accounts of the audits.
-        changed_days: The days whose figures are others than before, by report and account.
-    """
-
-    before: RowCounts = field(default_factory=dict)
-    suddenly_empty: Mapping[str, int] = field(default_factory=dict)
-    tables: Sequence[TableLoad] = ()
-    load_id: str = ""
-    columns: Mapping[str, TableColumns] = field(default_factory=dict)
-    audits: Mapping[str, TableAudit] = field(default_factory=dict)
-    whole: Collection[str] = ()
-    not_indexed: str = ""
-    overtaken: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    changes: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
-    histories: Mapping[str, HistoryAudit] = field(default_factory=dict)
-    changed_days: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def run_pipeline(pipeline: Pipeline, source: DltSource) -> object:
@@ -117,95 +82,106 @@ def load(
 
     def replace_rows() -> LoadOutcome:
         stored = stored_tables(pipeline, settings.resources)
-        checked = [settings.resources[name] for name in tables]
-        checked += [resource.history for resource in checked if resource.name in kept]
-        refuse_changed_keys(stored, checked, settings.dataset_name)
-        there = [name for name in tables if name in stored.columns]
-        before = row_counts(pipeline, there, _named(accounts))
-        read, overtaken = with_parts(settings, pipeline, accounts)
-        empty = {}
-        if not allow_empty:
-            empty = suddenly_empty(before, read)
-            empty |= suddenly_empty_windows(settings, pipeline, before, read)
-        sound = [account for account in read if account.account_id not in empty]
-        loaded = [name for name in tables if any(name in a.resources for a in sound)]
-        loads = prepare(settings, pipeline, loaded, sound, stored, kept) if loaded else []
-        histories = [load.history for load in loads if load.history is not None]
-        not_indexed, changes, changed = "", {}, changed_days(pipeline, loads, stored.columns)
-        if loads:
-            named = [*loaded, *(history.name for history in histories)]
-            named += [READ_LISTS] if stored.has_read_lists else []
-            not_indexed = index_accounts(settings, pipeline, named)
-            if stored.has_read_lists:
-                forget_lists(settings, pipeline, sound)
-            # `stored_tables` has just restored the pipeline: dlt need not do it a second time
-            pipeline.config.restore_from_destination = not stored.columns
-            run(pipeline, load_source(loads))
-            changes = _write_histories(pipeline, loads)
-            note_lists(settings, pipeline, sound, is_there=stored.has_read_lists)
-            described = [history.columns.resource for history in histories]
-            write_comments(pipeline, [*(load.resource for load in loads), *described])
-        columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
-        accounts_of = {load.resource.name: _named(load.accounts) for load in loads}
-        of_days = [load for load in loads if load.resource.report and load.part_values]
-        since = {load.resource.name: min(load.part_values) for load in of_days}
-        audits = audit(pipeline, columns, accounts_of, since)
-        load_id = _load_id(pipeline)
-        return LoadOutcome(
-            before=before,
-            suddenly_empty=empty,
-            tables=loads,
-            load_id=load_id,
-            columns=columns,
-            audits=_with_kept_as_loaded(audits, loads, load_id),
-            # in a table that was not there, all rows are of this load; a report comes in pieces
-            whole=[
-                name
-                for name in loaded
-                if name == ACCOUNTS.name
-                or (name not in stored.columns and settings.resources[name].report is None)
-            ],
-            not_indexed=not_indexed,
-            overtaken=overtaken,
-            changes=changes,
-            histories=_audit_histories(pipeline, loads),
-            changed_days=changed,
-        )
+        refuse_changed_keys(stored, _of_load(settings, tables, kept), settings.dataset_name)
+        judged, sound = _judged(settings, pipeline, stored, tables, accounts, allow_empty)
+        filled = [name for name in tables if any(name in a.resources for a in sound)]
+        loads = prepare(settings, pipeline, filled, sound, stored, kept) if filled else []
+        written = _written(settings, pipeline, stored, judged, loads, sound, run)
+        return _audited(settings, pipeline, stored, written)
 
     account_ids = [account.account_id for account in accounts]
     return run_locked(settings, pipeline, replace_rows, request, account_ids)
 
 
-def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
-    """What came of two loads together, of which none replaced rows of the other.
+def _of_load(
+    settings: PlatformSettings, tables: Iterable[str], kept: Container[str]
+) -> list[Resource]:
+    """The resources of a load, and their histories."""
+    resources = [settings.resources[name] for name in tables]
+    return resources + [resource.history for resource in resources if resource.name in kept]
 
-    What the tables held before is told by the earlier load, and what they hold now by the later.
-    """
-    tables = {load.resource.name: load for load in earlier.tables}
-    for load in later.tables:
-        known = tables.get(load.resource.name)
-        accounts = [*(known.accounts if known else ()), *load.accounts]
-        tables[load.resource.name] = replace(load, accounts=accounts)
-    return LoadOutcome(
-        before=_by_account(later.before, earlier.before),
-        suddenly_empty={**earlier.suddenly_empty, **later.suddenly_empty},
-        tables=list(tables.values()),
-        load_id=later.load_id or earlier.load_id,
-        columns={**earlier.columns, **later.columns},
-        audits=_by_account(earlier.audits, later.audits),
-        whole={*earlier.whole, *later.whole},
-        not_indexed=later.not_indexed or earlier.not_indexed,
-        overtaken={**earlier.overtaken, **later.overtaken},
-        changes=_by_account(earlier.changes, later.changes),
-        histories=_by_account(earlier.histories, later.histories),
+
+def _judged(
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    stored: StoredTables,
+    tables: Sequence[str],
+    accounts: Sequence[AccountRows],
+    allow_empty: bool,
+) -> tuple[LoadOutcome, list[AccountRows]]:
+    """What the tables hold that speaks against accounts, and those that are to be loaded."""
+    there = [name for name in tables if name in stored.columns]
+    before = row_counts(pipeline, there, _named(accounts))
+    read, overtaken = with_parts(settings, pipeline, accounts)
+    empty = {}
+    if not allow_empty:
+        empty = suddenly_empty(before, read)
+        empty |= suddenly_empty_windows(settings, pipeline, before, read)
+    sound = [account for account in read if account.account_id not in empty]
+    return LoadOutcome(before=before, suddenly_empty=empty, overtaken=overtaken), sound
+
+
+def _written(
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    stored: StoredTables,
+    judged: LoadOutcome,
+    loads: Sequence[TableLoad],
+    accounts: Sequence[AccountRows],
+    run: Callable[[Pipeline, DltSource], Any],
+) -> LoadOutcome:
+    """Replaces the rows, and writes what follows from them: histories, read lists, comments."""
+    if not loads:
+        return judged
+    changed = changed_days(pipeline, loads, stored.columns)
+    described = [load.resource for load in loads]
+    described += [load.history.columns.resource for load in loads if load.history is not None]
+    named = [resource.name for resource in described]
+    named += [READ_LISTS] if stored.has_read_lists else []
+    not_indexed = index_accounts(settings, pipeline, named)
+    if stored.has_read_lists:
+        forget_lists(settings, pipeline, accounts)
+    # `stored_tables` has just restored the pipeline: dlt need not do it a second time
+    pipeline.config.restore_from_destination = not stored.columns
+    run(pipeline, load_source(loads))
+    changes = _write_histories(pipeline, loads)
+    note_lists(settings, pipeline, accounts, is_there=stored.has_read_lists)
+    write_comments(pipeline, described)
+    return replace(
+        judged,
+        tables=loads,
+        load_id=_load_id(pipeline),
+        not_indexed=not_indexed,
+        changes=changes,
+        changed_days=changed,
     )
 
 
-def _by_account(
-    first: Mapping[str, Mapping[str, Figure]], then: Mapping[str, Mapping[str, Figure]]
-) -> dict[str, dict[str, Figure]]:
-    """Figures by table and account; where both have one, the second's."""
-    return {name: {**first.get(name, {}), **then.get(name, {})} for name in {**first, **then}}
+def _audited(
+    settings: PlatformSettings, pipeline: Pipeline, stored: StoredTables, written: LoadOutcome
+) -> LoadOutcome:
+    """Looks at what the tables hold now of what was written."""
+    loads = written.tables
+    columns = known_columns(stored) | {load.resource.name: load.columns for load in loads}
+    accounts_of = {load.resource.name: _named(load.accounts) for load in loads}
+    of_days = [load for load in loads if load.resource.report and load.part_values]
+    since = {load.resource.name: min(load.part_values) for load in of_days}
+    audits = audit(pipeline, columns, accounts_of, since)
+    return replace(
+        written,
+        columns=columns,
+        audits=_with_kept_as_loaded(audits, loads, written.load_id),
+        whole=[load.resource.name for load in loads if _is_whole(load.resource, stored)],
+        histories=_audit_histories(pipeline, loads),
+    )
+
+
+def _is_whole(resource: Resource, stored: StoredTables) -> bool:
+    """Whether all rows of a table are those of the load."""
+    if resource.name == ACCOUNTS.name:
+        return True
+    # a report comes in pieces
+    return resource.name not in stored.columns and resource.report is None
 
 
 def audit_tables(

@@ -11,7 +11,8 @@ from analytics_assets.errors import ReadError, WarehouseError
 from analytics_assets.orchestration import ingestion
 from analytics_assets.orchestration.account_loads import _not_loaded
 from analytics_assets.sample_api import SampleApi
-from analytics_assets.warehouse.load import LoadOutcome, load
+from analytics_assets.warehouse.load import load
+from analytics_assets.warehouse.outcome import LoadOutcome
 
 
 def test_a_list_that_another_load_has_overtaken_is_named(

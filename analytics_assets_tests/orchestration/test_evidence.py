@@ -25,7 +25,7 @@ from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history_audit import VersionsAudit
-from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets_tests.testing.reads import account_read, audited, loaded
 
 CHECK = dg.AssetCheckKey(dg.AssetKey("campaigns"), "every_row_is_loaded")

@@ -16,7 +16,8 @@ from analytics_assets.orchestration import ingestion
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.sample_api import SampleApi
-from analytics_assets.warehouse.load import LoadOutcome, load
+from analytics_assets.warehouse.load import load
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets_tests.testing.records import metadata
 from analytics_assets_tests.testing.tables import assert_warehouse_equals_api, change_warehouse
 

@@ -12,7 +12,7 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.account_rows import AccountRows, ResourceRows
 from analytics_assets.warehouse.audit import AccountAudit
 from analytics_assets.warehouse.columns import TableColumns
-from analytics_assets.warehouse.load import LoadOutcome
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.replacement import TableLoad
 
 

@@ -16,7 +16,8 @@ from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history import Changes
 from analytics_assets.warehouse.history_audit import VersionsAudit
-from analytics_assets.warehouse.load import LoadOutcome, audit_tables, load
+from analytics_assets.warehouse.load import audit_tables, load
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets_tests.testing.loading import account_rows
 from analytics_assets_tests.testing.tables import change_warehouse, query
 
@@ -86,7 +87,7 @@ def test_an_account_that_is_suddenly_empty_keeps_its_rows(home: Path):
     assert outcome.audits[RULES]["b"].loaded_at is None
     assert query(home, f"SELECT account_id FROM analytics.{RULES}") == [("a",)]
     outcome = load_rows(home, names, ("a", nothing))
-    assert (outcome.suddenly_empty, outcome.tables, outcome.load_id) == ({"a": 2}, [], "")
+    assert (outcome.suddenly_empty, outcome.tables, outcome.load_id) == ({"a": 2}, (), "")
     outcome = load_rows(home, names, ("a", nothing), allow_empty=True)
     assert outcome.suddenly_empty == {}
     assert query(home, f"SELECT account_id FROM analytics.{AUDIENCES}") == [("b",)]
@@ -145,7 +146,7 @@ def test_a_load_of_a_report_tells_which_days_changed(home: Path):
     assert second.audits[REPORT]["a"].missing_days == 1
     vanished = update(3, 4)
     assert vanished.suddenly_empty == {"a": 1}
-    assert vanished.tables == []
+    assert vanished.tables == ()
     assert update(3, 4, d4=5).changed_days == {REPORT: {"a": 0}}
     kept = query(home, f"SELECT EXTRACT(day FROM date), clicks FROM analytics.{REPORT}")
     assert sorted(kept) == [(1, 1), (2, 2), (4, 5)]

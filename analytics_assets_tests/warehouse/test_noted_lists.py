@@ -18,7 +18,8 @@ from analytics_assets.rows.lists import AccountLists, ReadList
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse import read_lists as read_lists_module
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.load import LoadOutcome, load
+from analytics_assets.warehouse.load import load
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.read_lists import (
     READ_LISTS,

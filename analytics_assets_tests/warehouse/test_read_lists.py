@@ -27,7 +27,8 @@ from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse import read_lists as read_lists_module
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.load import LoadOutcome, load, run_pipeline
+from analytics_assets.warehouse.load import load, run_pipeline
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.read_lists import READ_LISTS, read_lists
 from analytics_assets_tests.testing.marks import IS_LONG, both_warehouses
 from analytics_assets_tests.testing.reading import client_of

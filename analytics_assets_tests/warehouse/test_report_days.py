@@ -16,7 +16,8 @@ from analytics_assets.days import Window, due_windows
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.load import LoadOutcome, load
+from analytics_assets.warehouse.load import load
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.report_days import ReportDays, held_days, report_days
 from analytics_assets_tests.test_docs import FENCE
 from analytics_assets_tests.testing.commands import CHECKOUT, invoke

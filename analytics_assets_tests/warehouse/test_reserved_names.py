@@ -16,7 +16,8 @@ from analytics_assets.rows.account_rows import Part
 from analytics_assets.schema import Column, Report, Resource, resource_table
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.load import LoadOutcome, load
+from analytics_assets.warehouse.load import load
+from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.report_days import held_days, report_days
 from analytics_assets_tests.testing.loading import RULES, account_rows
 from analytics_assets_tests.testing.marks import both_warehouses
