@@ -9,8 +9,8 @@ import dagster as dg
 
 from analytics_assets import webhook
 from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
-from analytics_assets.orchestration.evidence import latest_evaluations
 from analytics_assets.orchestration.naming import AssetNames
+from analytics_assets.orchestration.recorded_checks import latest_evaluations
 from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.settings import (
     PLATFORM_SECTION,

@@ -17,7 +17,7 @@ from analytics_assets.orchestration.account_loads import (
     load_accounts,
 )
 from analytics_assets.orchestration.asset_checks import check_specs
-from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
+from analytics_assets.orchestration.evidence import check_only, check_tables
 from analytics_assets.orchestration.ingestion import ingestion
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
@@ -37,6 +37,7 @@ from analytics_assets.orchestration.partitions import (
     known_accounts,
 )
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.recorded_checks import unless_judged
 from analytics_assets.orchestration.report_reads import ReportReading
 from analytics_assets.orchestration.translator import AnalyticsTranslator, without_dlt_objects
 from analytics_assets.resources import ACCOUNTS

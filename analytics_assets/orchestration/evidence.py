@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TypeVar, cast
+from typing import cast
 
 import dagster as dg
 
@@ -14,7 +14,6 @@ from analytics_assets.api.account_reading import ReadFailure
 from analytics_assets.orchestration import report_windows
 from analytics_assets.orchestration.asset_checks import (
     ALL_ACCOUNTS,
-    ALL_DAYS_AT,
     CHECKS,
     UNREAD,
     Check,
@@ -28,6 +27,11 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import as_recorded, recorded_audits
+from analytics_assets.orchestration.recorded_checks import (
+    Found,
+    earlier_findings,
+    latest_evaluations,
+)
 from analytics_assets.orchestration.run_records import loads_of, recorded_as_skipped
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
@@ -39,20 +43,6 @@ from analytics_assets.warehouse.load import audit_tables
 from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.replacement import TableLoad
-
-Event = TypeVar("Event")
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What an evaluation has found, and when; and when it knew of all days of a report.
-
-    Times are in unix seconds.
-    """
-
-    at: float
-    findings: Findings
-    whole_at: float
 
 
 def check_tables(
@@ -83,13 +73,9 @@ def check_tables(
         for key in context.selected_asset_check_keys
         if key.name in CHECKS
     }
-    earlier = _earlier_findings(instance, tables)
+    earlier = earlier_findings(instance, tables)
+    outcome, whole_at = _looked_at(context, progress, settings, outcome, tables, earlier)
     loaded = {load.resource.name: load.accounts for load in outcome.tables}
-    never = {tables[key] for key in tables.keys() - earlier if not CHECKS[key.name].by_reading}
-    whole_at = _whole_at(earlier, tables)
-    if unseen := sorted((never | _due(outcome, whole_at)) & loaded.keys() - set(outcome.whole)):
-        outcome = _audited_whole(context, progress, settings, outcome, unseen)
-    whole_at |= dict.fromkeys(outcome.whole, report_windows.now().timestamp())
     before = _before(outcome, instance, names)
     read = set(known_accounts(instance))
     listed = read | recorded_as_skipped(instance, names).keys()
@@ -122,8 +108,35 @@ def check_tables(
     yield from _judged_histories(context, outcome, read)
 
 
+def _looked_at(
+    context: dg.AssetExecutionContext,
+    progress: Progress,
+    settings: PlatformSettings,
+    outcome: LoadOutcome,
+    tables: Mapping[dg.AssetCheckKey, str],
+    earlier: Mapping[dg.AssetCheckKey, Found],
+) -> tuple[LoadOutcome, dict[str, float]]:
+    """The outcome, and when each table was last audited as a whole, in unix seconds.
+
+    Tables of the load that a check has never judged are audited so now, and reports that are due.
+    """
+    never = {tables[key] for key in tables.keys() - earlier if not CHECKS[key.name].by_reading}
+    whole_at = _whole_at(earlier, tables)
+    loaded = {load.resource.name for load in outcome.tables}
+    if unseen := sorted((never | _due(outcome, whole_at)) & loaded - set(outcome.whole)):
+        with working_folder() as folder:
+            request = lock_request(context, progress, settings)
+            found = audit_tables(settings, folder, unseen, request)
+        outcome = replace(
+            outcome,
+            audits={**outcome.audits, **found.audits},
+            whole={*outcome.whole, *found.audits},
+        )
+    return outcome, whole_at | dict.fromkeys(outcome.whole, report_windows.now().timestamp())
+
+
 def _whole_at(
-    earlier: Mapping[dg.AssetCheckKey, _Found], tables: Mapping[dg.AssetCheckKey, str]
+    earlier: Mapping[dg.AssetCheckKey, Found], tables: Mapping[dg.AssetCheckKey, str]
 ) -> dict[str, float]:
     """When tables were last audited as a whole, in unix seconds, by all of their checks."""
     found: dict[str, float] = {}
@@ -183,7 +196,7 @@ def _before(
 
 
 def _still_found(
-    check: Check, resource: Resource, earlier: _Found, outcome: LoadOutcome, read: Collection[str]
+    check: Check, resource: Resource, earlier: Found, outcome: LoadOutcome, read: Collection[str]
 ) -> Findings:
     """What a check found earlier of accounts that it does not judge anew."""
     name = resource.name
@@ -224,24 +237,6 @@ def _ids(load: TableLoad) -> set[str]:
     return {account.account_id or ALL_ACCOUNTS for account in load.accounts}
 
 
-def _audited_whole(
-    context: dg.AssetExecutionContext,
-    progress: Progress,
-    settings: PlatformSettings,
-    outcome: LoadOutcome,
-    tables: Sequence[str],
-) -> LoadOutcome:
-    """The outcome with some tables audited as a whole, of which nothing was found before."""
-    with working_folder() as folder:
-        request = lock_request(context, progress, settings)
-        found = audit_tables(settings, folder, tables, request)
-    return replace(
-        outcome,
-        audits={**outcome.audits, **found.audits},
-        whole={*outcome.whole, *found.audits},
-    )
-
-
 def check_only(
     context: dg.AssetExecutionContext, progress: Progress
 ) -> Iterator[dg.AssetCheckEvaluation]:
@@ -255,64 +250,3 @@ def check_only(
     names = AssetNames.of_run(context, settings)
     outcome = replace(outcome, audits=as_recorded(outcome.audits, context.instance, names))
     yield from check_tables(context, progress, settings, outcome)
-
-
-def unless_judged(
-    context: dg.AssetExecutionContext, events: Iterable[Event]
-) -> Iterator[Event | dg.AssetCheckEvaluation]:
-    """The events of a step, which if it fails leaves the checks that it did not judge as they were.
-
-    Dagster calls a check failed that a failed run was to judge and did not: it is reported again,
-    or, where there is no table yet, found to have nothing wrong.
-    """
-    judged: set[dg.AssetCheckKey] = set()
-    try:
-        for event in events:
-            if isinstance(event, dg.AssetCheckEvaluation):
-                judged.add(event.asset_check_key)
-            yield event
-    except Exception:
-        rest = sorted(context.selected_asset_check_keys - judged)
-        latest = latest_evaluations(context.instance, rest)
-        for key in rest:
-            _, evaluation = latest.get(key, (0, None))
-            yield evaluation or dg.AssetCheckEvaluation(
-                asset_key=key.asset_key,
-                check_name=key.name,
-                passed=True,
-                description="There was no table to judge.",
-            )
-        raise
-
-
-def latest_evaluations(
-    instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
-) -> dict[dg.AssetCheckKey, tuple[float, dg.AssetCheckEvaluation]]:
-    """The latest evaluation of each check that has one, and when that was, in unix seconds."""
-    found = {}
-    summaries = instance.event_log_storage.get_asset_check_summary_records(list(keys))
-    for key, summary in summaries.items():
-        # the latest execution of all is that of this run, which is planned
-        record = summary.last_completed_check_execution_record
-        event = record.event.dagster_event if record and record.event else None
-        evaluation = event.event_specific_data if event else None
-        if record and record.event and isinstance(evaluation, dg.AssetCheckEvaluation):
-            found[key] = record.event.timestamp, evaluation
-    return found
-
-
-def _earlier_findings(
-    instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
-) -> dict[dg.AssetCheckKey, _Found]:
-    """What the latest evaluation of each check that has judged a table found."""
-    found = {}
-    for key, (at, evaluation) in latest_evaluations(instance, keys).items():
-        if "rows" in evaluation.metadata:
-            findings = evaluation.metadata.get("findings")
-            whole_at = evaluation.metadata.get(ALL_DAYS_AT)
-            found[key] = _Found(
-                at,
-                cast(Findings, findings.value) if findings else {},
-                cast(float, whole_at.value) if whole_at else 0.0,
-            )
-    return found

@@ -16,10 +16,11 @@ import pytest
 
 from analytics_assets.orchestration import evidence, report_windows
 from analytics_assets.orchestration.asset_checks import ALL_ACCOUNTS, ALL_DAYS_AT
-from analytics_assets.orchestration.evidence import check_only, check_tables, unless_judged
+from analytics_assets.orchestration.evidence import check_only, check_tables
 from analytics_assets.orchestration.metadata import DATA_UPDATED, LISTS_LEFT_OUT
 from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.recorded_checks import unless_judged
 from analytics_assets.resources import RESOURCES
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns
