@@ -57,8 +57,8 @@ def _tables_of(resource: str, *, remove: bool) -> dict[str, int]:
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.file_lock import LockRequest
     from analytics_assets.warehouse.left_tables import left_tables, remove_tables
-    from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.publishing import publish, published_file
+    from analytics_assets.warehouse.working_folder import working_folder
 
     settings = platform_settings()
     if resource in settings.resources:
@@ -92,8 +92,8 @@ def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
         remove_versions,
     )
     from analytics_assets.warehouse.load import audit_tables, load
-    from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.publishing import publish, published_file
+    from analytics_assets.warehouse.working_folder import working_folder
 
     settings = platform_settings()
     request = LockRequest.of(_HOLDER, settings, _report)

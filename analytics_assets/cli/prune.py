@@ -71,7 +71,7 @@ def _prune_history(age: str, before: float, *, yes: bool) -> None:
         count_versions,
         remove_versions,
     )
-    from analytics_assets.warehouse.pipeline import working_folder
+    from analytics_assets.warehouse.working_folder import working_folder
 
     ensure_dagster_home()
     settings = platform_settings()
@@ -143,8 +143,8 @@ def _recorded_loads(
 
 def _remove_loads(settings: PlatformSettings, loads: RecordedLoads) -> None:
     from analytics_assets.warehouse.file_lock import LockRequest
-    from analytics_assets.warehouse.pipeline import working_folder
     from analytics_assets.warehouse.retention import remove_loads
+    from analytics_assets.warehouse.working_folder import working_folder
 
     if not loads.expired:
         return

@@ -41,8 +41,8 @@ from analytics_assets.warehouse.audit import NO_ROWS
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.load import audit_tables
 from analytics_assets.warehouse.outcome import LoadOutcome
-from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.replacement import TableLoad
+from analytics_assets.warehouse.working_folder import working_folder
 
 
 def check_tables(

@@ -36,9 +36,9 @@ from analytics_assets.warehouse.destination import make_destination
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import load
 from analytics_assets.warehouse.outcome import LoadOutcome
-from analytics_assets.warehouse.pipeline import working_folder
 from analytics_assets.warehouse.publishing import publish, published_file
 from analytics_assets.warehouse.read_lists import Lists, read_lists
+from analytics_assets.warehouse.working_folder import working_folder
 
 # Bytes of files from which on they are loaded, because a load takes memory by its size.
 _MOST_LOADED: Final = 2**26

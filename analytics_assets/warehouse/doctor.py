@@ -25,7 +25,7 @@ from analytics_assets.warehouse.failures import explain
 from analytics_assets.warehouse.file_lock import no_writing
 from analytics_assets.warehouse.location import duckdb_file, is_duckdb, is_missing
 from analytics_assets.warehouse.locks import holder_of
-from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
+from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.postgres_locks import refuse_other_encodings
 from analytics_assets.warehouse.stored import (
     StoredTables,
@@ -33,6 +33,7 @@ from analytics_assets.warehouse.stored import (
     refuse_changed_keys,
     stored_tables,
 )
+from analytics_assets.warehouse.working_folder import working_folder
 
 # databases that take back a new table when its transaction is rolled back
 _ROLL_BACK_TABLES: Final = ("postgres", "redshift", "mssql")

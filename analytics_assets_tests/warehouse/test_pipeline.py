@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,8 @@ import pytest
 from dlt.common.warnings import DltDeprecationWarning
 from dlt.load import load as load_module
 
-from analytics_assets.errors import SettingsError
 from analytics_assets.settings import PlatformSettings, platform_settings
-from analytics_assets.warehouse.pipeline import make_pipeline, working_folder
+from analytics_assets.warehouse.pipeline import make_pipeline
 
 NEWS = "the schema was changed"
 NO_NEWS = [
@@ -30,41 +28,6 @@ def test_a_pipeline_works_in_its_folder_and_loads_where_the_settings_say(home: P
     assert (made.pipeline_name, made.dataset_name) == ("analytics_assets", "ads")
     assert Path(made.working_dir).is_relative_to(home / "run" / "pipelines")
     assert made.destination.destination_type == "dlt.destinations.duckdb"
-
-
-@pytest.mark.parametrize("name", ["o'neil", "100%"])
-def test_a_folder_from_which_dlt_cannot_load_is_refused(tmp_path: Path, monkeypatch, name: str):
-    place = tmp_path / name
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    with pytest.raises(SettingsError) as error, working_folder():
-        pass
-    assert str(error.value) == (
-        f"dlt cannot load from {place}, whose path holds a ' or a %: set TMPDIR to a folder without"
-    )
-    assert list(place.iterdir()) == []
-
-
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch):
-    place = tmp_path / "nowhere"
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    with pytest.raises(SettingsError) as error, working_folder():
-        pass
-    assert str(error.value) == (
-        f"cannot write in {place} (No such file or directory): set TMPDIR to a folder that can be"
-    )
-
-
-def test_the_folder_of_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with working_folder() as folder:
-        assert folder.parent.name.startswith("analytics-assets-")
-        assert folder.is_dir()
-        mark = folder.parent / "analytics-assets.mark"
-        assert mark.read_text() == (
-            "Analytics Assets: a run's working folder, removed when it is over\n"
-            f"{folder.parent.resolve()}\n"
-        )
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from analytics_assets.warehouse import pipeline
-from analytics_assets.warehouse.pipeline import working_folder
+from analytics_assets.errors import SettingsError
+from analytics_assets.warehouse import working_folder as module
+from analytics_assets.warehouse.working_folder import working_folder
 from analytics_assets_tests.testing.commands import CHECKOUT
 
 CRASH = """
 import os
-from analytics_assets.warehouse.pipeline import working_folder
+from analytics_assets.warehouse.working_folder import working_folder
 with working_folder() as folder:
     (folder / "pipelines").mkdir()
     (folder / "pipelines" / "state").write_text("state")
@@ -113,7 +114,7 @@ def test_a_folder_that_is_being_made_is_not_removed(monkeypatch: pytest.MonkeyPa
             sweep()
         return FileLock(*arguments, **options)
 
-    monkeypatch.setattr(pipeline, "FileLock", lock)
+    monkeypatch.setattr(module, "FileLock", lock)
     with working_folder() as folder:
         assert others
         assert folder.is_dir()
@@ -223,3 +224,38 @@ def test_what_is_put_into_the_folder_of_a_run_stays_after_it(temporary: Path):
     with working_folder() as folder:
         (folder.parent / "notes.txt").write_text("mine")
     assert [path.name for path in temporary.rglob("*") if path.is_file()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["o'neil", "100%"])
+def test_a_folder_from_which_dlt_cannot_load_is_refused(tmp_path: Path, monkeypatch, name: str):
+    place = tmp_path / name
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with pytest.raises(SettingsError) as error, working_folder():
+        pass
+    assert str(error.value) == (
+        f"dlt cannot load from {place}, whose path holds a ' or a %: set TMPDIR to a folder without"
+    )
+    assert list(place.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch):
+    place = tmp_path / "nowhere"
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with pytest.raises(SettingsError) as error, working_folder():
+        pass
+    assert str(error.value) == (
+        f"cannot write in {place} (No such file or directory): set TMPDIR to a folder that can be"
+    )
+
+
+def test_the_folder_of_a_run_is_found_by_its_name(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with working_folder() as folder:
+        assert folder.parent.name.startswith("analytics-assets-")
+        assert folder.is_dir()
+        mark = folder.parent / "analytics-assets.mark"
+        assert mark.read_text() == (
+            "Analytics Assets: a run's working folder, removed when it is over\n"
+            f"{folder.parent.resolve()}\n"
+        )
