@@ -15,7 +15,8 @@ from analytics_assets.resources import ACCOUNTS
 if TYPE_CHECKING:
     import dagster as dg
 
-    from analytics_assets.orchestration.run_records import FailedAttempt, Load
+    from analytics_assets.orchestration.recorded_attempts import FailedAttempt
+    from analytics_assets.orchestration.recorded_loads import Load
     from analytics_assets.settings import PlatformSettings
     from analytics_assets.warehouse.holdings import HeldRows
 
@@ -137,12 +138,9 @@ def status_report(accounts: Sequence[str]) -> StatusReport:
     """
     with dagster_instance() as instance:
         from analytics_assets.orchestration.naming import AssetNames
-        from analytics_assets.orchestration.run_records import (
-            failed_attempts,
-            latest_loads,
-            recorded_as_skipped,
-            unfinished_runs,
-        )
+        from analytics_assets.orchestration.recorded_attempts import failed_attempts
+        from analytics_assets.orchestration.recorded_loads import latest_loads, recorded_as_skipped
+        from analytics_assets.orchestration.recorded_runs import unfinished_runs
         from analytics_assets.settings import platform_settings
 
         settings = platform_settings()

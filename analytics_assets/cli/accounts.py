@@ -42,7 +42,7 @@ def chosen_accounts(
         click.ClickException: One is not listed, or a setting leaves it out.
     """
     from analytics_assets.orchestration.partitions import known_accounts
-    from analytics_assets.orchestration.run_records import recorded_as_skipped
+    from analytics_assets.orchestration.recorded_loads import recorded_as_skipped
 
     known = known_accounts(instance)
     for account in accounts:

@@ -82,7 +82,7 @@ def _tables_of(resource: str, *, remove: bool) -> dict[str, int]:
 def _rows_of(account: str, *, remove: bool) -> dict[str, int]:
     """The account's rows by table, histories last; they are removed if that is asked for."""
     from analytics_assets.orchestration.naming import AssetNames
-    from analytics_assets.orchestration.run_records import record_forgotten
+    from analytics_assets.orchestration.recorded_loads import record_forgotten
     from analytics_assets.rows.account_rows import no_rows
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.file_lock import LockRequest

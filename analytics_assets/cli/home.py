@@ -123,7 +123,7 @@ def end_killed_runs(instance: DagsterInstance) -> None:
 def _unfinished(instance: DagsterInstance) -> Sequence[DagsterRun]:
     from dagster import RunsFilter
 
-    from analytics_assets.orchestration.run_records import UNFINISHED
+    from analytics_assets.orchestration.recorded_runs import UNFINISHED
 
     return instance.get_runs(RunsFilter(statuses=UNFINISHED))
 

@@ -134,7 +134,7 @@ def _seconds(option: str, age: str) -> float:
 def _recorded_loads(
     settings: PlatformSettings, instance: dg.DagsterInstance, names: AssetNames, before: float
 ) -> RecordedLoads:
-    from analytics_assets.orchestration.run_records import latest_loads
+    from analytics_assets.orchestration.recorded_loads import latest_loads
     from analytics_assets.warehouse.retention import recorded_loads
 
     on_record = {load.load_id for load in latest_loads(instance, names).values() if load.load_id}

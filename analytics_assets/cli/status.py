@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from analytics_assets.orchestration.run_records import FailedAttempt, Load
+    from analytics_assets.orchestration.recorded_attempts import FailedAttempt
+    from analytics_assets.orchestration.recorded_loads import Load
 
 _STYLES: Final = {"failed": "red", "lost": "red", "partly": "yellow", "never": "yellow", "ok": ""}
 _HELP_ON_STATES: Final = """\

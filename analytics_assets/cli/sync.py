@@ -332,7 +332,7 @@ def _failed_last(
     resource_names: Collection[str],
 ) -> list[_Group]:
     """What failed last of these accounts and resources; accounts that lack the same, together."""
-    from analytics_assets.orchestration.run_records import failed_partitions
+    from analytics_assets.orchestration.recorded_attempts import failed_partitions
 
     lacking: dict[tuple[str, tuple[str, str]], list[str]] = {}
     for failed in failed_partitions(instance, names):

@@ -175,7 +175,7 @@ def _materializations(run: CommandRun) -> Iterator[dg.AssetMaterialization]:
 
 
 def _row_count(event: dg.AssetMaterialization) -> int:
-    from analytics_assets.orchestration.run_records import ROW_COUNTS
+    from analytics_assets.orchestration.recorded_loads import ROW_COUNTS
 
     value = next(event.metadata[key] for key in ROW_COUNTS if key in event.metadata).value
     return int(value)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from analytics_assets.cli.home import ensure_dagster_home, has_records
 from analytics_assets.resources import ACCOUNTS
 
 if TYPE_CHECKING:
-    from analytics_assets.orchestration.run_records import Load
+    from analytics_assets.orchestration.recorded_loads import Load
     from analytics_assets.schema import Resource
     from analytics_assets.settings import PlatformSettings
 
@@ -59,7 +59,7 @@ def _requests(
     from dagster import DagsterInstance
 
     from analytics_assets.orchestration.naming import AssetNames
-    from analytics_assets.orchestration.run_records import latest_loads
+    from analytics_assets.orchestration.recorded_loads import latest_loads
 
     ensure_dagster_home()
     with DagsterInstance.get() as instance:

@@ -29,8 +29,8 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
 )
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.recorded_loads import listed_accounts
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
-from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.outcome import LoadOutcome, merged
 

@@ -32,7 +32,7 @@ from analytics_assets.orchestration.recorded_checks import (
     earlier_findings,
     latest_evaluations,
 )
-from analytics_assets.orchestration.run_records import loads_of, recorded_as_skipped
+from analytics_assets.orchestration.recorded_loads import loads_of, recorded_as_skipped
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.schema import Resource

@@ -26,8 +26,8 @@ from analytics_assets.orchestration.metadata import ERROR
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import completed
+from analytics_assets.orchestration.recorded_loads import requests_taken
 from analytics_assets.orchestration.remaining import Remaining
-from analytics_assets.orchestration.run_records import requests_taken
 from analytics_assets.orchestration.translator import AnalyticsTranslator
 from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings

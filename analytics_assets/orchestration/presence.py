@@ -13,7 +13,7 @@ import dagster as dg
 from analytics_assets.errors import WarehouseError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.orchestration.run_records import Load, latest_loads
+from analytics_assets.orchestration.recorded_loads import Load, latest_loads
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.holdings import HeldLoads, HeldRows, held_rows
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import Load, loads_of
+from analytics_assets.orchestration.recorded_loads import Load, loads_of
 from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, TableAudit
 from analytics_assets.warehouse.outcome import LoadOutcome
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from analytics_assets.dagster_backend.internals import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import loaded_by
+from analytics_assets.orchestration.recorded_loads import loaded_by
 
 # Dagster's tags of a run that goes on where its parent failed; one that repeats all has neither
 _GOES_ON = (RESUME_RETRY_TAG, ASSET_RESUME_RETRY_TAG)

@@ -28,8 +28,8 @@ from analytics_assets.orchestration.metadata import (
 )
 from analytics_assets.orchestration.partitions import ReportsConfig
 from analytics_assets.orchestration.progress import Progress
+from analytics_assets.orchestration.recorded_loads import listed_accounts
 from analytics_assets.orchestration.report_windows import Windows, windows
-from analytics_assets.orchestration.run_records import listed_accounts
 from analytics_assets.reports import RECONCILED, TOTALS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.warehouse.outcome import LoadOutcome

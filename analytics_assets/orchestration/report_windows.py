@@ -20,7 +20,7 @@ from analytics_assets.days import (
 from analytics_assets.errors import WindowError
 from analytics_assets.orchestration.ingestion import Ingestion
 from analytics_assets.orchestration.partitions import ReportsConfig
-from analytics_assets.orchestration.run_records import Load, loads_of
+from analytics_assets.orchestration.recorded_loads import Load, loads_of
 from analytics_assets.text import one_line
 from analytics_assets.warehouse.report_days import ReportDays, held_days, report_days
 

@@ -14,7 +14,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import records_of
+from analytics_assets.orchestration.recorded_loads import records_of
 from analytics_assets.orchestration.sensors import REFRESH_TAG
 
 

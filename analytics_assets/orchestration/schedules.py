@@ -9,11 +9,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.orchestration.run_records import (
-    UNFINISHED,
-    materializes,
-    unfinished_runs,
-)
+from analytics_assets.orchestration.recorded_runs import UNFINISHED, materializes, unfinished_runs
 from analytics_assets.orchestration.run_requests import account_requests
 from analytics_assets.settings import PlatformSettings, platform_settings
 

@@ -19,15 +19,13 @@ from analytics_assets.orchestration.jobs import Jobs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.presence import records_mark, unknown_loads
-from analytics_assets.orchestration.run_records import (
-    Load,
+from analytics_assets.orchestration.recorded_attempts import (
     attempted_accounts,
     attempts_without_loads,
     failed_partitions,
-    latest_loads,
-    materializes,
-    unfinished_runs,
 )
+from analytics_assets.orchestration.recorded_loads import Load, latest_loads
+from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
 from analytics_assets.orchestration.run_requests import account_requests
 from analytics_assets.orchestration.schedules import REASON_TAG, SYNC_ALL, THEN_TAG
 from analytics_assets.settings import PlatformSettings, platform_settings

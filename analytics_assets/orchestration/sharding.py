@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import latest_loads
+from analytics_assets.orchestration.recorded_loads import latest_loads
 
 
 def shards(

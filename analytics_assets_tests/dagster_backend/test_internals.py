@@ -78,8 +78,10 @@ METHODS = {
         "get_step_execution_context": "",
     },
     ("cli/home.py", "dagster._core.instance.ref:InstanceRef"): {"from_dir": "base_dir overrides"},
-    ("orchestration/run_records.py", EVENT_LOG): {
+    ("orchestration/recorded_attempts.py", EVENT_LOG): {
         "get_latest_asset_partition_materialization_attempts_without_materializations": "asset_key",
+    },
+    ("orchestration/recorded_loads.py", EVENT_LOG): {
         "get_latest_storage_id_by_partition": "asset_key event_type",
     },
     ("orchestration/retention.py", EVENT_LOG): {
@@ -90,7 +92,7 @@ METHODS = {
     ("orchestration/alerts.py", EVENT_LOG): {
         "get_latest_asset_check_execution_by_key": "check_keys",
     },
-    ("orchestration/evidence.py", EVENT_LOG): {
+    ("orchestration/recorded_checks.py", EVENT_LOG): {
         "get_asset_check_summary_records": "asset_check_keys",
     },
 }

@@ -26,8 +26,8 @@ from analytics_assets.orchestration import ingestion
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
+from analytics_assets.orchestration.recorded_attempts import failed_partitions
 from analytics_assets.orchestration.run_failures import run_failure
-from analytics_assets.orchestration.run_records import failed_partitions
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.warehouse import publishing

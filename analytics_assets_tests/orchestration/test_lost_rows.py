@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterInstance
 
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.run_records import latest_loads
+from analytics_assets.orchestration.recorded_loads import latest_loads
 from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault

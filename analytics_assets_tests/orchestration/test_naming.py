@@ -13,7 +13,7 @@ from dagster import DagsterInstance
 from analytics_assets.factory import compose
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import latest_loads
+from analytics_assets.orchestration.recorded_loads import latest_loads
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import SampleApi
 from analytics_assets.settings import PlatformSettings, platform_settings

@@ -19,7 +19,7 @@ from analytics_assets.orchestration.presence import (
     unknown_loads,
     without_rows,
 )
-from analytics_assets.orchestration.run_records import Load
+from analytics_assets.orchestration.recorded_loads import Load
 from analytics_assets.settings import platform_settings
 from analytics_assets.warehouse.holdings import HeldLoads, HeldRows
 from analytics_assets_tests.testing.homes import use_settings

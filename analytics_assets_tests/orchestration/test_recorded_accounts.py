@@ -1,4 +1,4 @@
-"""What records say of accounts, on records in memory: `run_records` without a sync."""
+"""What records say of accounts, on records in memory: loads, attempts and runs without a sync."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from analytics_assets.orchestration import run_records
+from analytics_assets.orchestration import recorded_attempts, recorded_loads
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import keep_partitions
-from analytics_assets.orchestration.run_records import (
+from analytics_assets.orchestration.recorded_attempts import (
     attempted_accounts,
     attempts_without_loads,
     failed_attempts,
     failed_partitions,
+)
+from analytics_assets.orchestration.recorded_loads import (
     latest_loads,
     listed_accounts,
     loaded_by,
-    materializes,
     record_forgotten,
     recorded_as_skipped,
     requests_taken,
-    unfinished_runs,
 )
+from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
 from analytics_assets_tests.testing.records import attempt, attempt_report, failure, load
 
 NAMES = AssetNames()
@@ -36,7 +37,8 @@ LISTED = ["acme", "globex", "initech"]
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """Records of three accounts, of which a query gives two."""
-    monkeypatch.setattr(run_records, "_RECORDS_PER_QUERY", 2)
+    for module in (recorded_loads, recorded_attempts):
+        monkeypatch.setattr(module, "RECORDS_PER_QUERY", 2)
     with dg.DagsterInstance.ephemeral() as instance:
         keep_partitions(instance, LISTED)
         yield instance

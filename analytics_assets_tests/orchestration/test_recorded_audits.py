@@ -11,7 +11,7 @@ import pytest
 
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.recorded_audits import as_recorded, completed
-from analytics_assets.orchestration.run_records import record_forgotten
+from analytics_assets.orchestration.recorded_loads import record_forgotten
 from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets_tests.testing.reads import account_read, audited, loaded

@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from analytics_assets.orchestration import run_records
+from analytics_assets.orchestration import recorded_loads
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.sensors import LOST
@@ -195,7 +195,7 @@ def test_what_is_lost_waits_for_a_run_over_accounts(listed: Records, change: Cha
 def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A word for each time that the sensor has compared the records with the warehouse."""
     found: list[str] = []
-    latest_loads = run_records.latest_loads
+    latest_loads = recorded_loads.latest_loads
 
     def look(instance: dg.DagsterInstance, names: AssetNames) -> object:
         found.append("looked")

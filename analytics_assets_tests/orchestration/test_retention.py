@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from analytics_assets.factory import compose
-from analytics_assets.orchestration import run_records
+from analytics_assets.orchestration import recorded_loads
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import keep_partitions
 from analytics_assets.orchestration.progress import Progress
@@ -23,7 +23,7 @@ LATER = time.time() + 1e6
 
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setattr(run_records, "_RECORDS_PER_QUERY", 1)
+    monkeypatch.setattr(recorded_loads, "RECORDS_PER_QUERY", 1)
     with dg.DagsterInstance.ephemeral() as instance:
         keep_partitions(instance, ["acme", "globex"])
         yield instance

@@ -16,18 +16,17 @@ from sqlalchemy import Engine, event
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.factory import compose
-from analytics_assets.orchestration import run_records as records
+from analytics_assets.orchestration import recorded_loads
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.presence import compare
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.run_records import (
+from analytics_assets.orchestration.recorded_attempts import (
     attempted_accounts,
     failed_attempts,
     failed_partitions,
-    latest_loads,
-    record_forgotten,
-    unfinished_runs,
 )
+from analytics_assets.orchestration.recorded_loads import latest_loads, record_forgotten
+from analytics_assets.orchestration.recorded_runs import unfinished_runs
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets.settings import PlatformSettings, platform_settings
@@ -76,7 +75,7 @@ def test_runs_over_accounts_are_told_from_others(records_in_memory: DagsterInsta
 
 
 def test_latest_loads(home, sync, api: SampleApi, instance: DagsterInstance, monkeypatch):
-    monkeypatch.setattr(records, "_RECORDS_PER_QUERY", 2)
+    monkeypatch.setattr(recorded_loads, "RECORDS_PER_QUERY", 2)
     assert latest_loads(instance, NAMES) == {}
     first, second, third = api.data.account_ids
     started = time.time()

@@ -1,14 +1,13 @@
-"""What Dagster's own records say of accounts: what was loaded, what failed, what is under way.
+"""What Dagster's own records say was loaded, and what was forgotten since.
 
 A query or two per asset, however many accounts there are: sensors ask every 30 seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import dagster as dg
 from dlt.common.utils import chunks
@@ -23,26 +22,14 @@ from analytics_assets.orchestration.metadata import (
 )
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.resources import ACCOUNTS
 
 # Dagster's names for the rows of a partition and of a table
 ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
+
+RECORDS_PER_QUERY: Final = 500
+
 _FORGOTTEN: Final = "forgotten"
-
-UNFINISHED: Final = [
-    status
-    for status in dg.DagsterRunStatus
-    if status
-    not in (
-        dg.DagsterRunStatus.SUCCESS,
-        dg.DagsterRunStatus.FAILURE,
-        dg.DagsterRunStatus.CANCELED,
-    )
-]
-"""The states of a run that has not ended: in the queue, under way or being cancelled."""
-
-_RECORDS_PER_QUERY: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,50 +62,6 @@ class Load:
     data_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FailedPartition:
-    """A resource of an account whose latest attempt failed.
-
-    Attributes:
-        account_id: The account.
-        resource: The resource's name.
-        run_id: The run in which it failed.
-        at: When that run ended, in seconds since 1970.
-        cause: What went wrong, in one line.
-        permanent: Whether trying again soon is pointless.
-        tags: The tags of that run.
-        days: The first and the last day of a report that it was to read; empty for those due.
-    """
-
-    account_id: str
-    resource: str
-    run_id: str
-    at: float
-    cause: str
-    permanent: bool
-    tags: Mapping[str, str]
-    days: tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """What failed of an account, taken together.
-
-    Attributes:
-        resources: The resources whose latest attempt failed.
-        run_id: The newest run in which one of them failed.
-        at: When that run ended, in seconds since 1970.
-        cause: What went wrong, each cause once, in one line.
-        permanent: Whether trying again soon is pointless for all of them.
-    """
-
-    resources: tuple[str, ...]
-    run_id: str
-    at: float
-    cause: str
-    permanent: bool
-
-
 def latest_loads(
     instance: dg.DagsterInstance, names: AssetNames
 ) -> dict[tuple[str, str | None], Load]:
@@ -137,7 +80,7 @@ def loads_of(
 ) -> Iterator[Load]:
     """The latest load by account of some resources, as `latest_loads` has them."""
     for name in resource_names:
-        newest = _newest(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
+        newest = newest_events(instance, names.key(name), dg.DagsterEventType.ASSET_MATERIALIZATION)
         records = records_of(instance.fetch_materializations, names.key(name), newest.values())
         yield from (_load(name, record) for record in records)
 
@@ -151,17 +94,17 @@ def loaded_by(
     if began is None:  # none of them has begun
         return {}
     since = dg.AssetRecordsFilter(asset_key=key, after_timestamp=began)
-    forgotten = _forgotten(instance, key)
+    gone = forgotten(instance, key)
     found: dict[str, dg.AssetMaterialization] = {}
     more, cursor = True, None
     while more:
-        page = instance.fetch_materializations(since, limit=_RECORDS_PER_QUERY, cursor=cursor)
+        page = instance.fetch_materializations(since, limit=RECORDS_PER_QUERY, cursor=cursor)
         more, cursor = page.has_more, page.cursor
         for record in page.records:
             event = record.asset_materialization
             if event is None or event.partition is None or record.run_id not in run_ids:
                 continue
-            if record.storage_id > forgotten.get(event.partition, 0):
+            if record.storage_id > gone.get(event.partition, 0):
                 found.setdefault(event.partition, event)
     return found
 
@@ -190,68 +133,6 @@ def listed_accounts(instance: dg.DagsterInstance, names: AssetNames) -> set[str]
     return {*known_accounts(instance), *recorded_as_skipped(instance, names)}
 
 
-def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[FailedPartition]:
-    """The partitions whose latest attempt ended in a failed run and made nothing.
-
-    An attempt that was cancelled, or has not ended yet, is none that failed. Accounts that are no
-    longer listed are left out.
-    """
-    attempts = attempts_without_loads(instance, names)
-    run_ids = set(chain(*(runs.values() for runs in attempts.values())))
-    runs = _failed_runs(instance, run_ids)
-    failures = {run_id: run_failure(instance, run_id) for run_id in runs}
-    found = []
-    for account_id, attempted in attempts.items():
-        for name, run_id in attempted.items():
-            if (run := runs.get(run_id)) is not None:
-                cause, permanent = failures[run_id].of(account_id, name)
-                at, tags = _ended_at(run), run.dagster_run.tags
-                days = _asked_days(run.dagster_run, names)
-                partition = (account_id, name, run_id, at, cause, permanent, tags, days)
-                found.append(FailedPartition(*partition))
-    return found
-
-
-def _asked_days(run: dg.DagsterRun, names: AssetNames) -> tuple[str, str]:
-    run_config = cast(Mapping[str, Any], run.run_config)
-    config = run_config.get("ops", {}).get(names.reports_op, {}).get("config", {})
-    return str(config.get("start_date", "")), str(config.get("end_date", ""))
-
-
-def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str, FailedAttempt]:
-    """What failed of each account that has a failed partition."""
-    by_account: dict[str, list[FailedPartition]] = {}
-    for partition in failed_partitions(instance, names):
-        by_account.setdefault(partition.account_id, []).append(partition)
-    return {account_id: _together(failed) for account_id, failed in by_account.items()}
-
-
-def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
-    newest = max(failed, key=lambda partition: partition.at)
-    return FailedAttempt(
-        tuple(partition.resource for partition in failed),
-        newest.run_id,
-        newest.at,
-        "; ".join(dict.fromkeys(partition.cause for partition in failed)),
-        all(partition.permanent for partition in failed),
-    )
-
-
-def attempted_accounts(
-    instance: dg.DagsterInstance, names: AssetNames, resource_names: Iterable[str]
-) -> set[str]:
-    """The accounts of which any run was to read one of these resources, whatever came of it.
-
-    What was before an account was last forgotten does not count.
-    """
-    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-    return {
-        account_id
-        for key in names.keys(resource_names)
-        for account_id in _newest(instance, key, planned)
-    }
-
-
 def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id: str) -> None:
     """Notes that an account's rows are removed: if it is listed again, it counts as new.
 
@@ -270,56 +151,18 @@ def record_forgotten(instance: dg.DagsterInstance, names: AssetNames, account_id
         )
 
 
-def unfinished_runs(instance: dg.DagsterInstance, names: AssetNames) -> list[dg.DagsterRun]:
-    """The runs over accounts that have not ended, those in the queue included, newest first."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return [run for run in runs if materializes(run, names, names.partitioned)]
-
-
-def materializes(run: dg.DagsterRun, names: AssetNames, resource_names: Collection[str]) -> bool:
-    """Whether a run is to make partitions of one of these resources."""
-    if run.asset_selection is None:
-        of_jobs = {
-            names.sync_job: names.account_resources,
-            names.performance_job: names.report_names,
-        }
-        return not set(resource_names).isdisjoint(of_jobs.get(run.job_name, ()))
-    return not run.asset_selection.isdisjoint(names.keys(resource_names))
-
-
-def attempts_without_loads(
-    instance: dg.DagsterInstance, names: AssetNames
-) -> dict[str, dict[str, str]]:
-    """By listed account and resource, the run of a latest attempt that made nothing."""
-    found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
-    events = instance.event_log_storage
-    for name in names.partitioned:
-        attempts = (
-            events.get_latest_asset_partition_materialization_attempts_without_materializations(
-                names.key(name)
-            )
-        )
-        forgotten = _forgotten(instance, names.key(name))
-        for account_id, (run_id, event_id) in attempts.items():
-            if account_id in found and event_id > forgotten.get(account_id, 0):
-                found[account_id][name] = run_id
-    return found
-
-
-def _newest(
+def newest_events(
     instance: dg.DagsterInstance, key: dg.AssetKey, event_type: dg.DagsterEventType
 ) -> dict[str, int]:
     """The newest event of a type by account, unless the account was forgotten since."""
     newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, event_type)
-    forgotten = _forgotten(instance, key)
+    gone = forgotten(instance, key)
     return {
-        account_id: event
-        for account_id, event in newest.items()
-        if event > forgotten.get(account_id, 0)
+        account_id: event for account_id, event in newest.items() if event > gone.get(account_id, 0)
     }
 
 
-def _forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
+def forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
     """The event that says so, by account that was ever forgotten."""
     observed = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_OBSERVATION
@@ -336,18 +179,9 @@ def records_of(
     fetch: Callable[..., dg.EventRecordsResult], key: dg.AssetKey, storage_ids: Iterable[int]
 ) -> Iterator[dg.EventLogRecord]:
     """The records of an asset's events with these ids; `fetch` is the instance's for their type."""
-    for ids in chunks(storage_ids, _RECORDS_PER_QUERY):
+    for ids in chunks(storage_ids, RECORDS_PER_QUERY):
         wanted = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
         yield from fetch(wanted, limit=len(ids)).records
-
-
-def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, dg.RunRecord]:
-    failed = {}
-    for ids in chunks(sorted(run_ids), _RECORDS_PER_QUERY):
-        wanted = dg.RunsFilter(run_ids=ids, statuses=[dg.DagsterRunStatus.FAILURE])
-        for record in instance.get_run_records(wanted):
-            failed[record.dagster_run.run_id] = record
-    return failed
 
 
 def _load(name: str, record: dg.EventLogRecord) -> Load:
@@ -370,7 +204,3 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
         last_day=last_day if isinstance(last_day, str) else None,
         data_at=data_at if isinstance(data_at, float) else None,
     )
-
-
-def _ended_at(run: dg.RunRecord) -> float:
-    return run.end_time or run.update_timestamp.timestamp()
