@@ -79,6 +79,8 @@ class Learned:
         # since the API opened
         self._opened_at: float | None = None
         self._accepted = self._slips = 0
+        # whether a window has had room for the limit since that was found
+        self._is_sure = False
         # those accepted since it was last closed, and how often in a row that was a single one
         self._since_closed = self._singles = 0
         self._pause = _Pause()
@@ -112,6 +114,7 @@ class Learned:
         elif self._is_asking and sent_at >= self._last_sent:
             self._high = min(self._high, sent_at - (self._opened_at or sent_at))
             self.window = self._guess()
+            self._is_sure = True
             self._open(sent_at)
         self._accepted += 1
         self._since_closed += 1
@@ -219,10 +222,13 @@ class Learned:
         self._since_closed = 0
         is_bucket = not self._spacing and self._singles >= _SINGLES
         is_early = number < self.limit and span < _NEARLY * self.window
-        if is_early and self._slips < _SLIPS and not is_bucket:
+        if is_early and not is_bucket and self._is_sure and self._slips < _SLIPS:
             self._slips += 1
             self._is_closed = False
             return
+        self._is_sure = self._is_sure or number >= self.limit > 0
+        if not self._is_sure:
+            self.limit = 0  # what seemed to be its room was that of two windows
         room = number
         if number == 1 and wait > 1.5 * self.window:
             # it was what a window had left, of which the rest had been used before
