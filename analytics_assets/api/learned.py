@@ -227,7 +227,7 @@ class Learned:
             self._is_closed = False
             return
         self._is_sure = self._is_sure or number >= self.limit > 0
-        if not self._is_sure:
+        if not self._is_sure and number > 1:
             self.limit = 0  # what seemed to be its room was that of two windows
         room = number
         if number == 1 and wait > 1.5 * self.window:

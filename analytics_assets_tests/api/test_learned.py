@@ -76,6 +76,24 @@ def test_a_fixed_window_however_much_of_it_is_over_at_first(
     assert fmean(shares) <= refused
 
 
+@pytest.mark.parametrize(
+    ("limit", "seconds", "retry_after", "over", "late"),
+    [
+        (84, 6, "missing", 0.985, 60),
+        (84, 6, "missing", 0.99, 10),
+        (84, 6, "rounded", 0.99, 1),
+        (25, 3, "missing", 0.985, 17),
+    ],
+)
+def test_what_two_windows_had_room_for_is_not_long_taken_for_one(
+    clock: Clock, limit: int, seconds: int, retry_after: Any, over: float, late: int
+):
+    clock.now = seconds * (1000 + over)  # the first window ends at once
+    quota = {"quota": limit / seconds, "quota_burst": limit, "quota_kind": "fixed"}
+    simulation = simulated(clock, 500, retry_after=retry_after, jitter=0.002, **quota)
+    assert simulation.refused(seconds + 1) <= late
+
+
 def test_a_full_window_whose_answers_are_on_their_way_is_asked_once(clock: Clock):
     clock.now = 1200.01
     quota = {"quota": 1.4, "quota_burst": 84, "quota_kind": "fixed"}
