@@ -94,7 +94,7 @@ class Learned:
         self._last_sent = -math.inf
         # when requests were admitted at the latest
         self._admitted: deque[float] = deque()
-        self._trial = LimitTrial()
+        self._trial = LimitTrial(self.limit)
         # requests that were to fit into the window that was refused
         self._tried = 0
 
@@ -254,7 +254,7 @@ class Learned:
         is_first = self.limit <= 1
         low, high = max(self._low, self._too_early), min(self._high, span)
         if is_first:
-            self.limit, self._spacing = number, None
+            self.limit, self._spacing, self._trial = number, None, LimitTrial(number)
         elif low < high:
             if number < _MUCH_LESS * self.limit:
                 self._trial.lost(self.limit - number, number)

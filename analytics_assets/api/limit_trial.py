@@ -6,6 +6,8 @@ from typing import Final
 
 # Once in so many requests, a window is tried with more than its limit.
 _SELDOM: Final = 300
+# A small one is first tried after so many, or so many windows: others may have used up the rest.
+_SOON, _WINDOWS = 30, 6
 
 
 class LimitTrial:
@@ -13,13 +15,17 @@ class LimitTrial:
 
     What fits is doubled in the next window, and what does not is quartered.
 
+    Args:
+        limit: The requests that a window seems to have room for.
+
     Attributes:
         extra: Requests beyond the limit with which it is tried now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         self.extra = 0
-        self._next_extra, self._since, self._patience = 1, 0, _SELDOM
+        self._next_extra, self._since = 1, 0
+        self._patience = max(_SOON, min(_SELDOM, _WINDOWS * limit))
 
     def refused(self, limit: int) -> None:
         """Notes that a window had no room, be it within its limit or beyond it."""

@@ -20,9 +20,13 @@ _DROP, _LARGEST_DROP, _WELL = 0.05, 0.5, 30
 _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 # Rates that differ by less are not worth a trial.
 _EXACT: Final = 0.01
+# A refusal costs so many seconds, or requests, at the most: where the API is closed for longer,
+# others use it.
+_LONGEST_COST, _LARGEST_COST = 2.0, 4
 # So many requests may arrive closer together than they are sent.
 _CLOSE: Final = 4
-# A rate of which so many requests were accepted may have been too low from the first, or be raised.
+# A rate of which so many requests were accepted holds, and may have been too low from the first, or
+# be raised.
 _QUIET_REQUESTS: Final = 300
 # Nobody sends more in a second, so that no higher rate tells anything.
 _HIGHEST: Final = 10_000.0
@@ -32,7 +36,8 @@ class Spacing:
     """The rate at which requests are spaced evenly, between one that held and one that was refused.
 
     The rate halfway is tried when it would have gained, since the last refusal, as much time as one
-    more costs. If nothing is refused, it holds. Once the two have met, so is a slightly higher one.
+    more costs. If nothing is refused, it holds. Once the two have met, so is a slightly higher one,
+    or one that is higher by what a bucket may have saved up.
     A rate that held and is refused falls: the sooner it is refused again, the more.
 
     Args:
@@ -69,7 +74,8 @@ class Spacing:
                     enough = 2 * (self.burst - 1)
             elif not self.held:
                 enough += FEW  # a window may have room for as many as were saved up
-            if now - self._tried_at < seconds or self._number * gain < enough:
+            is_enough = self._number * gain >= enough or self._number > _QUIET_REQUESTS
+            if now - self._tried_at < seconds or not is_enough:
                 return
             self.held, self._refused = self.rate, max(self._refused, self.rate)
         if self._number > _WELL:
@@ -80,7 +86,8 @@ class Spacing:
                 self._try(now, self.rate * (1 + gain))
         elif now - self._refused_at > max(self._cost / self._growth, _QUIET_REQUESTS / self.rate):
             self._growth *= 2
-            self._try(now, self.rate * (1 + self._growth))
+            # what was saved up outlasts a trial of less
+            self._try(now, self.rate * (1 + max(self._growth, self.burst / _QUIET_REQUESTS)))
 
     def refused(self, now: float, moments: Sequence[float], seconds: float, cost: float) -> None:
         """Notes that the API has opened again after a refusal.
@@ -107,7 +114,9 @@ class Spacing:
         self._begin(now, self.held, cost)
 
     def _begin(self, now: float, rate: float, cost: float) -> None:
-        self._refused_at, self._cost, self._growth = now, cost, _EXACT
+        self._refused_at, self._growth = now, _EXACT
+        # what took longer was because of others
+        self._cost = min(cost, max(_LONGEST_COST, _LARGEST_COST / rate))
         self._try(now, rate)
 
     def _try(self, now: float, rate: float) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-# A rate that the API gave for so many seconds is one that it gives.
-_LEAST_SECONDS: Final = 15.0
+# A rate that the API gave for so many seconds is one that it gives; where it opens again at once,
+# so that no window is known, for fewer.
+_LEAST_SECONDS, _LEAST_SPACED = 15.0, 3.0
 # Less than that share of it is a slump.
 _MUCH: Final = 0.7
 # A slump may last so many seconds, and windows, at first; it is over after so many times as long.
@@ -63,7 +64,7 @@ class Throughput:
         self._begun_at = min(self._begun_at, now)
         self._accepted += 1
         seconds = now - self._begun_at
-        if seconds >= _LEAST_SECONDS:
+        if seconds >= (_LEAST_SPACED if limit == 1 else _LEAST_SECONDS):
             # the last window may have just begun
             rate = (self._accepted - limit) / seconds
             if rate > self._best:

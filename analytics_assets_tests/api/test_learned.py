@@ -231,6 +231,27 @@ def test_others_who_use_a_bucket_up_for_a_while_cost_a_few_times_as_long_at_the_
     assert simulation.seconds <= simulation.best + 40 + 6 * seconds
 
 
+@pytest.mark.parametrize(
+    ("kind", "burst", "share", "seconds", "retry_after", "lost"),
+    [
+        ("sliding", 14, 1.2, 20, "missing", 400),
+        ("sliding", 14, 1.2, 60, "missing", 500),
+        ("bucket", 84, 0.8, 60, "rounded", 500),
+        ("bucket", 84, 0.8, 60, "missing", 200),
+    ],
+)
+def test_so_do_others_who_were_there_first(
+    clock: Clock, kind: Any, burst: int, share: float, seconds: int, retry_after: Any, lost: float
+):
+    clock.now, others = 1000.0, 14 * share
+    bursts = [(1000 + number / others, 1) for number in range(int(others * seconds))]
+    quota = {"quota": 14, "quota_burst": burst, "quota_kind": kind}
+    simulation = simulated(
+        clock, 200 * 14, bursts=bursts, retry_after=retry_after, jitter=0.01, **quota
+    )
+    assert simulation.seconds <= simulation.best + lost
+
+
 def test_a_bucket_that_others_leave_full_is_not_taken_for_a_quicker_one(clock: Clock):
     clock.now, others = 1003.0, 14 * 1.98
     bursts = [(1008 + number / others, 1) for number in range(int(20 * others))]

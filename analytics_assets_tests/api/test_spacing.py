@@ -160,7 +160,33 @@ def test_a_rate_never_falls_by_more_than_half():
     assert spacing.rate == pytest.approx(rate / 2)
 
 
-@pytest.mark.parametrize(("cost", "quiet"), [(0.1, 31), (1.0, 100)])
+def test_a_rate_holds_after_three_hundred_requests_however_many_were_saved_up():
+    spacing = Spacing(0.0, rate=10.0, burst=90, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 400), 80)
+    held = spacing.rate
+    while spacing.rate == held:
+        now = accept(spacing, now, 1)
+    tried = spacing.rate
+    assert (1 - held / tried) * 300 < 90  # so many more than the rate that held would have
+    accept(spacing, now, 300)
+    assert spacing.rate == tried
+    assert spacing.held == pytest.approx(held)
+    accept(spacing, now + 300 / tried, 1)
+    assert spacing.held == tried
+
+
+@pytest.mark.parametrize(("burst", "share"), [(1, 1.02), (60, 1.2)])
+def test_a_higher_rate_is_tried_that_takes_more_than_what_may_be_saved_up(burst: int, share: float):
+    spacing = Spacing(0.0, rate=10.0, burst=burst, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, burst), burst)
+    now = refuse(spacing, now + 6000 / spacing.rate, 6000)  # what held is refused, too
+    rate = spacing.rate
+    while spacing.rate == rate:
+        now = accept(spacing, now, 1)
+    assert spacing.rate == pytest.approx(share * rate, rel=0.01)
+
+
+@pytest.mark.parametrize(("cost", "quiet"), [(0.1, 31), (1.0, 100), (2.0, 200), (30.0, 200)])
 def test_whether_the_quota_was_raised_is_asked_once_that_costs_little(cost: float, quiet: float):
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
     now = refuse(spacing, accept(spacing, 0.0, 1), 1)
@@ -170,3 +196,12 @@ def test_whether_the_quota_was_raised_is_asked_once_that_costs_little(cost: floa
         now = accept(spacing, now, 1)
     assert spacing.rate == pytest.approx(1.02 * rate, rel=0.01)
     assert now - quiet_since == pytest.approx(quiet, rel=0.03)
+
+
+def test_where_requests_are_minutes_apart_a_refusal_may_cost_as_much():
+    spacing = Spacing(0.0, rate=0.01, burst=1, cost=100.0)
+    now = refuse(spacing, accept(spacing, 0.0, 1), 1, cost=100.0)
+    held, since = spacing.rate, now
+    while spacing.rate == held:
+        now = accept(spacing, now, 1)
+    assert (now - since) * (spacing.rate / held - 1) >= 100

@@ -41,10 +41,13 @@ def test_a_slump_is_over_after_ten_times_as_long(well: float, seconds: float):
     assert accept(throughput, 75 + well, 25, rate=5) == pytest.approx([seconds], abs=0.3)
 
 
-def test_what_the_api_gave_in_seconds_only_is_no_measure():
+@pytest.mark.parametrize(("limit", "least"), [(1, 3.0), (2, 15.0)])
+def test_what_the_api_gave_in_seconds_only_is_no_measure(limit: int, least: float):
     throughput = Throughput()
-    accept(throughput, 0, 14.9, rate=10)
-    assert accept(throughput, 15, 100, rate=1) == []
+    accept(throughput, 0, least - 0.3, rate=10, limit=limit)
+    assert throughput.rate == 0
+    accept(throughput, least, 0.5, rate=10, limit=limit)
+    assert throughput.rate == pytest.approx(12, rel=0.1)
 
 
 def test_nothing_learned_is_nothing_to_forget():
