@@ -1,4 +1,4 @@
-"""Texts of the API, fit to be stored, or to be shown in a line of a message and nothing else."""
+"""Texts that are fit to be stored, or to be shown in a line of a message and nothing else."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def sound_text(text: str) -> str:
 def one_line(text: str) -> str:
     """The text without control characters, each stretch of white space as one space."""
     return _one_spaced(_CONTROL.sub("", _one_spaced(sound_text(text))))
+
+
+def counted(number: int, noun: str) -> str:
+    """How many of something, for people: `1 account` or `1,200 accounts`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _one_spaced(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_assets.text import one_line, sound_text
+from analytics_assets.text import counted, one_line, sound_text
 
 CONTROL = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, 0x202E, 0x2066, 0x200F, 0xD800)
 
@@ -40,3 +40,11 @@ def test_any_text_is_one_line_that_can_be_printed(text: str) -> None:
     line.encode()  # half a character could not be
     assert not any(ord(character) in CONTROL for character in line)
     assert one_line(line) == line
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "0 accounts"), (1, "1 account"), (2, "2 accounts"), (1200, "1,200 accounts")],
+)
+def test_what_is_counted_is_said_as_people_do(number: int, said: str) -> None:
+    assert counted(number, "account") == said

@@ -18,7 +18,7 @@ from analytics_assets.api.source import Row
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.schema import Resource
 from analytics_assets.settings import ApiSettings
-from analytics_assets.text import one_line
+from analytics_assets.text import counted, one_line
 
 _QUOTA_HEADER: Final = re.compile(r"(x-)?rate-?limit.*|retry-after", re.IGNORECASE)
 
@@ -74,7 +74,7 @@ def ask(
             return Answer(client.describe(error), None, None, {})
         return Answer(client.describe(error), refusal.status_code, None, _quota(client, refusal))
     rows: list[Row] = rows_of(response.json(), resource.data_selector)
-    line = f"{request_line(response)} answers {response.status_code}, {len(rows)} rows"
+    line = f"{request_line(response)} answers {response.status_code}, {counted(len(rows), 'row')}"
     return Answer(line, response.status_code, rows, _quota(client, response))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from analytics_assets.cli.home import dagster_instance, ensure_dagster_home
+from analytics_assets.text import counted
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -78,7 +79,7 @@ def _prune_history(age: str, before: float, *, yes: bool) -> None:
     ended = Versions.ended_before(before)
     counts = count_versions(settings, ended)
     for name, versions in counts.items():
-        click.echo(f"{versions:,} versions that have ended, in {name}")
+        click.echo(f"{counted(versions, 'version')} that ended, in {name}")
     if yes and any(counts.values()):
         with working_folder() as folder:
             request = LockRequest.of(_HOLDER, settings, _report)

@@ -19,7 +19,7 @@ from analytics_assets.cli.account_status import (
     status_report,
 )
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, complete_account
-from analytics_assets.text import one_line
+from analytics_assets.text import counted, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -169,7 +169,7 @@ def _print(report: StatusReport, *, in_detail: bool) -> None:
         counts = Counter(status.state for status in report.accounts)
         summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         listed = _ago(report.listed.at)
-        console.print(f"{len(report.accounts)} accounts ({summary}), listed {listed}")
+        console.print(f"{counted(len(report.accounts), 'account')} ({summary}), listed {listed}")
     if report.departed:
         _print_departed(console, report.departed)
     _print_skipped(console, report)
@@ -236,7 +236,7 @@ def _print_skipped(console: Console, report: StatusReport) -> None:
         more = ", ..." if number > _ACCOUNTS_NAMED else ""
         rows = sum(account.rows for account in skipped)
         kept = f", whose {rows:,} rows stay" if rows else ""
-        console.print(f"left out by {setting}: {number} accounts ({named}{more}){kept}")
+        console.print(f"left out by {setting}: {counted(number, 'account')} ({named}{more}){kept}")
 
 
 def _print_resources(console: Console, status: AccountStatus) -> None:

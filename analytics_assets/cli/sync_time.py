@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from analytics_assets.cli.home import ensure_dagster_home, has_records
 from analytics_assets.resources import ACCOUNTS
+from analytics_assets.text import counted
 
 if TYPE_CHECKING:
     from analytics_assets.orchestration.recorded_loads import Load
@@ -41,14 +42,14 @@ def full_sync_time(
     if by_account is None:
         return None
     requests, is_for_each = 1 + by_account.total(), quota_scope == "account"
-    counted = max(by_account.values()) if is_for_each else requests
+    of_one_quota = max(by_account.values()) if is_for_each else requests
     limit, window = min(quotas, key=lambda each: each[0] / each[1])
-    minutes = counted * window / limit / 60
+    minutes = of_one_quota * window / limit / 60
     took = f"{minutes:,.0f} minutes" if minutes >= 2 else f"{minutes * 60:,.0f} seconds"
     each = " for each account" if is_for_each else ""
     return (
         f"{limit:,.0f} requests per {window:,.0f} s announced{each}; a full sync of"
-        f" {len(accounts):,} accounts (about {requests:,} requests) takes about {took}"
+        f" {counted(len(accounts), 'account')} (about {requests:,} requests) takes about {took}"
     )
 
 

@@ -15,6 +15,7 @@ from rich.progress import Progress as ProgressBar
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.remaining import Remaining, duration
+from analytics_assets.text import counted
 
 # the longest line of which a bar can still be seen at a glance
 _WIDTH: Final = 100
@@ -96,13 +97,13 @@ class TerminalProgress(Progress):
         self._bar.update(self._task, description="loading")
 
     def _note(self, remaining: Remaining) -> str:
-        parts = [f"{self._failed} failed" if self._failed else "", f"{self._rows:,} rows"]
+        parts = [f"{self._failed} failed" if self._failed else "", counted(self._rows, "row")]
         return ", ".join(filter(None, [*parts, self._left(remaining)]))
 
     def _line(self, remaining: Remaining) -> str:
         failed = f" ({self._failed} failed)" if self._failed else ""
         read = f"{self._read} of {self._total} accounts read{failed}"
-        figures = f"{self._rows:,} rows, {self._requests:,} requests"
+        figures = f"{counted(self._rows, 'row')}, {counted(self._requests, 'request')}"
         return ", ".join(filter(None, [read, figures, self._left(remaining)]))
 
     def _left(self, remaining: Remaining) -> str:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from analytics_assets.api.account_reading import AccountRead
 from analytics_assets.orchestration.remaining import Remaining
-from analytics_assets.text import one_line
+from analytics_assets.text import counted, one_line
 
 
 class Progress:
@@ -14,7 +14,7 @@ class Progress:
 
     def reading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """The run starts to read that many accounts."""
-        context.log.info(f"reading {accounts} accounts")
+        context.log.info(f"reading {counted(accounts, 'account')}")
 
     def read(
         self, context: dg.AssetExecutionContext, read: AccountRead, *, ended: bool = True
@@ -24,7 +24,8 @@ class Progress:
             context.log.warning(f"{failure}; what is loaded of it stays")
         if read.rows.resources:
             account = one_line(str(read.rows.account_id))
-            context.log.info(f"{account}: {read.rows.count} rows in {read.seconds:.1f} s")
+            rows = counted(read.rows.count, "row")
+            context.log.info(f"{account}: {rows} in {read.seconds:.1f} s")
 
     def going_on(self, context: dg.AssetExecutionContext, remaining: Remaining) -> None:
         """The run reads on, about once a second; a line a minute says how long the rest takes."""
@@ -41,4 +42,4 @@ class Progress:
 
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """What was read whole of so many accounts goes to the warehouse."""
-        context.log.info(f"loading {accounts} accounts")
+        context.log.info(f"loading {counted(accounts, 'account')}")

@@ -18,6 +18,7 @@ from analytics_assets.choice import (
 )
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.text import counted
 from analytics_assets.warehouse.columns import stored_otherwise
 from analytics_assets.warehouse.credentials import redacted
 from analytics_assets.warehouse.destination import is_postgres, make_destination
@@ -145,7 +146,7 @@ def inspect_tables(settings: PlatformSettings) -> str:
         return f"{', '.join(stored.lacking)} not there any more; the next sync makes it anew"
     if not stored.columns:
         return "none yet"
-    return f"{len(stored.columns)} tables, as they are declared{''.join(idle)}"
+    return f"{counted(len(stored.columns), 'table')}, as declared{''.join(idle)}"
 
 
 def _look(settings: PlatformSettings) -> StoredTables:

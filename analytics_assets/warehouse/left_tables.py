@@ -13,6 +13,7 @@ from dlt.common.schema.typing import VERSION_TABLE_NAME
 from dlt.pipeline.helpers import pipeline_drop
 
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.text import counted
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.holdings import existing_tables, read_only_client
 from analytics_assets.warehouse.locks import run_locked
@@ -25,7 +26,7 @@ LEFT: Final = "run `analytics-assets forget --resource NAME`, or put the entry b
 
 def told(tables: Mapping[str, int]) -> str:
     """Says which tables these are."""
-    named = ", ".join(f"{name} ({rows:,} rows)" for name, rows in tables.items())
+    named = ", ".join(f"{name} ({counted(rows, 'row')})" for name, rows in tables.items())
     return f"of no resource that the settings have, and kept as they are: {named}"
 
 

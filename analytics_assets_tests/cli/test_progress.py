@@ -111,6 +111,6 @@ def test_the_rest_of_all_runs_is_told(capsys, monkeypatch):
         monkeypatch.undo()
         progress.read(CONTEXT, read)
     assert capsys.readouterr().err.splitlines() == [
-        "1 of 4 accounts read, 2 rows, 1 requests, ~3 min left",
+        "1 of 4 accounts read, 2 rows, 1 request, ~3 min left",
         "3 of 4 accounts read, 6 rows, 3 requests, ~60 s left",
     ]

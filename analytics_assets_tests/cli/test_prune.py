@@ -234,7 +234,7 @@ def test_versions_that_ended_long_ago(home: Path, sync, api: SampleApi, monkeypa
     [(total, ended)] = query(home, versions)
     assert ended == 2
 
-    said = "1 versions that have ended, in campaigns_history\n"
+    said = "1 version that ended, in campaigns_history\n"
     dry = prune("--history-older-than", "399d")
     assert dry.stdout.startswith(said)
     assert query(home, versions) == [(total, ended)]

@@ -154,7 +154,7 @@ def test_a_partition_is_made_of_all_its_windows(read: Read, api: SampleApi) -> N
     }
     assert {name: told[name] for name in expected} == expected
     assert 0 < told["data_updated"] <= datetime(2026, 9, 1, 2, tzinfo=timezone.utc).timestamp()
-    assert found.lines[0] == "reading 1 accounts"
+    assert found.lines[0] == "reading 1 account"
 
 
 def test_of_several_accounts_and_reports_each_is_made_when_its_own_windows_are_loaded(

@@ -71,7 +71,7 @@ def test_what_is_left_out_is_a_row_of_accounts_and_no_more(
     assert found == skipped
     assert report["departed_accounts"] == []
     lines = invoke("status").stdout.splitlines()
-    assert f"left out by {SKIP}: 1 accounts ({first})" in lines
+    assert f"left out by {SKIP}: 1 account ({first})" in lines
     checks = doctor()
     assert not [name for name, check in checks.items() if not check["ok"]]
     assert checks["accounts left out"]["detail"] == f"2 of 3 (1 by {SKIP}, 1 by {TYPES})"
@@ -99,7 +99,7 @@ def test_the_rows_of_before_stay_and_it_is_not_called_departed(
     (skipped,), (departed,) = report["skipped_accounts"], report["departed_accounts"]
     assert (skipped["account_id"], departed["account_id"]) == (second, third)
     assert skipped["rows"] == departed["rows"] > 0
-    line = f"left out by {ACCOUNTS}: 1 accounts ({second}), whose {skipped['rows']:,} rows stay"
+    line = f"left out by {ACCOUNTS}: 1 account ({second}), whose {skipped['rows']:,} rows stay"
     assert line in invoke("status").stdout.splitlines()
     key = AssetCheckKey(AssetKey("campaigns"), "rows_are_recent")
     (record,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()

@@ -15,7 +15,7 @@ from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import change_warehouse
 
 CHANGED = {
-    "nothing": ("SELECT 1", True, "1 tables, as they are declared", ""),
+    "nothing": ("SELECT 1", True, "1 table, as declared", ""),
     "a type": (
         "ALTER TABLE analytics.audience_rules ALTER COLUMN audience_size TYPE numeric(20, 3)",
         False,

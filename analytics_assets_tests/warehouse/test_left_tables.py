@@ -98,6 +98,6 @@ def test_a_warehouse_that_cannot_be_written_is_told(home: Path, tmp_path: Path):
 
 def test_they_are_told_with_their_rows():
     assert told({"own_events": 1, "own_rules": 1234}) == (
-        "of no resource that the settings have, and kept as they are: own_events (1 rows),"
+        "of no resource that the settings have, and kept as they are: own_events (1 row),"
         " own_rules (1,234 rows)"
     )
