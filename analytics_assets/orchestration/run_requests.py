@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 import dagster as dg
 
@@ -10,6 +11,16 @@ from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.sharding import shards
+from analytics_assets.settings import PlatformSettings
+
+REASON_TAG: Final = "analytics/reason"
+"""Tag of a run: why it was asked for."""
+
+RETRY_TAG: Final = "analytics/retry"
+"""Tag of a run: how often it was asked for before, for the same reason."""
+
+Requests = list[dg.RunRequest]
+"""Runs that are asked for together; none where there is nothing to do."""
 
 
 def account_requests(
@@ -20,7 +31,7 @@ def account_requests(
     tags: Mapping[str, str],
     resource_names: Collection[str],
     days: tuple[str, str] = ("", ""),
-) -> list[dg.RunRequest]:
+) -> Requests:
     """Runs over the accounts for these resources, lists or reports.
 
     Of reports they ask for the days from the first to the last, or, where these are empty, for
@@ -41,3 +52,14 @@ def account_requests(
         )
         for target in targets
     ]
+
+
+def retries_of(tags: Mapping[str, str]) -> int:
+    """How often a run with these tags was asked for before."""
+    return int(tags.get(RETRY_TAG, "0"))
+
+
+def is_due(settings: PlatformSettings, retries: int, ended_at: float, now: float) -> bool:
+    """Whether what failed after so many retries, at that unix time, is to be tried again."""
+    wait = settings.account_retry_wait * 2**retries
+    return retries < settings.account_retries and now >= ended_at + wait

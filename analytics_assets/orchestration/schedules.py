@@ -10,16 +10,13 @@ import dagster as dg
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.recorded_runs import UNFINISHED, materializes, unfinished_runs
-from analytics_assets.orchestration.run_requests import account_requests
+from analytics_assets.orchestration.run_requests import REASON_TAG, account_requests
 from analytics_assets.settings import PlatformSettings, platform_settings
 
 THEN_TAG: Final = "analytics/then"
 """Tag of a run that lists the accounts: what is to follow it."""
 
 SYNC_ALL: Final = "sync all"
-
-REASON_TAG: Final = "analytics/reason"
-"""Tag of a run: why it was asked for."""
 
 
 def schedules(settings: PlatformSettings) -> list[dg.ScheduleDefinition]:

@@ -7,36 +7,34 @@ Dagster's records, and not in a cursor: what was asked for and did not succeed i
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
 import dagster as dg
 
 from analytics_assets.dagster_backend.orphans import fail_orphans
-from analytics_assets.errors import AnalyticsError
 from analytics_assets.orchestration.jobs import Jobs
+from analytics_assets.orchestration.lost_loads import lost_load_requests
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.orchestration.presence import records_mark, unknown_loads
 from analytics_assets.orchestration.recorded_attempts import (
     attempted_accounts,
-    attempts_without_loads,
     failed_partitions,
 )
-from analytics_assets.orchestration.recorded_loads import Load, latest_loads
 from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
-from analytics_assets.orchestration.run_requests import account_requests
-from analytics_assets.orchestration.schedules import REASON_TAG, SYNC_ALL, THEN_TAG
+from analytics_assets.orchestration.run_requests import (
+    REASON_TAG,
+    RETRY_TAG,
+    Requests,
+    account_requests,
+    is_due,
+    retries_of,
+)
+from analytics_assets.orchestration.schedules import SYNC_ALL, THEN_TAG
 from analytics_assets.settings import PlatformSettings, platform_settings
-from analytics_assets.warehouse.holdings import file_mark, held_loads
 
 REFRESH_TAG: Final = "analytics/refresh"
-RETRY_TAG: Final = "analytics/retry"
-LOST: Final = "the warehouse does not hold what was loaded"
-
-Requests = list[dg.RunRequest]
-"""Runs that are asked for together; none where there is nothing to do."""
 
 
 def sync_sensor(settings: PlatformSettings, jobs: Jobs) -> dg.SensorDefinition:
@@ -104,7 +102,7 @@ def _due(
     for of in idle:
         yield _new_accounts(instance, settings, names, of)
     if not under_way:
-        yield _lost_loads(context, settings, names, now)
+        yield lost_load_requests(context, settings, names, now)
     for of in idle:
         yield _failed_accounts(instance, settings, names, of, now)
 
@@ -121,8 +119,8 @@ def _refresh(
         return dg.SkipReason(f"the accounts are being listed, by run {run.run_id}")
     if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(THEN_TAG) != SYNC_ALL:
         return []
-    retry = _retries(run.tags)
-    if not _is_due(settings, retry, runs[0].end_time or now, now):
+    retry = retries_of(run.tags)
+    if not is_due(settings, retry, runs[0].end_time or now, now):
         return []
     return [_refresh_request(names, f"run {run.run_id} failed", retry + 1)]
 
@@ -163,108 +161,6 @@ def _new_accounts(
     return account_requests(instance, names, new, settings.accounts_per_run, tags, resource_names)
 
 
-def _lost_loads(
-    context: dg.SensorEvaluationContext,
-    settings: PlatformSettings,
-    names: AssetNames,
-    now: float,
-) -> Requests:
-    """What was loaded and the warehouse does not know: the list of accounts first.
-
-    It looks again only if loads were recorded or the warehouse has changed since it found nothing,
-    or after a while if it found what cannot be asked for now: the cursor holds that state.
-    """
-    instance = context.instance
-    period = int(now // max(settings.account_retry_wait, 1))
-    try:
-        if not (recorded := records_mark(instance, names)):
-            return []
-        # a file is not touched if it is as it was: somebody may be about to write to it
-        mark = file_mark(settings)
-        held = None if mark else held_loads(settings)
-        state = f"{recorded} {mark or (held and held.mark)}"
-        if context.cursor in (state, f"{state} {period}"):
-            return []
-        held = held or held_loads(settings)
-    except AnalyticsError as error:
-        context.log.info(f"the warehouse was not asked for what it holds: {error}")
-        return []
-    lost = unknown_loads(latest_loads(instance, names).values(), held)
-    reports = [load for load in lost if load.resource in names.report_names]
-    asked_for = (
-        _refresh_lost(instance, settings, names, lost, now)
-        or _sync_lost(instance, settings, names, [x for x in lost if x not in reports], now)
-        or _sync_lost(instance, settings, names, reports, now)
-    )
-    if not asked_for:
-        context.update_cursor(f"{state} {period}" if lost else state)
-    return asked_for
-
-
-def _refresh_lost(
-    instance: dg.DagsterInstance,
-    settings: PlatformSettings,
-    names: AssetNames,
-    lost: list[Load],
-    now: float,
-) -> Requests:
-    """Another list of accounts; if one was made for this reason and did not help, after a wait."""
-    listing = next((load for load in lost if load.account_id is None), None)
-    if listing is None:
-        return []
-    same = dg.RunsFilter(job_name=names.refresh_job, tags={REASON_TAG: LOST})
-    retry = 0
-    for run in instance.get_run_records(same, limit=1):
-        started = run.create_timestamp.timestamp()
-        if run.dagster_run.run_id == listing.run_id or started > listing.at:
-            tried = _retries(run.dagster_run.tags)
-            if not _is_due(settings, tried, run.end_time or now, now):
-                return []
-            retry = tried + 1
-    tags = {REASON_TAG: LOST, RETRY_TAG: str(retry)}
-    return [dg.RunRequest(job_name=names.refresh_job, tags=tags)]
-
-
-def _sync_lost(
-    instance: dg.DagsterInstance,
-    settings: PlatformSettings,
-    names: AssetNames,
-    lost: list[Load],
-    now: float,
-) -> Requests:
-    """A sync of what is lost; those who were synced for this reason before, after a wait.
-
-    What an attempt has failed since, or was cancelled, is not for this rule to try again.
-    """
-    attempts = attempts_without_loads(instance, names)  # of the accounts that are listed
-    loads = [
-        load
-        for load in lost
-        if load.account_id in attempts and load.resource not in attempts[load.account_id]
-    ]
-    if not loads:
-        return []
-    same = dg.RunsFilter(run_ids=list({load.run_id for load in loads}), tags={REASON_TAG: LOST})
-    tried = {run.dagster_run.run_id: run for run in instance.get_run_records(same)}
-    found: dict[str, tuple[int, list[str]]] = {}
-    for load in loads:
-        retry = 0
-        if (run := tried.get(load.run_id)) is not None:
-            before = _retries(run.dagster_run.tags)
-            if not _is_due(settings, before, run.end_time or now, now):
-                continue
-            retry = before + 1
-        most, resources = found.setdefault(str(load.account_id), (0, []))
-        found[str(load.account_id)] = (max(most, retry), [*resources, load.resource])
-    for retry, resources in sorted(found.values())[:1]:
-        accounts = [key for key, kind in found.items() if kind == (retry, resources)]
-        tags = {RETRY_TAG: str(retry), REASON_TAG: LOST}
-        return account_requests(
-            instance, names, accounts, settings.accounts_per_run, tags, resources
-        )
-    return []
-
-
 def _failed_accounts(
     instance: dg.DagsterInstance,
     settings: PlatformSettings,
@@ -275,9 +171,9 @@ def _failed_accounts(
     """What failed of these resources some time ago: accounts of which the same failed as often."""
     kinds: dict[tuple[int, tuple[str, str], str], list[str]] = {}
     for each in failed_partitions(instance, names):
-        retries = _retries(each.tags)
+        retries = retries_of(each.tags)
         is_meant = each.resource in resource_names and not each.permanent
-        if is_meant and _is_due(settings, retries, each.at, now):
+        if is_meant and is_due(settings, retries, each.at, now):
             kinds.setdefault((retries, each.days, each.account_id), []).append(each.resource)
     due = [(retries, days, tuple(of), account) for (retries, days, account), of in kinds.items()]
     for (retries, days, resources), alike in groupby(sorted(due), key=lambda kind: kind[:3]):
@@ -287,12 +183,3 @@ def _failed_accounts(
             instance, names, accounts, settings.accounts_per_run, tags, resources, days
         )
     return []
-
-
-def _retries(tags: Mapping[str, str]) -> int:
-    return int(tags.get(RETRY_TAG, "0"))
-
-
-def _is_due(settings: PlatformSettings, retries: int, ended_at: float, now: float) -> bool:
-    wait = settings.account_retry_wait * 2**retries
-    return retries < settings.account_retries and now >= ended_at + wait

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from dagster import DagsterInstance
 
+from analytics_assets.orchestration.lost_loads import LOST
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.recorded_loads import latest_loads
-from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault
 from analytics_assets_tests.testing.automation import Automation, accounts_read
@@ -144,7 +144,7 @@ def test_it_does_not_look_again_if_nothing_has_changed(home, automation, sync, m
         looked.append(instance)
         return latest_loads(instance, names)
 
-    monkeypatch.setattr("analytics_assets.orchestration.sensors.latest_loads", look)
+    monkeypatch.setattr("analytics_assets.orchestration.lost_loads.latest_loads", look)
     assert automation.run(automation.tick())
     assert automation.run(automation.tick())
     assert looked == []

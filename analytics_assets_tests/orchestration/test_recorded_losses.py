@@ -10,9 +10,9 @@ import duckdb
 import pytest
 
 from analytics_assets.orchestration import recorded_loads
+from analytics_assets.orchestration.lost_loads import LOST
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import keep_partitions
-from analytics_assets.orchestration.sensors import LOST
 from analytics_assets_tests.testing.recorded_automation import (
     FAILURE,
     LISTED,
@@ -201,7 +201,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append("looked")
         return latest_loads(instance, names)
 
-    monkeypatch.setattr("analytics_assets.orchestration.sensors.latest_loads", look)
+    monkeypatch.setattr("analytics_assets.orchestration.lost_loads.latest_loads", look)
     return found
 
 

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from analytics_assets.factory import compose
+from analytics_assets.orchestration.lost_loads import LOST
 from analytics_assets.orchestration.partitions import run_target
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.run_failures import run_failure
-from analytics_assets.orchestration.sensors import LOST
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import platform_settings
 from analytics_assets_tests.testing.automation import Automation

@@ -14,7 +14,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from analytics_assets.factory import compose
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.sensors import _is_due
+from analytics_assets.orchestration.run_requests import is_due
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
 from analytics_assets.settings import PlatformSettings, platform_settings
@@ -76,12 +76,12 @@ def test_failed_accounts_are_tried_again_alone_and_not_for_ever(
 
 
 @pytest.mark.parametrize(
-    ("retries", "waited", "is_due"),
+    ("retries", "waited", "due"),
     [(0, 299, False), (0, 300, True), (2, 1199, False), (2, 1200, True), (3, 10**6, False)],
 )
-def test_each_wait_is_twice_the_one_before_and_they_end(retries: int, waited: int, is_due: bool):
+def test_each_wait_is_twice_the_one_before_and_they_end(retries: int, waited: int, due: bool):
     settings = PlatformSettings(account_retries=3, account_retry_wait=300)
-    assert _is_due(settings, retries, ended_at=1000, now=1000 + waited) == is_due
+    assert is_due(settings, retries, ended_at=1000, now=1000 + waited) == due
 
 
 def test_waits_grow(automation: Automation, sync, api, monkeypatch, instance):
