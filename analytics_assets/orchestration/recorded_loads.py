@@ -163,7 +163,7 @@ def newest_events(
 
 
 def forgotten(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
-    """The event that says so, by account that was ever forgotten."""
+    """The event that notes it, by account that was ever forgotten: see `record_forgotten`."""
     observed = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_OBSERVATION
     )
