@@ -255,6 +255,7 @@ class Learned:
         low, high = max(self._low, self._too_early), min(self._high, span)
         if is_first:
             self.limit, self._spacing, self._trial = number, None, LimitTrial(number)
+            self._is_sure = False
         elif low < high:
             if number < _MUCH_LESS * self.limit:
                 self._trial.lost(self.limit - number, number)

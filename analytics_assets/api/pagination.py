@@ -13,6 +13,7 @@ from analytics_assets.api.answers import request_line
 from analytics_assets.errors import ReadError
 from analytics_assets.rows.keys import row_key
 from analytics_assets.schema import ACCOUNT_ID, Column
+from analytics_assets.text import counted
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -117,8 +118,8 @@ class NumberedPages(BasePaginator):
         if page and not self._has_keys(page):
             names = " and ".join(f"`{column.name}`" for column in self._key)
             raise ReadError(
-                f"{request_line(response)} sends {len(page)} rows, none of them with a usable"
-                f" {names}"
+                f"{request_line(response)} sends {counted(len(page), 'row')}, none of them with a"
+                f" usable {names}"
             )
 
     def update_request(self, request: Request) -> None:
@@ -200,7 +201,7 @@ class NumberedPages(BasePaginator):
         self, pages: _Pages, page: Sequence[Row], keys: Sequence[Key | None], total: int | None
     ) -> None:
         if pages.total_holds and total not in (None, pages.total) and (total or 0) >= len(page):
-            raise _MovedError(f"announces {pages.total} rows, then {total}")
+            raise _MovedError(f"announces {counted(pages.total, 'row')}, then {total}")
         twice = next((key for key in keys if key in pages.keys), None)
         if twice is None or self._is_same(pages.last, page, keys):
             return

@@ -197,7 +197,7 @@ def _print_accounts(console: Console, statuses: Sequence[AccountStatus]) -> None
         if status.failure is not None:
             console.print(f"{one_line(status.account_id)}: {_cause(status.failure)}")
     if len(shown) < len(statuses):
-        console.print(f"... and {len(statuses) - len(shown)} more accounts, all ok")
+        console.print(f"... and {counted(len(statuses) - len(shown), 'more account')}, all ok")
 
 
 def _cause(failure: FailedAttempt | None) -> str:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import cast
 
 import dagster as dg
 
@@ -30,6 +29,7 @@ from analytics_assets.orchestration.recorded_audits import as_recorded, recorded
 from analytics_assets.orchestration.recorded_checks import (
     Found,
     earlier_findings,
+    findings_of,
     latest_evaluations,
 )
 from analytics_assets.orchestration.recorded_loads import loads_of, recorded_as_skipped
@@ -163,9 +163,8 @@ def _judged_histories(
     """Judges the histories of the load; what was found of other accounts still holds."""
     keys = [key for key in context.selected_asset_check_keys if key.name in HISTORY_CHECKS]
     earlier = {
-        key: cast(Findings, evaluation.metadata["findings"].value)
+        key: findings_of(evaluation)
         for key, (_, evaluation) in latest_evaluations(context.instance, keys).items()
-        if "findings" in evaluation.metadata
     }
     loaded = {load.resource.name: _ids(load) for load in outcome.tables}
 

@@ -9,9 +9,7 @@ import dagster as dg
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.presence import records_mark, unknown_loads
-from analytics_assets.orchestration.recorded_attempts import (
-    attempts_without_loads,
-)
+from analytics_assets.orchestration.recorded_attempts import attempts_without_loads
 from analytics_assets.orchestration.recorded_loads import Load, latest_loads
 from analytics_assets.orchestration.run_requests import (
     REASON_TAG,

@@ -15,6 +15,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.recorded_loads import Load, latest_loads
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.text import counted
 from analytics_assets.warehouse.holdings import HeldLoads, HeldRows, held_rows
 
 
@@ -59,10 +60,10 @@ def compare(instance: dg.DagsterInstance, settings: PlatformSettings) -> str:
         return "no account is on record as loaded"
     lost = _accounts(without_rows(loads, held_rows(settings)))
     if not lost:
-        return f"it holds the rows of the {len(recorded)} accounts that are on record as loaded"
+        return f"it holds the rows of the {counted(len(recorded), 'account')} on record as loaded"
     raise WarehouseError(
-        f"{len(recorded)} accounts are on record as loaded, and it lacks rows of {len(lost)} of"
-        f" them ({_named(lost)}): check that the settings lead to the right warehouse, or run"
+        f"it lacks rows of {len(lost)} of the {counted(len(recorded), 'account')} on record as"
+        f" loaded ({_named(lost)}): check that the settings lead to the right warehouse, or run"
         " `analytics-assets sync`"
     )
 

@@ -32,14 +32,16 @@ def earlier_findings(
     found = {}
     for key, (at, evaluation) in latest_evaluations(instance, keys).items():
         if "rows" in evaluation.metadata:
-            findings = evaluation.metadata.get("findings")
             whole_at = evaluation.metadata.get(ALL_DAYS_AT)
-            found[key] = Found(
-                at,
-                cast(Findings, findings.value) if findings else {},
-                cast(float, whole_at.value) if whole_at else 0.0,
-            )
+            known_at = cast(float, whole_at.value) if whole_at else 0.0
+            found[key] = Found(at, findings_of(evaluation), known_at)
     return found
+
+
+def findings_of(evaluation: dg.AssetCheckEvaluation) -> Findings:
+    """What an evaluation has found; empty if nothing."""
+    findings = evaluation.metadata.get("findings")
+    return cast(Findings, findings.value) if findings else {}
 
 
 def latest_evaluations(

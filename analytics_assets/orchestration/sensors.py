@@ -18,10 +18,7 @@ from analytics_assets.orchestration.jobs import Jobs
 from analytics_assets.orchestration.lost_loads import lost_load_requests
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
-from analytics_assets.orchestration.recorded_attempts import (
-    attempted_accounts,
-    failed_partitions,
-)
+from analytics_assets.orchestration.recorded_attempts import attempted_accounts, failed_partitions
 from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
 from analytics_assets.orchestration.run_requests import (
     REASON_TAG,

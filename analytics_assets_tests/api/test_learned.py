@@ -252,6 +252,14 @@ def test_so_do_others_who_were_there_first(
     assert simulation.seconds <= simulation.best + lost
 
 
+def test_a_window_that_spaced_requests_found_is_doubted_too(clock: Clock):
+    clock.now = 3001.9
+    bursts = [(3011.9 + number / 2, 6) for number in range(120)]
+    quota = {"quota": 25 / 3, "quota_burst": 25}
+    simulation = simulated(clock, 1600, bursts=bursts, retry_after="rounded", jitter=0.01, **quota)
+    assert simulation.refused(after=4) <= 60
+
+
 def test_a_bucket_that_others_leave_full_is_not_taken_for_a_quicker_one(clock: Clock):
     clock.now, others = 1003.0, 14 * 1.98
     bursts = [(1008 + number / others, 1) for number in range(int(20 * others))]

@@ -106,12 +106,12 @@ def test_the_warehouse_is_compared_with_the_records_in_a_line(
         load(records, "campaigns", account, dlt_load_id="1", dagster__partition_row_count=1)
 
     lost = (
-        "2 accounts are on record as loaded, and it lacks rows of {}: check that the settings lead"
-        " to the right warehouse, or run `analytics-assets sync`"
+        "it lacks rows of {} of the 2 accounts on record as loaded ({}): check that the settings"
+        " lead to the right warehouse, or run `analytics-assets sync`"
     )
     with pytest.raises(WarehouseError) as error:
         compared()
-    assert str(error.value) == lost.format("2 of them (acme and others)")
+    assert str(error.value) == lost.format(2, "acme and others")
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         connection.execute("CREATE SCHEMA analytics; SET schema = 'analytics'")
         connection.execute("CREATE TABLE campaigns (account_id TEXT, _dlt_load_id TEXT)")
@@ -120,7 +120,7 @@ def test_the_warehouse_is_compared_with_the_records_in_a_line(
         connection.execute("INSERT INTO campaigns VALUES ('acme', '1')")
     with pytest.raises(WarehouseError) as error:
         compared()
-    assert str(error.value) == lost.format("1 of them (globex)")
+    assert str(error.value) == lost.format(1, "globex")
     with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
         connection.execute("INSERT INTO analytics.campaigns VALUES ('globex', '1')")
-    assert compared() == "it holds the rows of the 2 accounts that are on record as loaded"
+    assert compared() == "it holds the rows of the 2 accounts on record as loaded"

@@ -55,7 +55,7 @@ def test_what_is_skipped_is_not_asked_for_and_nobody_misses_it(
     assert not [name for name, check in checks.items() if check["ok"] is False]
     assert checks["endpoint motion_ads"]["ok"] is None
     assert checks["endpoint audiences"]["detail"] == f"left out by {SKIP}"
-    assert checks["loads on record"]["detail"].endswith("3 accounts that are on record as loaded")
+    assert checks["loads on record"]["detail"].endswith("3 accounts on record as loaded")
 
     automation = Automation(instance)
     assert automation.run(automation.schedule("list_accounts_then_sync_all"))
