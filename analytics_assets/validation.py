@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -175,15 +176,25 @@ def _typed(key: str, hint: Any, value: Any) -> Any:
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    """A list of texts; in the environment, one text with commas.
+    """A list of texts; in the environment, one text with commas, or a list in JSON as dlt has it.
 
     Raises:
-        ConfigValueCannotBeCoercedException: It is neither.
+        ConfigValueCannotBeCoercedException: It is none of them.
     """
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = _parts(value) if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
         raise ConfigValueCannotBeCoercedException(key, type(value), tuple)
     return tuple(part.strip() for part in parts if part.strip())
+
+
+def _parts(text: str) -> list[str]:
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        parts = None
+    # a pattern such as [12] is JSON, too
+    is_list = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+    return parts if is_list else text.split(",")
 
 
 def _type_in_words(hint: Any) -> str:

@@ -282,6 +282,22 @@ def test_a_list_as_it_stands_in_toml(toml):
     assert shown == "team:ads, a.b@example.com"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("acme-*, globex", ("acme-*", "globex")),
+        ('["acme-*", "globex, inc"]', ("acme-*", "globex, inc")),
+        ("[ag]*", ("[ag]*",)),  # a pattern
+        ("[12], 3", ("[12]", "3")),
+        ("[12]", ("[12]",)),
+        ("12", ("12",)),
+    ],
+)
+def test_a_list_as_it_stands_in_the_environment(monkeypatch, text, expected):
+    monkeypatch.setenv("ANALYTICS__ACCOUNTS", text)
+    assert platform_settings().accounts == expected
+
+
 def test_a_number_as_client_id(monkeypatch, toml):
     monkeypatch.delenv(f"{API}CLIENT_ID")
     toml("[sources.analytics]\nclient_id = 12345\n")

@@ -55,7 +55,7 @@ class Reader:
                 raise failure.error
             base_url, version = (setting_name(API_SECTION, k) for k in ("base_url", "api_version"))
             raise ReadError(
-                f"{ACCOUNTS.name}: {failure.error}. Are {base_url} and {version} right?"
+                f"{ACCOUNTS.name}: {failure.error} (are {base_url} and {version} right?)"
             )
         return read
 

@@ -24,8 +24,8 @@ from analytics_assets_tests.testing.postgres_server import PostgresServer
         ),
         pytest.param(
             {"SOURCES__ANALYTICS__BASE_URL": "http://127.0.0.1:1"},
-            "no connection (127.0.0.1:1). Are SOURCES__ANALYTICS__BASE_URL and"
-            " SOURCES__ANALYTICS__API_VERSION right?",
+            "no connection (127.0.0.1:1) (are SOURCES__ANALYTICS__BASE_URL and"
+            " SOURCES__ANALYTICS__API_VERSION right?)",
             id="wrong host",
         ),
         pytest.param(

@@ -66,7 +66,7 @@ def test_a_version_that_the_api_does_not_have(sync, doctor, api: SampleApi):
     result = sync()
     assert result.exit_code == 1
     assert "answers 404" in result.stderr
-    assert "SOURCES__ANALYTICS__API_VERSION right?" in result.stderr
+    assert "SOURCES__ANALYTICS__API_VERSION right?)" in result.stderr
     advice = doctor()["account list"]["advice"]
     assert advice.startswith(
         "check SOURCES__ANALYTICS__BASE_URL and SOURCES__ANALYTICS__API_VERSION, and what lies"
