@@ -153,6 +153,6 @@ def refuse_none_left(types: Collection[str], skipped: Mapping[str, str]) -> None
     """
     if types and len(skipped) == len(types):
         raise SettingsError(
-            f"all {len(types)} accounts that the API lists are left out; nothing was changed: check"
+            "all accounts that the API lists are left out; nothing was changed: check"
             f" {' and '.join(sorted(set(skipped.values())))}"
         )

@@ -40,7 +40,7 @@ _WARNING: Final = ("warn", "yellow")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckOutcome:
     """What came of a check.
 
     Attributes:
@@ -88,7 +88,7 @@ def doctor(account: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _is_warning(check: Check) -> bool:
+def _is_warning(check: CheckOutcome) -> bool:
     return bool(check.ok and check.advice)
 
 
@@ -100,14 +100,14 @@ def _summary(failed: int, warnings: int) -> str:
     return "all is well"
 
 
-def _print(check: Check) -> None:
+def _print(check: CheckOutcome) -> None:
     state, colour = _WARNING if _is_warning(check) else _STATES[check.ok]
     click.echo(f"{click.style(f'{state:<4}', fg=colour)}  {check.name:<31}  {check.detail}")
     if check.advice:
         click.echo(f"      -> {check.advice}")
 
 
-def _checks(account: str | None) -> Iterator[Check]:
+def _checks(account: str | None) -> Iterator[CheckOutcome]:
     home = _try("dagster home", probe_dagster_home)  # first: dlt looks for settings there, too
     try:
         yield from _settings()
@@ -120,36 +120,40 @@ def _checks(account: str | None) -> Iterator[Check]:
     yield home
     yield from _home_settings(home)
     versions = (f"{name} {version(name)}" for name in _PACKAGES)
-    yield Check("versions", True, ", ".join([f"python {platform.python_version()}", *versions]))
+    yield CheckOutcome(
+        "versions", True, ", ".join([f"python {platform.python_version()}", *versions])
+    )
 
 
-def _try(name: str, probe: Callable[[], str]) -> Check:
+def _try(name: str, probe: Callable[[], str]) -> CheckOutcome:
     try:
-        return Check(name, True, probe())
+        return CheckOutcome(name, True, probe())
     except (AnalyticsError, click.ClickException) as error:
         return _failed(name, str(error))
 
 
-def _failed(name: str, message: str) -> Check:
+def _failed(name: str, message: str) -> CheckOutcome:
     found = _ADVICE.fullmatch(message)
     if found is None:
-        return Check(name, False, message)
-    return Check(name, False, found["detail"], found["advice"])
+        return CheckOutcome(name, False, message)
+    return CheckOutcome(name, False, found["detail"], found["advice"])
 
 
-def _settings() -> Iterator[Check]:
+def _settings() -> Iterator[CheckOutcome]:
     from analytics_assets.shown_settings import found_settings
 
     settings = found_settings()
     for setting in settings:
         if setting.origin is not None:
-            yield Check(f"setting {setting.key}", True, f"{setting.value} ({setting.origin})")
+            yield CheckOutcome(
+                f"setting {setting.key}", True, f"{setting.value} ({setting.origin})"
+            )
     defaults = [f"{setting.key} {setting.value}" for setting in settings if not setting.origin]
     if defaults:
-        yield Check("settings by default", True, ", ".join(defaults))
+        yield CheckOutcome("settings by default", True, ", ".join(defaults))
 
 
-def _api(account: str | None) -> Iterator[Check]:
+def _api(account: str | None) -> Iterator[CheckOutcome]:
     from analytics_assets.api.doctor import ask, probe_client, request_token
     from analytics_assets.settings import api_settings
     from analytics_assets.shown_settings import public_url
@@ -160,10 +164,12 @@ def _api(account: str | None) -> Iterator[Check]:
         yield _failed("settings", str(error))
         yield from _skipped("settings", *_api_checks(RESOURCES))
         return
-    yield Check("settings", True, f"complete, for {public_url(settings.base_url)}")
+    yield CheckOutcome("settings", True, f"complete, for {public_url(settings.base_url)}")
     for name, own in settings.resources.items():
         if RESOURCES.get(name) != own:
-            yield Check(f"own resource {name}", True, f"GET {own.path_in(settings.api_version)}")
+            yield CheckOutcome(
+                f"own resource {name}", True, f"GET {own.path_in(settings.api_version)}"
+            )
     client = probe_client(settings)
 
     def get_token() -> str:
@@ -179,7 +185,7 @@ def _api(account: str | None) -> Iterator[Check]:
 
 def _questions(
     ask: Callable[..., Answer], quota_scope: str, account: str | None
-) -> Iterator[Check]:
+) -> Iterator[CheckOutcome]:
     from analytics_assets.choice import skipped_accounts
 
     listed = ask(ACCOUNTS)
@@ -194,17 +200,21 @@ def _questions(
     skipped, endpoints = skipped_accounts(settings, types), _endpoint_checks(settings.resources)
     accounts = [account_id for account_id in types if account_id not in skipped]
     if listed.rows is not None and not types:
-        yield Check("account list", False, listed.line, "have the API's owner give the client one")
+        yield CheckOutcome(
+            "account list", False, listed.line, "have the API's owner give the client one"
+        )
     else:
         yield _answered("account list", listed)
     yield from _accounts_left_out(settings, types, skipped)
     if not accounts:
         yield from _skipped("accounts that are read" if types else "account list", *endpoints)
     elif account is not None and account in skipped:
-        yield Check("account", False, *left_out_by(account, skipped[account]).rsplit(": ", 1))
+        yield CheckOutcome(
+            "account", False, *left_out_by(account, skipped[account]).rsplit(": ", 1)
+        )
         yield from _skipped("account", *endpoints)
     elif account is not None and account not in accounts:
-        yield Check("account", False, no_such_account(account, accounts))
+        yield CheckOutcome("account", False, no_such_account(account, accounts))
         yield from _skipped("account", *endpoints)
     else:
         yield from _endpoints(ask, settings, account or accounts[0], asked)
@@ -212,15 +222,15 @@ def _questions(
         name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
     }
     quota = ", ".join(f"{name}: {value}" for name, value in headers.items())
-    yield Check("quota headers", True, quota or "none")
+    yield CheckOutcome("quota headers", True, quota or "none")
     told = [answer.quota for answer in (listed, *asked.values())]
     if line := full_sync_time(settings, accounts, _asked_for(settings), told, quota_scope):
-        yield Check("quota", True, line)
+        yield CheckOutcome("quota", True, line)
 
 
 def _accounts_left_out(
     settings: PlatformSettings, types: Mapping[str, str], skipped: Mapping[str, str]
-) -> Iterator[Check]:
+) -> Iterator[CheckOutcome]:
     """What the settings leave out of the list, and what in them fits no account, if anything."""
     from analytics_assets.choice import refuse_none_left, without_effect
 
@@ -245,7 +255,7 @@ def _endpoints(
     settings: PlatformSettings,
     account_id: str,
     asked: dict[str, Answer],
-) -> Iterator[Check]:
+) -> Iterator[CheckOutcome]:
     from analytics_assets.choice import SKIP_RESOURCES
 
     resources, asked_for = settings.resources, _asked_for(settings)
@@ -253,7 +263,7 @@ def _endpoints(
     for name, resource in {**resources.account_lists, **reports}.items():
         check, parent_id = f"endpoint {name}", ""
         if name not in asked_for:
-            yield Check(check, None, f"left out by {SKIP_RESOURCES}")
+            yield CheckOutcome(check, None, f"left out by {SKIP_RESOURCES}")
             continue
         if any(answer.status == HTTPStatus.TOO_MANY_REQUESTS for answer in asked.values()):
             yield from _skipped("quota", check)  # it would have to wait as long as the API says
@@ -265,7 +275,7 @@ def _endpoints(
                 continue
             if not parent.rows:
                 missing = f"not tried, because {account_id} has no {resource.parent}"
-                yield Check(check, None, missing, "choose another account with --account")
+                yield CheckOutcome(check, None, missing, "choose another account with --account")
                 continue
             parent_id = str(parent.rows[0].get("id"))
         asked[name] = ask(resource, account_id, parent_id)
@@ -304,9 +314,9 @@ def _endpoint_checks(resources: ResourceTable) -> list[str]:
     return [f"endpoint {name}" for name in resources.account_lists]
 
 
-def _answered(name: str, answer: Answer) -> Check:
+def _answered(name: str, answer: Answer) -> CheckOutcome:
     if answer.rows is not None:
-        return Check(name, True, answer.line)
+        return CheckOutcome(name, True, answer.line)
     # an error of ours may say by itself what to do
     if answer.status is None and (told := _failed(name, answer.line)).advice:
         return told
@@ -316,15 +326,15 @@ def _answered(name: str, answer: Answer) -> Check:
     url, api_version = (setting_name(API_SECTION, key) for key in ("base_url", "api_version"))
     path = f"check {url} and {api_version}, and what lies between here and the API"
     known = (text for statuses, text in _WHAT_TO_DO if answer.status in statuses)
-    return Check(name, False, answer.line, next(known, path))
+    return CheckOutcome(name, False, answer.line, next(known, path))
 
 
-def _skipped(reason: str, *names: str) -> Iterator[Check]:
+def _skipped(reason: str, *names: str) -> Iterator[CheckOutcome]:
     for name in names:
-        yield Check(name, None, f"needs {reason}")
+        yield CheckOutcome(name, None, f"needs {reason}")
 
 
-def _home_settings(home: Check) -> Iterator[Check]:
+def _home_settings(home: CheckOutcome) -> Iterator[CheckOutcome]:
     from analytics_assets.cli.home_settings import lacks
 
     if not home.ok:
@@ -332,12 +342,14 @@ def _home_settings(home: Check) -> Iterator[Check]:
         return
     found = list(lacks(ensure_dagster_home()))
     for rule, advice in found:
-        yield Check(f"dagster.yaml: {rule.path.rpartition('.')[2]}", True, rule.consequence, advice)
+        yield CheckOutcome(
+            f"dagster.yaml: {rule.path.rpartition('.')[2]}", True, rule.consequence, advice
+        )
     if not found:
-        yield Check("dagster.yaml", True, "has what the platform counts on")
+        yield CheckOutcome("dagster.yaml", True, "has what the platform counts on")
 
 
-def _warehouse(home: Check) -> Iterator[Check]:
+def _warehouse(home: CheckOutcome) -> Iterator[CheckOutcome]:
     from analytics_assets.choice import chosen_resources
     from analytics_assets.settings import platform_settings
     from analytics_assets.warehouse.doctor import inspect_tables, probe_warehouse
@@ -364,7 +376,7 @@ def _warehouse(home: Check) -> Iterator[Check]:
         yield from _skipped("dagster home", "loads on record")
 
 
-def _left_tables(settings: PlatformSettings) -> Iterator[Check]:
+def _left_tables(settings: PlatformSettings) -> Iterator[CheckOutcome]:
     from analytics_assets.warehouse.left_tables import LEFT, left_tables, told
 
     try:
@@ -372,7 +384,7 @@ def _left_tables(settings: PlatformSettings) -> Iterator[Check]:
     except AnalyticsError:  # of which the check before tells
         return
     if left:
-        yield Check("tables left", True, told(left), LEFT)
+        yield CheckOutcome("tables left", True, told(left), LEFT)
 
 
 def _recorded_loads(settings: PlatformSettings) -> str:

@@ -27,7 +27,7 @@ from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import as_recorded, recorded_audits
 from analytics_assets.orchestration.recorded_checks import (
-    Found,
+    EarlierFindings,
     earlier_findings,
     findings_of,
     latest_evaluations,
@@ -114,7 +114,7 @@ def _looked_at(
     settings: PlatformSettings,
     outcome: LoadOutcome,
     tables: Mapping[dg.AssetCheckKey, str],
-    earlier: Mapping[dg.AssetCheckKey, Found],
+    earlier: Mapping[dg.AssetCheckKey, EarlierFindings],
 ) -> tuple[LoadOutcome, dict[str, float]]:
     """The outcome, and when each table was last audited as a whole, in unix seconds.
 
@@ -136,7 +136,7 @@ def _looked_at(
 
 
 def _whole_at(
-    earlier: Mapping[dg.AssetCheckKey, Found], tables: Mapping[dg.AssetCheckKey, str]
+    earlier: Mapping[dg.AssetCheckKey, EarlierFindings], tables: Mapping[dg.AssetCheckKey, str]
 ) -> dict[str, float]:
     """When tables were last audited as a whole, in unix seconds, by all of their checks."""
     found: dict[str, float] = {}
@@ -195,7 +195,11 @@ def _before(
 
 
 def _still_found(
-    check: Check, resource: Resource, earlier: Found, outcome: LoadOutcome, read: Collection[str]
+    check: Check,
+    resource: Resource,
+    earlier: EarlierFindings,
+    outcome: LoadOutcome,
+    read: Collection[str],
 ) -> Findings:
     """What a check found earlier of accounts that it does not judge anew."""
     name = resource.name

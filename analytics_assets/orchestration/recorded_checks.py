@@ -14,7 +14,7 @@ Event = TypeVar("Event")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EarlierFindings:
     """What an evaluation has found, and when; and when it knew of all days of a report.
 
     Times are in unix seconds.
@@ -27,14 +27,14 @@ class Found:
 
 def earlier_findings(
     instance: dg.DagsterInstance, keys: Collection[dg.AssetCheckKey]
-) -> dict[dg.AssetCheckKey, Found]:
+) -> dict[dg.AssetCheckKey, EarlierFindings]:
     """What the latest evaluation of each check that has judged a table found."""
     found = {}
     for key, (at, evaluation) in latest_evaluations(instance, keys).items():
         if "rows" in evaluation.metadata:
             whole_at = evaluation.metadata.get(ALL_DAYS_AT)
             known_at = cast(float, whole_at.value) if whole_at else 0.0
-            found[key] = Found(at, findings_of(evaluation), known_at)
+            found[key] = EarlierFindings(at, findings_of(evaluation), known_at)
     return found
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from analytics_assets.errors import ReadError
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
 from analytics_assets.rows.keys import key_value, parent_id_field, row_key
-from analytics_assets.rows.lists import AccountLists, ReadList, row_version
+from analytics_assets.rows.lists import AccountLists, ReadList, parent_version
 from analytics_assets.schema import ACCOUNT_ID, Resource, ResourceTable
 
 _ROWS_IN_MEMORY = 2_000
@@ -256,7 +256,7 @@ class _Keys:
         column = self._resource.parent_column
         self.strays |= column is not None and row.get(column) != below
         is_new = row.get("id") not in self.versions
-        self.versions[row.get("id")] = row_version(row) if is_new and self._has_lists else ""
+        self.versions[row.get("id")] = parent_version(row) if is_new and self._has_lists else ""
         return row
 
     def settled(self, parent_id: Any) -> int | None:

@@ -25,7 +25,7 @@ class ReadList:
     """A list as it was when it was read.
 
     Attributes:
-        version: That of its parent row, by `row_version`.
+        version: That of its parent row, by `parent_version`.
         read_at: When that was, in unix seconds.
         rows: The rows that the table has of it.
     """
@@ -76,8 +76,8 @@ class KnownLists:
         return found if was == is_now and found.read_at <= now else None
 
 
-def row_version(row: Row) -> str:
-    """What changes whenever a value of a row does; empty for a row that is nested too deep."""
+def parent_version(row: Row) -> str:
+    """What changes whenever a value of a parent row does; empty for one that is nested too deep."""
     try:
         text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # a number of more than 64 bits, a lone surrogate, or many levels

@@ -10,7 +10,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.history import History, names_of
-from analytics_assets.warehouse.history_differences import differences
+from analytics_assets.warehouse.history_differences import count_differences
 from analytics_assets.warehouse.statements import in_chunks
 
 _COUNTS: Final = """
@@ -76,7 +76,7 @@ def audit_history(
 ) -> dict[str, VersionsAudit]:
     """Audits a history as a whole, and compares its open versions with the table."""
     found = _audit(client, resource, ())
-    unequal = differences(client, resource, history)
+    unequal = count_differences(client, resource, history)
     return {key: replace(audit, unequal=unequal[key]) for key, audit in found.items()}
 
 

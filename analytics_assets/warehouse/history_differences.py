@@ -32,7 +32,9 @@ _UNSURE: Final = f"""
 """
 
 
-def differences(client: SqlClientBase[Any], resource: Resource, history: History) -> Counter[str]:
+def count_differences(
+    client: SqlClientBase[Any], resource: Resource, history: History
+) -> Counter[str]:
     """Rows without an open version, versions without a row, and pairs that differ, by account.
 
     Args:

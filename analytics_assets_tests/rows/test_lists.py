@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analytics_assets.rows.lists import KnownLists, ReadList, row_version
+from analytics_assets.rows.lists import KnownLists, ReadList, parent_version
 
 DAY = 86_400
 NAME, ACCOUNT = "campaign_items", "acme"
@@ -91,8 +91,8 @@ def test_a_version_tells_each_value_and_nothing_else():
         {"id": "7", "bid": nested(300)},
         {"id": "7", "bid": nested(301)},
     ]
-    assert len({row_version(row) for row in rows}) == len(rows)
-    assert row_version({"a": {"x": 1, "y": 2}, "b": 1}) == row_version(
+    assert len({parent_version(row) for row in rows}) == len(rows)
+    assert parent_version({"a": {"x": 1, "y": 2}, "b": 1}) == parent_version(
         {"b": 1, "a": {"y": 2, "x": 1}}
     )
-    assert row_version({"a": nested(100_000)}) == ""
+    assert parent_version({"a": nested(100_000)}) == ""
