@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import socket
+from contextlib import closing
+
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from analytics_assets.dagster_backend import orphans
 
 
 class LocalRunLauncher(dg.DefaultRunLauncher):
-    """Dagster's own launcher, which also knows the runs of commands.
+    """Dagster's own launcher, which also knows the runs of commands, and those of before a restart.
 
     Dagster's run monitoring asks it for each run whether its process is there, so that the run of
     a command that was killed is failed within a minute. The UI's Terminate ends such runs, too.
@@ -21,7 +26,13 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether a command's process is there; for other runs, the code server watches that."""
+        """Whether the run's process is there.
+
+        The code server that started it watches that. If this one is gone, too, as after a power
+        cut, nobody does, and the run would hold up all that wait for it, for ever.
+        """
+        if not orphans.is_of_a_command(run) and _code_server_is_gone(run):
+            return CheckRunHealthResult(WorkerStatus.FAILED, "The code server of this run is gone.")
         return orphans.health(run)
 
     def terminate(self, run_id: str) -> bool:
@@ -30,3 +41,23 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         if run is not None and orphans.is_of_a_command(run):
             return orphans.interrupt(self._instance, run)
         return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+
+
+def _code_server_is_gone(run: dg.DagsterRun) -> bool:
+    """Whether nobody listens any more where the run was started, by the daemon of this machine.
+
+    A code server that is asked to stop, as by a reload, listens until its runs have ended. One at a
+    port may be on another machine, and is taken to be there.
+    """
+    path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
+    if path is None:
+        return False
+    with closing(socket.socket(socket.AF_UNIX)) as caller:
+        caller.setblocking(False)
+        try:
+            caller.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:  # it is there, and busy or somebody else's
+            pass
+    return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -85,3 +87,29 @@ def test_a_run_that_dagster_started_is_dagsters(instance: DagsterInstance) -> No
     assert launcher(instance).check_run_worker_health(run).status == WorkerStatus.RUNNING
     assert not launcher(instance).terminate(run.run_id)  # there is no code server to ask
     assert statuses(instance) == [DagsterRunStatus.CANCELING]
+
+
+def test_a_run_whose_code_server_is_gone_is_lost(instance: DagsterInstance, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    tags = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": str(path)})}
+    run = instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED, tags=tags)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(0)
+        # a server that nobody answers for is there, however many ask
+        for _ in range(3):
+            assert launcher(instance).check_run_worker_health(run).status == WorkerStatus.RUNNING
+    for is_left in (True, False):  # a server that was killed leaves its file
+        assert path.exists() is is_left
+        health = launcher(instance).check_run_worker_health(run)
+        assert (health.status, health.msg) == (
+            WorkerStatus.FAILED,
+            "The code server of this run is gone.",
+        )
+        path.unlink(missing_ok=True)
+
+
+def test_a_code_server_at_a_port_may_be_on_another_machine(instance: DagsterInstance) -> None:
+    tags = {".dagster/grpc_info": json.dumps({"host": "code.example.com", "port": 4000})}
+    run = instance.create_run_for_job(nothing, status=DagsterRunStatus.STARTED, tags=tags)
+    assert launcher(instance).check_run_worker_health(run).status == WorkerStatus.RUNNING
