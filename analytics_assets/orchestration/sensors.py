@@ -107,15 +107,18 @@ def _due(
 def _refresh(
     instance: dg.DagsterInstance, settings: PlatformSettings, names: AssetNames, now: float
 ) -> Requests | dg.SkipReason:
-    """The first list of accounts, or another attempt at the last one, if that failed."""
-    runs = instance.get_run_records(dg.RunsFilter(job_name=names.refresh_job), limit=1)
-    if not runs:
+    """The first list of accounts, or another attempt at the last one for all, if that failed."""
+    newest = instance.get_runs(dg.RunsFilter(job_name=names.refresh_job), limit=1)
+    if not newest:
         return [_refresh_request(names, "the accounts were never listed", retry=0)]
-    run = runs[0].dagster_run
-    if not run.is_finished:
-        return dg.SkipReason(f"the accounts are being listed, by run {run.run_id}")
-    if run.status != dg.DagsterRunStatus.FAILURE or run.tags.get(THEN_TAG) != SYNC_ALL:
+    if not newest[0].is_finished:
+        return dg.SkipReason(f"the accounts are being listed, by run {newest[0].run_id}")
+    # a list that was made meanwhile to find new accounts does not stand in for it
+    for_all = dg.RunsFilter(job_name=names.refresh_job, tags={THEN_TAG: SYNC_ALL})
+    runs = instance.get_run_records(for_all, limit=1)
+    if not runs or runs[0].dagster_run.status != dg.DagsterRunStatus.FAILURE:
         return []
+    run = runs[0].dagster_run
     retry = retries_of(run.tags)
     if not is_due(settings, retry, runs[0].end_time or now, now):
         return []

@@ -76,6 +76,16 @@ def test_what_is_no_failure_of_a_list_for_all(listed: Records, ends, tags: dict[
     assert listed.tick() is None
 
 
+@pytest.mark.parametrize("ends", [SUCCESS, FAILURE, CANCELED])
+def test_a_list_made_meanwhile_to_find_new_accounts_is_none_for_all(listed: Records, ends):
+    run_id = listed.refresh(FAILURE, analytics__then="sync all", analytics__retry="1")
+    listed.refresh(ends)
+    listed.set_clock(run_id, 600)
+    assert listed.asked() == [f"2 refresh_accounts (run {run_id} failed)"]
+    listed.refresh(SUCCESS, analytics__then="sync all")
+    assert listed.asked()[0].startswith("- sync (all accounts, after run ")
+
+
 def test_while_a_failed_list_waits_the_rest_goes_on(recorded: Records):
     recorded.refresh(FAILURE, analytics__then="sync all")
     assert recorded.asked() == ["- sync (new accounts) acme globex initech"]
