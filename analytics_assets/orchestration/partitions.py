@@ -148,11 +148,12 @@ def keep_partitions(instance: dg.DagsterInstance, account_ids: Collection[str]) 
 def requested_accounts(context: dg.AssetExecutionContext, config: AccountSetConfig) -> list[str]:
     """The listed accounts that the run is for, from its partition, its range or its configuration.
 
-    A run may have waited while accounts left the list: those of a range that are left are read, and
-    the others named in its log.
+    A run may have waited while accounts left the list: those that are left are read, and the others
+    named in its log.
 
     Raises:
-        dagster.Failure: It names none that is listed, or two sets that do not agree.
+        dagster.Failure: It names none that is listed, one that never was, or two sets that do not
+            agree.
     """
     own = _own_accounts(context)
     wanted = list(dict.fromkeys(config.accounts or own))
@@ -162,24 +163,29 @@ def requested_accounts(context: dg.AssetExecutionContext, config: AccountSetConf
         )
     known = known_accounts(context.instance)
     unknown = [account for account in wanted if account not in set(known)]
-    if unknown and (config.accounts or len(unknown) == len(wanted)):
+    if len(unknown) == len(wanted):
         raise _failure(_no_such(unknown, known))
     if unknown:
+        never = _never_loaded(context, unknown) if config.accounts else []
+        if never:  # a slip of the pen
+            raise _failure(_no_such(never, known))
         gone = ", ".join(map(one_line, unknown))
         context.log.warning(f"no longer listed, or left out by now, and not read: {gone}")
+    left = [account for account in wanted if account not in unknown]
     if config.accounts:
         if missing := [key for key in own if key not in wanted]:
             raise _failure(f"`accounts` leaves out the run's own partition {', '.join(missing)}")
-        plan_partitions(context, [key for key in wanted if key not in own])
-    return [account for account in wanted if account not in unknown]
+        plan_partitions(context, [key for key in left if key not in own])
+    return left
 
 
 def has_its_range(context: dg.AssetExecutionContext) -> bool:
-    """Whether the ends of the run's range, if it has one, are still listed.
+    """Whether the run's partition, or the ends of its range, are still listed.
 
-    Dagster can tell an asset downstream nothing of a range that it does not know.
+    Dagster can tell an asset downstream nothing of what it does not know.
     """
-    ends = {context.run.tags.get(tag) for tag in (RANGE_START_TAG, RANGE_END_TAG)} - {None}
+    tags = (PARTITION_TAG, RANGE_START_TAG, RANGE_END_TAG)
+    ends = {context.run.tags.get(tag) for tag in tags} - {None}
     return ends.issubset(known_accounts(context.instance))
 
 
@@ -191,6 +197,14 @@ def _own_accounts(context: dg.AssetExecutionContext) -> list[str]:
         return []
     keys = context.selected_asset_keys
     return planned_partitions(context.instance, context.run.run_id, keys)
+
+
+def _never_loaded(context: dg.AssetExecutionContext, accounts: Sequence[str]) -> list[str]:
+    """Those of the accounts of which none of the run's assets was ever made."""
+    made: set[str] = set()
+    for key in context.selected_asset_keys:
+        made |= context.instance.get_materialized_partitions(key)
+    return [account for account in accounts if account not in made]
 
 
 def _no_such(unknown: Sequence[str], known: Collection[str]) -> str:

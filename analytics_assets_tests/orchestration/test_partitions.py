@@ -23,6 +23,7 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
     run_target,
 )
+from analytics_assets_tests.testing.records import load
 
 NAMES = AssetNames()
 
@@ -136,6 +137,25 @@ def test_a_run_is_for_the_accounts_of_its_configuration(
     # those that Dagster does not know of by itself
     assert planned == [["d"]]
     assert requested_accounts(run_over(records, None), given) == ["d", "b"]
+
+
+@pytest.mark.parametrize("gone", ["b", "d"], ids=["its own", "another"])
+def test_a_set_is_what_is_left_of_it(
+    records: dg.DagsterInstance,
+    planned: list[list[str]],
+    caplog: pytest.LogCaptureFixture,
+    gone: str,
+) -> None:
+    load(records, "audiences", gone)
+    keep_partitions(records, {"a", "b", "c", "d", "e"} - {gone})
+    left = [account for account in "bde" if account != gone]
+    given = AccountsConfig(accounts=["b", "d", "e"])
+    assert requested_accounts(run_over(records, ["b"]), given) == left
+    assert planned == [[account for account in left if account != "b"]]
+    assert caplog.messages == [f"no longer listed, or left out by now, and not read: {gone}"]
+    given = AccountsConfig(accounts=["b", "d", "zz"])
+    with pytest.raises(dg.Failure, match=r"^no such account: zz: "):
+        requested_accounts(run_over(records, ["b"]), given)
 
 
 @pytest.mark.parametrize(
