@@ -11,6 +11,7 @@ from analytics_assets import webhook
 from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.recorded_checks import latest_evaluations
+from analytics_assets.orchestration.recorded_runs import made_assets
 from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.settings import (
     PLATFORM_SECTION,
@@ -42,10 +43,11 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         description="Posts a run that failed to the webhook, with each account and its cause.",
     )
     def alert_on_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        if not names.is_ours(context.dagster_run):
-            return dg.SkipReason(f"{context.dagster_run.job_name} is not for the platform's assets")
+        run = context.dagster_run
+        if not names.is_ours(run, made_assets(context.instance, run)):
+            return dg.SkipReason(f"{run.job_name} is not for the platform's assets")
         current = platform_settings()
-        return _post(current, _failed_run(current, context.instance, context.dagster_run))
+        return _post(current, _failed_run(current, context.instance, run))
 
     @dg.sensor(
         name=names.of_definition("alert_on_failed_checks"),

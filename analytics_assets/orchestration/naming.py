@@ -103,13 +103,13 @@ class AssetNames:
         """The resource of one of the platform's assets, which may be its history."""
         return resource_of(key.path[-1])
 
-    def is_ours(self, run: dg.DagsterRun) -> bool:
-        """Whether a run is for the platform's assets or checks, and not only for others'."""
+    def is_ours(self, run: dg.DagsterRun, made: Collection[dg.AssetKey]) -> bool:
+        """Whether a run, which makes these assets, is for the platform's assets or checks, too."""
         if run.job_name in (self.refresh_job, self.sync_job, self.performance_job, self.check_job):
             return True
         checked = {check.asset_key for check in run.asset_check_selection or ()}
         ours = self.keys(self.all_names)
-        return not checked.union(run.asset_selection or ()).isdisjoint(ours)
+        return not checked.union(made).isdisjoint(ours)
 
     def of_definition(self, name: str) -> str:
         """The name of an op, job, schedule or sensor, which have no keys and share one name space.

@@ -72,7 +72,7 @@ def _performance(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         instance, of = context.instance, names.report_names
         for run in unfinished_runs(instance, names):
-            if materializes(run, names, of):
+            if materializes(instance, run, names, of):
                 return dg.SkipReason(f"run {run.run_id} over reports has not ended")
         accounts, per_run = known_accounts(instance), platform_settings().accounts_per_run
         if not accounts:

@@ -91,7 +91,7 @@ def _due(
     idle = [
         of
         for of in (lists, reports)
-        if of and not any(materializes(run, names, of) for run in under_way)
+        if of and not any(materializes(instance, run, names, of) for run in under_way)
     ]
     if lists in idle:
         yield _refresh(instance, settings, names, now)

@@ -84,6 +84,9 @@ METHODS = {
     ("orchestration/recorded_loads.py", EVENT_LOG): {
         "get_latest_storage_id_by_partition": "asset_key event_type",
     },
+    ("orchestration/recorded_runs.py", "dagster:DagsterInstance"): {
+        "get_execution_plan_snapshot": "snapshot_id",
+    },
     ("orchestration/retention.py", EVENT_LOG): {
         "get_latest_asset_partition_materialization_attempts_without_materializations": "asset_key",
         "get_latest_storage_id_by_partition": "asset_key event_type",

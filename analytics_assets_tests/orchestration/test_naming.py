@@ -90,8 +90,8 @@ def test_a_run_finds_the_names_by_what_it_is_for(is_check):
 @pytest.mark.parametrize(
     ("job", "assets", "checked", "ours"),
     [
-        ("marketing__ads__sync", None, (), True),
-        ("sync", None, (), False),
+        ("marketing__ads__sync", [], (), True),
+        ("sync", [], (), False),
         ("__ASSET_JOB", [NAMES.key("campaigns"), dg.AssetKey("report")], (), True),
         ("__ASSET_JOB", [dg.AssetKey("campaigns")], (), False),
         ("__ASSET_JOB", [], [NAMES.key("campaigns")], True),
@@ -99,12 +99,8 @@ def test_a_run_finds_the_names_by_what_it_is_for(is_check):
 )
 def test_which_runs_are_ours(job, assets, checked, ours):
     checks = frozenset(dg.AssetCheckKey(key, "key_is_unique") for key in checked)
-    run = dg.DagsterRun(
-        job_name=job,
-        asset_selection=None if assets is None else frozenset(assets),
-        asset_check_selection=checks,
-    )
-    assert NAMES.is_ours(run) is ours
+    run = dg.DagsterRun(job_name=job, asset_check_selection=checks)
+    assert NAMES.is_ours(run, assets) is ours
 
 
 @pytest.mark.usefixtures("_prefixed")

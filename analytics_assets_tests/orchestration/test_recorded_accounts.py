@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from analytics_assets.factory import compose
 from analytics_assets.orchestration import recorded_attempts, recorded_loads
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import keep_partitions
@@ -26,6 +27,7 @@ from analytics_assets.orchestration.recorded_loads import (
     requests_taken,
 )
 from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
+from analytics_assets.settings import PlatformSettings
 from analytics_assets_tests.testing.records import attempt, attempt_report, failure, load
 
 NAMES = AssetNames()
@@ -231,6 +233,26 @@ def test_to_forget_an_account_forgets_its_reports_too(records: dg.DagsterInstanc
     assert known == {REPORT, *WITH_REPORT.account_resources}
 
 
+@dg.asset
+def theirs() -> None:
+    """An asset of somebody else, who has a job over it and our lists."""
+
+
+def begun(
+    records: dg.DagsterInstance,
+    job: str,
+    assets: list[str] | None = None,
+    status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
+) -> dg.DagsterRun:
+    """A run of one of our jobs, or of theirs, over all of its assets or some."""
+    settings = PlatformSettings(extra_resources=(REPORT,))
+    both = dg.AssetSelection.assets("theirs", *WITH_REPORT.account_resources)
+    own = dg.Definitions(assets=[theirs], jobs=[dg.define_asset_job("nightly", both)])
+    job_def = dg.Definitions.merge(compose(settings), own).resolve_job_def(job)
+    selection = None if assets is None else frozenset(map(dg.AssetKey, assets))
+    return records.create_run_for_job(job_def, status=status, asset_selection=selection)
+
+
 @pytest.mark.parametrize(
     ("job", "assets", "of", "is_one"),
     [
@@ -239,27 +261,24 @@ def test_to_forget_an_account_forgets_its_reports_too(records: dg.DagsterInstanc
         ("performance", None, [REPORT], True),
         ("performance", None, ["campaigns"], False),
         ("refresh_accounts", None, ["campaigns", REPORT], False),
-        ("theirs", ["campaigns", "theirs"], ["campaigns", "audiences"], True),
+        ("check", None, ["campaigns", REPORT], False),
+        ("nightly", None, ["campaigns", REPORT], True),
+        ("nightly", None, [REPORT], False),
+        ("nightly", ["theirs"], ["campaigns"], False),
+        ("nightly", ["campaigns", "theirs"], ["campaigns", "audiences"], True),
         ("sync", ["audiences"], ["campaigns"], False),
-        ("sync", [], ["campaigns"], False),
     ],
 )
 def test_which_resources_a_run_is_over(
-    job: str, assets: list[str] | None, of: list[str], is_one: bool
+    records: dg.DagsterInstance, job: str, assets: list[str] | None, of: list[str], is_one: bool
 ) -> None:
-    selection = None if assets is None else frozenset(map(dg.AssetKey, assets))
-    run = dg.DagsterRun(job_name=job, asset_selection=selection)
-    assert materializes(run, WITH_REPORT, of) is is_one
+    assert materializes(records, begun(records, job, assets), WITH_REPORT, of) is is_one
 
 
 def test_runs_over_accounts_that_have_not_ended(records: dg.DagsterInstance) -> None:
-    def add(job: str, status: dg.DagsterRunStatus) -> str:
-        run = dg.DagsterRun(job_name=job, run_id=f"{job}-{status.value}", status=status)
-        return records.add_run(run).run_id
-
     under_way = [
-        add(job, status)
-        for job in ("sync", "performance")
+        begun(records, job, status=status).run_id
+        for job in ("sync", "performance", "nightly")
         for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
     ]
     for status in (
@@ -267,7 +286,8 @@ def test_runs_over_accounts_that_have_not_ended(records: dg.DagsterInstance) -> 
         dg.DagsterRunStatus.FAILURE,
         dg.DagsterRunStatus.CANCELED,
     ):
-        add("sync", status)
-    add("refresh_accounts", dg.DagsterRunStatus.STARTED)
+        begun(records, "sync", status=status)
+    begun(records, "refresh_accounts")
+    records.add_run(dg.DagsterRun(job_name="of ops", status=dg.DagsterRunStatus.STARTED))
     found = [run.run_id for run in unfinished_runs(records, WITH_REPORT)]
     assert found == list(reversed(under_way))

@@ -17,6 +17,7 @@ from analytics_assets_tests.testing.records import attempt, failure
 from analytics_assets_tests.testing.webhook import Webhook, webhook
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+EITHER = ("every", "alone")
 LINK = "https://dagster.example.com/analytics"
 
 
@@ -135,6 +136,21 @@ def test_a_long_list_is_cut(
     [message] = hook.messages
     lines = [f"• a{number:02}: it broke off" for number in range(20)]
     assert message.split("\n")[1:-1] == [*lines, *rest]
+
+
+def test_a_run_of_others_over_our_assets_is_told(hook: Webhook, records: dg.DagsterInstance):
+    @dg.asset
+    def theirs() -> None: ...
+
+    every = dg.Definitions(assets=[theirs], jobs=[dg.define_asset_job("every", "*")])
+    alone = dg.Definitions(assets=[theirs], jobs=[dg.define_asset_job("alone", "theirs")])
+    for defs in (dg.Definitions.merge(definitions(), every), alone):
+        [job] = [job for job in defs.get_repository_def().get_all_jobs() if job.name in EITHER]
+        run = records.create_run_for_job(job)
+        records.report_run_failed(run, "gone")
+        tell_of_run(records, run.run_id)
+    [message] = hook.messages
+    assert message.startswith("*Run of every failed*\n")
 
 
 def test_a_run_of_others_is_told_to_nobody(hook: Webhook, records: dg.DagsterInstance):
