@@ -302,6 +302,29 @@ def test_switched_off_and_on_again(home, sync, api: SampleApi, doctor, monkeypat
     assert len(warehouse_table(home, HISTORY)) == len(kept) + 1
 
 
+def test_switched_off_and_on_where_lists_are_left_out(
+    home: Path, synced_before: None, sync, api: SampleApi, seven_days: None, monkeypatch
+):
+    def versions() -> int:
+        return len(warehouse_table(home, "campaign_items_history"))
+
+    account, items = api.data.account_ids[0], len(api.data.table("campaign_items"))
+    campaign, *_ = [row["id"] for row in api.data.rows("campaigns", account)]
+    item, *_ = [row["id"] for row in api.data.rows("campaign_items", account, campaign)]
+    assert sync().exit_code == 0
+    assert sync("--full").exit_code == 0
+    assert versions() == items
+    with monkeypatch.context() as without:
+        without.delenv("ANALYTICS__HISTORY")
+        without.delenv("ANALYTICS__HISTORY_IGNORE")
+        api.data.update_row("campaigns", campaign, {"name": "new"}, account_id=account)
+        api.data.update_row("campaign_items", item, {"title": "new"}, account_id=account)
+        assert sync().exit_code == 0
+    assert sync().exit_code == 0
+    assert_open_versions_equal_tables(home)
+    assert versions() == items + 1
+
+
 def test_automation_asks_for_it_too(home, synced_before: None, instance: DagsterInstance):
     automation = Automation(instance)
     assert automation.run(automation.schedule("list_accounts_then_sync_all"))

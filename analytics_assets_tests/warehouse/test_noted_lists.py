@@ -104,6 +104,29 @@ def test_nothing_is_told_of_an_account_whose_rows_were_changed(home: Path, tmp_p
     assert known(tmp_path, *accounts) == {(ITEMS, "unchanged"): NOTED}
 
 
+def test_lists_whose_rows_have_not_the_versions_of_a_history_are_not_told(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load_lists(home, "without")
+    assert known(tmp_path, "without") == {(ITEMS, "without"): NOTED}
+    monkeypatch.setenv("ANALYTICS__HISTORY", ITEMS)
+    load_lists(home, "with")
+    load_lists(home, "with", name=ADS)
+    told = {(ITEMS, "with"): NOTED, (ADS, "with"): NOTED}
+    assert known(tmp_path, "without", "with") == told
+    monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", f"{ITEMS}.title,{ITEMS}.status")
+    assert known(tmp_path, "without", "with") == {(ADS, "with"): NOTED}
+    load_lists(home, "ignoring")
+    monkeypatch.setenv("ANALYTICS__HISTORY_IGNORE", f"{ITEMS}.status,{ITEMS}.title")
+    assert known(tmp_path, "without", "with", "ignoring", names=[ITEMS]) == {
+        (ITEMS, "ignoring"): NOTED
+    }
+    monkeypatch.delenv("ANALYTICS__HISTORY_IGNORE")
+    monkeypatch.delenv("ANALYTICS__HISTORY")
+    told = {(ITEMS, account_id): NOTED for account_id in ("without", "with", "ignoring")}
+    assert known(tmp_path, "without", "with", "ignoring", names=[ITEMS]) == told
+
+
 def test_where_a_table_is_not_there_nothing_is_told(home: Path, tmp_path: Path):
     load_lists(home, "a")
     change_warehouse(home, f"ALTER TABLE analytics.{READ_LISTS} RENAME COLUMN row_count TO rows")
