@@ -14,7 +14,7 @@ from analytics_assets.errors import ReadError
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
 from analytics_assets.rows.keys import key_value, parent_id_field, row_key
 from analytics_assets.rows.lists import AccountLists, ReadList, parent_version
-from analytics_assets.schema import ACCOUNT_ID, Resource, ResourceTable
+from analytics_assets.schema import ACCOUNT_ID, Column, Resource, ResourceTable
 
 _ROWS_IN_MEMORY = 2_000
 
@@ -43,7 +43,8 @@ class ResourceRows:
         extras: Rows with a field or a value that no declared column can hold.
         duplicates: Rows left out because an earlier row of the answer has the same key.
         keyless: Rows left out because they have no usable key.
-        keyless_parents: Rows of the parent that were left out so, and that it was not asked for.
+        keyless_parents: Rows of the parent that were left out so, or have no usable id, and that it
+            was not asked for.
     """
 
     path: Path
@@ -186,7 +187,7 @@ class AccountWriter:
         self._leave_out_unlisted(rows, resource)
         keys, parent = self._keys[resource_name], self._keys.get(str(resource.parent))
         rows.duplicates, rows.keyless = keys.duplicates, keys.keyless
-        rows.keyless_parents = parent.keyless if parent else 0
+        rows.keyless_parents = parent.keyless + parent.without_id if parent else 0
         return rows
 
     def _leave_out_unlisted(self, rows: ResourceRows, resource: Resource) -> None:
@@ -216,6 +217,7 @@ class _Keys:
         resource = resources[resource_name]
         self.duplicates = 0
         self.keyless = 0
+        self.without_id = 0
         self.strays = False
         self.versions: dict[Any, str] = {}
         self._resource = resource
@@ -232,7 +234,8 @@ class _Keys:
         self._key = [columns[name] for name in resource.key]
         # the parent's column holds what the parent's key holds
         parent = resources[str(resource.parent)] if resource.parent_column else resource
-        self._parent_id = next((c for c in parent.columns if c.name == "id"), None)
+        self._parent_id = _id_column(parent)
+        self._id = _id_column(resource)
 
     def keyed(self, row: Row) -> Row | None:
         """The row with its key, or None for a row without one or with one that came before."""
@@ -248,15 +251,14 @@ class _Keys:
         if key in self._seen:
             self.duplicates += 1
             self._unsettled |= {below, self._seen[key]}
-            if row.get("id") in self.versions:
-                self.versions[row.get("id")] = ""
+            if (row_id := self._id_of(row)) in self.versions:
+                self.versions[row_id] = ""
             return None
         self._seen[key] = below
         self._rows_below[below] = self._rows_below.get(below, 0) + 1
         column = self._resource.parent_column
         self.strays |= column is not None and row.get(column) != below
-        is_new = row.get("id") not in self.versions
-        self.versions[row.get("id")] = parent_version(row) if is_new and self._has_lists else ""
+        self._note_version(row)
         return row
 
     def settled(self, parent_id: Any) -> int | None:
@@ -264,6 +266,17 @@ class _Keys:
         if self.strays or parent_id in self._unsettled:
             return None
         return self._rows_below.get(parent_id, 0)
+
+    def _note_version(self, row: Row) -> None:
+        if (row_id := self._id_of(row)) is None:
+            self.without_id += 1
+        else:
+            is_new = row_id not in self.versions
+            self.versions[row_id] = parent_version(row) if is_new and self._has_lists else ""
+
+    def _id_of(self, row: Row) -> Any:
+        """The id that lists below the row are asked for by, which need not be part of its key."""
+        return key_value(self._id, row.get("id")) if self._id else None
 
     def _with_account(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._account_id is None:
@@ -289,6 +302,10 @@ class _Keys:
         elif self._parent_id and (value := key_value(self._parent_id, own)) is not None:
             row[column] = value
         return row
+
+
+def _id_column(resource: Resource) -> Column | None:
+    return next((column for column in resource.columns if column.name == "id"), None)
 
 
 class _File:

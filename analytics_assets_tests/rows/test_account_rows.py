@@ -62,6 +62,38 @@ def test_the_account_that_the_api_names_is_kept_beside_the_one_asked(tmp_path: P
     assert rows.resources[AUDIENCES].extras == 2
 
 
+def test_an_id_need_be_no_key(tmp_path: Path):
+    sizes = Resource(
+        "sizes",
+        "/{version}/{account_id}/sizes",
+        "Sizes.",
+        columns("code text !, id bigint"),
+        ("account_id", "code"),
+        parent="accounts",
+    )
+    shops = Resource(
+        "shops",
+        "/{version}/{account_id}/sizes/{parent_id}/shops",
+        "Shops.",
+        columns("id text !, size_id bigint"),
+        parent=sizes.name,
+        parent_column="size_id",
+    )
+    ids: list[Any] = [{"a": 1}, [1], None, 7, 7, 8]
+    given = [{"code": str(place), "id": row_id} for place, row_id in enumerate(ids)]
+    resources = resource_table([*RESOURCES.values(), sizes, shops])
+    writer, rows = write(tmp_path, {sizes.name: given, shops.name: []}, resources=resources)
+    # with a key that came before
+    writer.add(sizes.name, [{"code": "5", "id": {}}, {"code": "5", "id": 9}])
+    assert rows.resources[sizes.name].rows == len(ids)
+    assert rows.resources[shops.name].left_out == {"parent rows without a key": 3}
+    # of rows with the same id, nothing tells whether they changed
+    assert {key: bool(version) for key, version in writer.versions(sizes.name).items()} == {
+        7: False,
+        8: True,
+    }
+
+
 def test_a_key_is_let_through_once(tmp_path: Path):
     given: list[dict[str, Any]] = [
         {"id": 1, "size": 1},
