@@ -257,7 +257,9 @@ class _Reading:
         writer = AccountWriter(self._resources, self._account_id, [], self._folder)
         for found in pages(self._client, level, [name], self._account_id, self._parent_ids):
             if isinstance(found, MissingList):
-                return None
+                if not self._parent_is_gone(found):
+                    return None
+                continue
             writer.add(name, found.rows)
         return {str(row_id) for row_id in writer.ids(name)}
 

@@ -32,6 +32,7 @@ from analytics_assets.errors import (
 )
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
+from analytics_assets.schema import Resource, columns, resource_table
 from analytics_assets_tests.testing.reading import UNREACHABLE, client_of
 
 NAMES = list(RESOURCES.account_lists)
@@ -186,6 +187,40 @@ def test_parents_are_listed_anew_once_for_each_row_that_went(
     assert listed == ["campaigns"]
     kept = len(api.data.rows("campaigns", account)) - 1
     assert found.rows.resources["campaigns"].rows == kept
+
+
+def test_lists_two_levels_below_a_row_that_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reviews = Resource(
+        "reviews",
+        "/{version}/{account_id}/items/{parent_id}/reviews",
+        "Reviews.",
+        columns("id text !, item_id text !"),
+        parent="campaign_items",
+        parent_column="item_id",
+    )
+    resources = resource_table([*RESOURCES.values(), reviews])
+    data = SampleData.generate(
+        accounts=1, campaigns=2, items=2, motion_ads=1, others=1, resources=resources
+    )
+    [account], names = data.account_ids, ["campaigns", "campaign_items", reviews.name]
+    gone = data.rows("campaigns", account)[0]["id"]
+    assert data.rows("campaign_items", account, gone)
+    ids_to_ask = reading._Reading._ids_to_ask
+
+    def delete_before_reviews(self: Any, name: str) -> Any:
+        if name == reviews.name:
+            data.delete_row("campaigns", gone, account_id=account)
+        return ids_to_ask(self, name)
+
+    monkeypatch.setattr(reading._Reading, "_ids_to_ask", delete_before_reviews)
+    with SampleApi(data) as api:
+        reader = Reader(client_of(api, resources=resources), tmp_path)
+        [found] = chain.from_iterable(reader.read_accounts({account: names}))
+    assert found.failures == []
+    rows = {name: found.rows.resources[name].rows for name in names}
+    assert rows == {name: len(data.table(name)) for name in names}
 
 
 def test_an_error_that_nobody_expected_is_told_as_one_of_the_reading() -> None:
