@@ -217,7 +217,7 @@ def _rows(load: TableLoad) -> Iterator[pa.Table]:
         if sum(table.num_rows for table in pending) >= _ROWS_PER_TABLE:
             yield load.stored(pa.concat_tables(pending, promote_options="default"))
             pending.clear()
-    if any(table.num_rows for table in pending):
+    if pending:
         yield load.stored(pa.concat_tables(pending, promote_options="default"))
     if not load.accounts:
         types = {**load.columns.types, ROW_ID: "text"}
@@ -244,11 +244,15 @@ def _row_ids(load: TableLoad, table: pa.Table) -> pa.Array:
 
 
 def _markers(resource: Resource, account_id: str | None, part: Part | None) -> pa.Table:
-    """Rows that say what was read, with or without rows of it: the account, or each value."""
+    """Rows that say what was read, with or without rows of it: the account, or each value.
+
+    Of no value it is one of no account, which replaces nothing: dlt loads no table without a row.
+    """
     types = {column.name: column.type for column in resource.table_columns}
     named = {*resource.key, *([part.column] if part else [])}
     filler: dict[str, Any] = {name: ("" if types[name] == "text" else 0) for name in resource.key}
     filler |= {"account_id": account_id or "", ROW_ID: _VALUE_MARK if part else _ACCOUNT_MARK}
     rows = [filler | {part.column: value} for value in part.values] if part else [filler]
+    rows = rows or [filler | {"account_id": ""}]
     fields = [(name, ARROW_TYPES[types[name]]) for name in types if name in named]
     return pa.Table.from_pylist(rows, schema=pa.schema([*fields, (ROW_ID, pa.string())]))

@@ -29,6 +29,7 @@ from analytics_assets.warehouse.read_lists import (
     with_parts,
 )
 from analytics_assets_tests.testing.loading import account_rows
+from analytics_assets_tests.testing.marks import both_warehouses
 from analytics_assets_tests.testing.tables import change_warehouse, query
 
 ITEMS, ADS = "campaign_items", "motion_ads"
@@ -215,3 +216,12 @@ def test_the_rows_of_lists_that_were_kept_stay(home: Path, tmp_path: Path):
     # of what failed, nothing is replaced
     failed = AccountRows("a", {}, {ITEMS: kept})
     assert parts(failed, account("b")) == ({"b": part}, {})
+
+
+@both_warehouses
+def test_a_load_of_nothing_but_lists_that_were_kept(home: Path):
+    loaded = load_lists(home, "a")
+    outcome = load_lists(home, "a", rows={}, lists=AccountLists(kept=NOTED))
+    assert float(outcome.load_id) > float(loaded.load_id)
+    assert outcome.audits[ITEMS]["a"].rows == sum(map(len, ROWS.values()))
+    assert outcome.audits[ITEMS]["a"].loaded_at == float(outcome.load_id)
