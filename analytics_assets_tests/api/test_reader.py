@@ -125,7 +125,7 @@ def test_the_list_of_accounts(api: SampleApi, tmp_path: Path) -> None:
 
 def test_a_list_of_accounts_that_cannot_be_had(api: SampleApi, tmp_path: Path) -> None:
     api.behaviour.faults.append(Fault("status", value=500))
-    with pytest.raises(ReadError, match=r"^accounts: GET .* answers 500: .*API_VERSION right\?$"):
+    with pytest.raises(ReadError, match=r"^accounts: GET .* answers 500: .*API_VERSION right\?\)$"):
         Reader(client_of(api), tmp_path).read_listing()
 
 

@@ -274,7 +274,8 @@ def test_killed_while_versions_are_written(home, sync, api: SampleApi, tmp_path)
         assert killed_at(moment, tmp_path / str(number)) == -signal.SIGKILL
         assert sorted_tables(home, HISTORIES) == before
         assert_warehouse_equals_api(home, api.data)
-        assert sync().exit_code == 0
+        result = sync()
+        assert result.exit_code == 0, result.output
         assert_open_versions_equal_tables(home)
         for name, old in zip(KEPT, rows, strict=True):
             ended[name] += old

@@ -88,6 +88,7 @@ def test_each_value_of_a_part_is_staged_by_a_marker(read: Reads):
         ("b", None, 0, None),
         ("b", "b/8", 8, "z"),
         ("c", None, 0, None),
+        ("", "", 0, None),  # of "d", which is not to lose a row
     ]
 
 
