@@ -100,6 +100,17 @@ def look_up(section: Section, key: str, hint: Any = Any) -> Found | None:
     return None
 
 
+def listed_texts(text: str) -> list[str]:
+    """A list as it stands in the environment: with commas, or in JSON as dlt has it."""
+    try:
+        parts = json.loads(text)
+    except ValueError:
+        parts = None
+    # a pattern such as [12] is JSON, too
+    is_list = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+    return parts if is_list else text.split(",")
+
+
 def keys_in(section: Section) -> list[str]:
     """The keys that have a value in a section, as they are written; not those of tables in it."""
     prefix = setting_name(section, "")

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any, Final, get_args
 
 from analytics_assets.errors import DeclarationError, SettingsError
-from analytics_assets.lookup import Section, table_in
+from analytics_assets.lookup import Section, listed_texts, table_in
 from analytics_assets.reports import TOTALS
 from analytics_assets.resources import ACCOUNTS, RESOURCES
 from analytics_assets.schema import (
@@ -250,7 +250,7 @@ def _resource(where: str, name: str, entry: Entry, table: Mapping[str, Resource]
 def _key(where: str, entry: Entry, report: Report | None) -> tuple[str, ...]:
     """The key: first the account, in a report then the day."""
     given = entry.get("primary_key", [] if report else [_ID])
-    names = given.split(",") if isinstance(given, str) else given
+    names = listed_texts(given) if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
         raise SettingsError(f"{where}.primary_key is no name or list of names: set it to one")
     first = [ACCOUNT_ID.name, *([report.day_column] if report else [])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from dlt.common.configuration.specs.base_configuration import extract_inner_hint
 from dlt.common.configuration.utils import deserialize_value
 
 from analytics_assets.errors import SettingsError
-from analytics_assets.lookup import Section, setting_name
+from analytics_assets.lookup import Section, listed_texts, setting_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +180,10 @@ def _texts(key: str, value: Any) -> tuple[str, ...]:
     Raises:
         ConfigValueCannotBeCoercedException: It is none of them.
     """
-    parts = _parts(value) if isinstance(value, str) else value
+    parts = listed_texts(value) if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
         raise ConfigValueCannotBeCoercedException(key, type(value), tuple)
     return tuple(part.strip() for part in parts if part.strip())
-
-
-def _parts(text: str) -> list[str]:
-    try:
-        parts = json.loads(text)
-    except ValueError:
-        parts = None
-    # a pattern such as [12] is JSON, too
-    is_list = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
-    return parts if is_list else text.split(",")
 
 
 def _type_in_words(hint: Any) -> str:

@@ -65,6 +65,13 @@ def test_columns_as_a_text_and_as_dlts_hints(home, toml: Add):
     assert found["others"].columns[0].description == "Its number."
 
 
+@pytest.mark.parametrize("key", ["site, size", '["site", "size"]'])
+def test_a_key_in_the_environment(home, toml: Add, monkeypatch, key: str):
+    toml(entry(PATH))
+    monkeypatch.setenv(f"{VARIABLE}__PUBLISHERS__PRIMARY_KEY", key)
+    assert platform_settings().resources["publishers"].key == ("account_id", "site", "size")
+
+
 def test_a_report_has_its_day_in_its_key(home, toml: Add):
     toml(entry(f'{PATH}\nprimary_key = "site"\nreport = {{day_column = "day", has_days = false}}'))
     own = platform_settings().resources["publishers"]

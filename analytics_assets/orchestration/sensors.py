@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final
 
 import dagster as dg
@@ -19,7 +19,7 @@ from analytics_assets.orchestration.lost_loads import lost_load_requests
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import known_accounts
 from analytics_assets.orchestration.recorded_attempts import attempted_accounts, failed_partitions
-from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
+from analytics_assets.orchestration.recorded_runs import made_assets, unfinished_runs
 from analytics_assets.orchestration.run_requests import (
     REASON_TAG,
     RETRY_TAG,
@@ -88,11 +88,8 @@ def _due(
     """
     instance = context.instance
     lists, reports = names.account_resources, list(names.report_names)
-    idle = [
-        of
-        for of in (lists, reports)
-        if of and not any(materializes(instance, run, names, of) for run in under_way)
-    ]
+    made = set(chain.from_iterable(made_assets(instance, run) for run in under_way))
+    idle = [of for of in (lists, reports) if of and made.isdisjoint(names.keys(of))]
     if lists in idle:
         yield _refresh(instance, settings, names, now)
         yield _all_after_refresh(instance, settings, names)

@@ -179,7 +179,7 @@ def _noted(
     found: dict[tuple[str, str], dict[str, ReadList]] = {}
     for row in _of_accounts(client, statement, account_ids):
         resource, account_id, parent_id, noted, read_at, rows = row
-        version = _parent_version(str(noted), of_history.get(str(resource)))
+        version = _noted_version(str(noted), of_history.get(str(resource)))
         if version is not None:
             lists = found.setdefault((str(resource), str(account_id)), {})
             lists[str(parent_id)] = ReadList(version, float(read_at), int(rows))
@@ -192,7 +192,7 @@ def _versions_of_histories(settings: PlatformSettings) -> dict[str, str]:
     return {name: _OF_HISTORY + ",".join(sorted(ignored)) for name, ignored in kept.items()}
 
 
-def _parent_version(noted: str, of_history: str | None) -> str | None:
+def _noted_version(noted: str, of_history: str | None) -> str | None:
     """The parent row's version; None if the rows below were loaded with none of that history."""
     version, mark, ignored = noted.partition(_OF_HISTORY)
     return version if of_history in (None, f"{mark}{ignored}") else None
