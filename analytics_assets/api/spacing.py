@@ -16,7 +16,8 @@ _SLIP, _SELDOM = 0.995, 50
 # A refusal lowers a rate that held by this share at the most, the next by twice as much, up to half
 # of it, unless so many requests were accepted meanwhile.
 _DROP, _LARGEST_DROP, _WELL = 0.05, 0.5, 30
-# A rate is tried for so many seconds at least, and for so many requests above the one that held.
+# A rate is tried for as long as the API has been closed, which is so many seconds at the most, and
+# for so many requests above the one that held.
 _TRIAL, _TRIAL_REQUESTS = 1.2, 3
 # Rates that differ by less are not worth a trial.
 _EXACT: Final = 0.01
@@ -57,6 +58,7 @@ class Spacing:
         self, now: float, rate: float, burst: int, cost: float, highest: float = math.inf
     ) -> None:
         self.burst = burst
+        self._trial = 0.0
         self.held, self._refused = 0.0, highest
         self._drop = _DROP
         self._begin(now, rate * _MARGIN, cost)
@@ -66,7 +68,7 @@ class Spacing:
         self._number += 1
         if self.rate > self.held:
             gain = 1 - self.held / self.rate
-            seconds, enough = _TRIAL, max(_TRIAL_REQUESTS, self.burst)
+            seconds, enough = self._trial, max(_TRIAL_REQUESTS, self.burst)
             if self.burst <= FEW:
                 # where nothing is saved up, each request tells by itself
                 seconds = 0.0
@@ -115,6 +117,7 @@ class Spacing:
 
     def _begin(self, now: float, rate: float, cost: float) -> None:
         self._refused_at, self._growth = now, _EXACT
+        self._trial = min(_TRIAL, max(self._trial, cost))
         # what took longer was because of others
         self._cost = min(cost, max(_LONGEST_COST, _LARGEST_COST / rate))
         self._try(now, rate)

@@ -64,13 +64,13 @@ def test_a_rate_that_the_api_is_known_to_refuse_is_approached():
     assert spacing.rate == pytest.approx((9.8 + 20) / 2)
 
 
-def test_a_rate_is_tried_for_a_while_however_many_are_accepted():
-    spacing = Spacing(0.0, rate=1000.0, burst=3, cost=0.1)
-    now = accept(spacing, 0.0, 1000)
-    assert now < 1.2
-    assert spacing.rate == pytest.approx(980)
-    accept(spacing, now, 300)
-    assert spacing.rate > 980
+@pytest.mark.parametrize(("cost", "tried_for"), [(0.3, 0.3), (30.0, 1.2)])
+def test_a_rate_is_tried_for_as_long_as_the_api_was_closed(cost: float, tried_for: float):
+    spacing = Spacing(0.0, rate=1000.0, burst=3, cost=cost)
+    now = accept(spacing, 0.0, int(980 * tried_for) - 1)
+    assert spacing.held == 0
+    accept(spacing, now, 30)
+    assert spacing.held == pytest.approx(980)
 
 
 def test_what_was_accepted_beyond_a_burst_holds_however_long_the_api_was_closed():
