@@ -32,6 +32,8 @@ from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_loads import listed_accounts
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.settings import platform_settings
+from analytics_assets.text import counted
+from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.outcome import LoadOutcome, merged
 
 ALLOW_EMPTY_HINT: Final = (
@@ -183,6 +185,7 @@ def _load_as_read(
         outcome = step.load(whole)
         so_far.outcome = merged(so_far.outcome, outcome) if so_far.outcome else outcome
         so_far.failures += _suddenly_empty(outcome.suddenly_empty, whole)
+        so_far.failures += _empty_windows(outcome.empty_windows)
         so_far.failures += _overtaken(outcome.overtaken)
         events = list(step.reading.made(step.run, outcome, whole, so_far.failures))
         yield from reported(step.context, events)
@@ -231,6 +234,16 @@ def _suddenly_empty(
             )
             lost = tuple(read.rows.resources)
             yield ReadFailure(account_id, None, lost, SuddenlyEmptyError(error))
+
+
+def _empty_windows(rows_kept: RowCounts) -> Iterator[ReadFailure]:
+    for name, of_accounts in rows_kept.items():
+        for account_id, rows in of_accounts.items():
+            error = (
+                f"the API has no row of days of which the table holds {counted(rows, 'row')}."
+                f" {ALLOW_EMPTY_HINT}"
+            )
+            yield ReadFailure(account_id, name, (name,), SuddenlyEmptyError(error))
 
 
 def _overtaken(resources: Mapping[str, Sequence[str]]) -> Iterator[ReadFailure]:

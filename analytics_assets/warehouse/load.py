@@ -113,12 +113,18 @@ def _judged(
     there = [name for name in tables if name in stored.columns]
     before = row_counts(pipeline, there, _named(accounts))
     read, overtaken = with_parts(settings, pipeline, accounts)
-    empty = {}
-    if not allow_empty:
-        empty = suddenly_empty(before, read)
-        empty |= suddenly_empty_windows(settings, pipeline, before, read)
-    sound = [account for account in read if account.account_id not in empty]
-    return LoadOutcome(before=before, suddenly_empty=empty, overtaken=overtaken), sound
+    judged = LoadOutcome(before=before, overtaken=overtaken)
+    if allow_empty:
+        return judged, read
+    empty = suddenly_empty(before, read)
+    windows = suddenly_empty_windows(settings, pipeline, before, read)
+    sound = [
+        account
+        for account in read
+        if account.account_id not in empty
+        and not any(account.account_id in windows.get(name, {}) for name in account.resources)
+    ]
+    return replace(judged, suddenly_empty=empty, empty_windows=windows), sound
 
 
 def _written(

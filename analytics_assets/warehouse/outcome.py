@@ -34,6 +34,8 @@ class LoadOutcome:
         changes: What was done to the histories of the tables, by resource and account.
         histories: What histories hold, by resource and account, of the accounts of the audits.
         changed_days: The days whose figures are others than before, by report and account.
+        empty_windows: By report and account, what was not loaded, with the rows that the table
+            keeps of windows without any.
     """
 
     before: RowCounts = field(default_factory=dict)
@@ -48,6 +50,7 @@ class LoadOutcome:
     changes: Mapping[str, Mapping[str, Changes]] = field(default_factory=dict)
     histories: Mapping[str, HistoryAudit] = field(default_factory=dict)
     changed_days: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    empty_windows: RowCounts = field(default_factory=dict)
 
 
 def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
@@ -63,6 +66,7 @@ def merged(earlier: LoadOutcome, later: LoadOutcome) -> LoadOutcome:
     return LoadOutcome(
         before=_by_account(later.before, earlier.before),
         suddenly_empty={**earlier.suddenly_empty, **later.suddenly_empty},
+        empty_windows=_by_account(earlier.empty_windows, later.empty_windows),
         tables=list(tables.values()),
         load_id=later.load_id or earlier.load_id,
         columns={**earlier.columns, **later.columns},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -119,8 +120,8 @@ def suddenly_empty_windows(
     pipeline: Pipeline,
     before: RowCounts,
     accounts: Iterable[AccountRows],
-) -> dict[str, int]:
-    """Accounts of whose report no row came for a window of which the table holds some.
+) -> RowCounts:
+    """Reports of accounts of which no row came for a window of which the table holds some.
 
     That one day of several vanishes is an ordinary answer. That all do at once is not.
 
@@ -131,7 +132,7 @@ def suddenly_empty_windows(
         accounts: What was read of the accounts.
 
     Returns:
-        The rows that the table holds of the window, by account.
+        The rows that the tables hold of such windows, by report and account.
     """
     empty = [
         (name, str(account.account_id), rows.part)
@@ -141,13 +142,13 @@ def suddenly_empty_windows(
     ]
     if not any(account_id in before.get(name, {}) for name, account_id, _ in empty):
         return {}
+    found: dict[str, Counter[str]] = {}
     with pipeline.sql_client() as client:
-        counts = {
-            account_id: _count(client, name, account_id, part)
-            for name, account_id, part in empty
-            if account_id in before.get(name, {})
-        }
-    return {account_id: rows for account_id, rows in counts.items() if rows}
+        for name, account_id, part in empty:
+            if account_id in before.get(name, {}):
+                rows = _count(client, name, account_id, part)
+                found.setdefault(name, Counter()).update({account_id: rows} if rows else {})
+    return {name: of_accounts for name, of_accounts in found.items() if of_accounts}
 
 
 def _count(client: SqlClientBase[Any], report_name: str, account_id: str, part: Part) -> int:

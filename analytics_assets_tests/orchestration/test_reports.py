@@ -235,6 +235,44 @@ def test_a_backfill_leaves_all_other_days(
     assert told["days_changed"] == 53  # two were there, and are settled
 
 
+def test_days_that_vanish_keep_their_rows_whatever_else_is_read(
+    home: Path,
+    api: SampleApi,
+    read: Callable[..., str],
+    sync: Sync,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    reports, ever = api.data.reports, (EASTERN, date(2020, 1, 1), date(2027, 1, 1))
+    reports.pause(EASTERN, FIRST_DAY - 40 * DAY, FIRST_DAY)
+    read()
+    before = table(home, CAMPAIGNS)
+    reports.pause(*ever)
+    # of the later of these two windows there never was a row
+    output = read("--from", "2026-07-01", "--to", "2026-08-20", exit_code=1)
+    told = f"{EASTERN}: {CAMPAIGNS}: the API has no row of days of which the table holds"
+    assert output.count(told) == 1
+    assert "run again with --allow-empty" in output
+    mine = [
+        spelled(r for r in of if r["account_id"] == EASTERN)
+        for of in (before, table(home, CAMPAIGNS))
+    ]
+    assert mine[0] == mine[1] != []
+
+    # another report of the account has its rows
+    monkeypatch.setenv("ANALYTICS__EXTRA_RESOURCES", f"{CAMPAIGNS},{SITES}")
+    reports.resume(EASTERN)
+    assert sync("--resource", SITES).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setitem(reports._rows, CAMPAIGNS, lambda account, window: iter(()))
+        result = sync("--from", "2026-07-01", "--account", EASTERN)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert "1 of 2 partitions failed" in result.output
+    assert failed(instance, CAMPAIGNS) == {EASTERN}
+    assert failed(instance, SITES) == set()
+
+
 @pytest.mark.parametrize(
     ("days", "said"),
     [

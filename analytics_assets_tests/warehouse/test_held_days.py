@@ -122,16 +122,20 @@ def test_windows_without_rows_of_which_the_table_holds_some(home: Path, tmp_path
         account.resources[name].part, account.resources[name].rows = part, rows
         return account
 
-    def empty(*accounts: Any) -> dict[str, int]:
+    def empty(*accounts: Any) -> Any:
         settings = platform_settings()
         pipeline = make_pipeline(settings, tmp_path)
         return suddenly_empty_windows(settings, pipeline, before, accounts)
 
-    assert empty(read("a")) == {"a": 2}
-    assert empty(read("a"), read("b"), read("new"), read("c")) == {"a": 2, "c": 1}
+    assert empty(read("a")) == {REPORT: {"a": 2}}
+    assert empty(read("a"), read("b"), read("new"), read("c")) == {REPORT: {"a": 2, "c": 1}}
+    # nor is anything made good by another window of the account, before it or after it
+    others = [Part("date", [day(number)]) for number in (5, 9)]
+    for windows in ([window, *others], [*others, window]):
+        assert empty(*(read("a", each) for each in windows)) == {REPORT: {"a": 3}}
     assert empty(read("new"), read("other")) == {}
     assert empty(read("a", rows=1)) == {}
     assert empty(read("a", part=None)) == {}
     assert empty(read("a", name=SITES)) == {}
     assert empty(read("a", name="campaign_items", part=Part("campaign_id", ["7"]))) == {}
-    assert empty(read("a", name=SITES), read("c")) == {"c": 1}
+    assert empty(read("a", name=SITES), read("c")) == {REPORT: {"c": 1}}

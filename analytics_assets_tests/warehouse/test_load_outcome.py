@@ -145,7 +145,7 @@ def test_a_load_of_a_report_tells_which_days_changed(home: Path):
     assert rows_of(second, REPORT) == {"a": 3}
     assert second.audits[REPORT]["a"].missing_days == 1
     vanished = update(3, 4)
-    assert vanished.suddenly_empty == {"a": 1}
+    assert vanished.empty_windows == {REPORT: {"a": 1}}
     assert vanished.tables == ()
     assert update(3, 4, d4=5).changed_days == {REPORT: {"a": 0}}
     kept = query(home, f"SELECT EXTRACT(day FROM date), clicks FROM analytics.{REPORT}")

@@ -16,6 +16,7 @@ def test_two_loads_tell_of_before_the_first_and_after_the_second():
         loaded([account_read("a", campaigns=1)], {"campaigns": {"a": first, "b": first}}, "1"),
         before={"campaigns": {"a": 9, "b": 9}},
         suddenly_empty={"c": 4},
+        empty_windows={"site_performance": {"c": 1}},
     )
     later = replace(
         loaded(
@@ -26,11 +27,13 @@ def test_two_loads_tell_of_before_the_first_and_after_the_second():
         # of the whole table, or of the accounts of the load alone
         before={"campaigns": {"a": 1, "b": 9}, "audiences": {"b": 7}},
         suddenly_empty={"d": 5},
+        empty_windows={"site_performance": {"d": 2}},
     )
     both = merged(earlier, later)
     assert both.before == {"campaigns": {"a": 9, "b": 9}, "audiences": {"b": 7}}
     assert both.audits == {"campaigns": {"a": first, "b": second}, "audiences": {"b": third}}
     assert both.suddenly_empty == {"c": 4, "d": 5}
+    assert both.empty_windows == {"site_performance": {"c": 1, "d": 2}}
     assert both.load_id == "2"
     assert both.columns == {**earlier.columns, **later.columns}
     assert {

@@ -141,7 +141,7 @@ def test_days_that_vanish_come_back_and_fail(home: Path, api: SampleApi):
 
     asked = Window(vanished.first - DAY, vanished.last)  # with one day that has not
     _, outcome = update(api, home, CAMPAIGNS, {first: [asked]})
-    assert outcome.suddenly_empty == {}
+    assert outcome.empty_windows == {}
     gone = {(first, day) for day in vanished.days}
     kept = [row for row in whole if (row["account_id"], row["date"]) not in gone]
     assert spelled(table(home, CAMPAIGNS)) == spelled(kept)
@@ -175,13 +175,13 @@ def test_a_window_that_is_suddenly_empty(home: Path, api: SampleApi):
     held = len([row for row in before if row["account_id"] == account])
     api.data.reports.pause(account, FIRST_DAY - 7 * DAY, FIRST_DAY - DAY)
     _, outcome = update(api, home, CAMPAIGNS, week)
-    assert outcome.suddenly_empty == {account: held}
+    assert outcome.empty_windows == {CAMPAIGNS: {account: held}}
     assert spelled(table(home, CAMPAIGNS)) == spelled(before)
     update(api, home, CAMPAIGNS, week, allow_empty=True)
     assert {row["account_id"] for row in table(home, CAMPAIGNS)} == {other}
     # and once it is, it is nothing sudden
     _, outcome = update(api, home, CAMPAIGNS, week)
-    assert outcome.suddenly_empty == {}
+    assert outcome.empty_windows == {}
 
 
 def test_a_forgotten_account(home: Path, api: SampleApi):

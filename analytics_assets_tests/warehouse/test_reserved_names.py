@@ -72,7 +72,7 @@ def test_a_report_by_such_a_day(home: Path, tmp_path: Path, name: str):
     assert held_days(settings, tmp_path, asked, REQUEST) == {("own", "a"): {DAYS[0]}}
     found = report_days(settings, tmp_path, asked, DAYS[0], REQUEST)
     assert found.newest == {("own", "a"): DAYS[0]}
-    assert update(clicks=3).suddenly_empty == {"a": 1}
+    assert update(clicks=3).empty_windows == {"own": {"a": 1}}
 
 
 @both_warehouses
