@@ -216,8 +216,9 @@ class TableColumns:
             return SURPLUS
         if holds(self.types[column], value):
             return column
-        variant = variant_name(column, value_type(value))
-        return variant if variant in self.types else SURPLUS
+        type_ = value_type(value)
+        variant = variant_name(column, type_)
+        return variant if self.types.get(variant) == type_ else SURPLUS
 
     def _claim(self, name: str, type_: ColumnType) -> str | None:
         """A column for a new field; None if there is no room for one."""
@@ -238,6 +239,8 @@ class TableColumns:
             if len(self.types) - len(self.declared) >= self._room:
                 return False
             self.types[variant] = type_
+        if self.types[variant] != type_:  # somebody has changed it
+            return False
         self.variants.add(variant)
         self.others.discard(variant)
         return True

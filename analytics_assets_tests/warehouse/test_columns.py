@@ -273,6 +273,14 @@ def test_variants_of_a_long_name_have_names_of_their_own():
     assert TableColumns.of(RULES, after(columns)).variants == columns.variants
 
 
+@pytest.mark.parametrize("type_", ["text", "INTEGER"])
+def test_a_column_for_other_values_that_somebody_has_retyped(type_: str):
+    stored = {"event_name__v_bigint": StoredColumn(type_, variant=True)}
+    found, columns = load([{"event_name": 7}, {"event_name": "a"}], stored)
+    assert found == [{SURPLUS: {"event_name": 7}}, {"event_name": "a"}]
+    assert columns.types["event_name__v_bigint"] == type_
+
+
 def test_a_column_is_for_other_values_by_its_name_or_by_what_dlt_has_noted():
     stored = {
         "status__v_bool": StoredColumn("bool"),
