@@ -79,7 +79,7 @@ class NumberedPages(BasePaginator):
     more rows, because they cannot be had. So is a list that moves each time.
 
     Args:
-        key: The columns that tell the rows of a list apart.
+        key: The columns that tell the rows of a list apart; without any, it has one row.
     """
 
     def __init__(self, key: Sequence[Column]) -> None:
@@ -148,9 +148,11 @@ class NumberedPages(BasePaginator):
         return total is None or (total == len(page) and self._is_distinct(page))
 
     def _has_keys(self, page: Sequence[Row]) -> bool:
-        return any(row_key(self._key, row) for row in page)
+        return any(row_key(self._key, row) is not None for row in page)
 
     def _is_distinct(self, page: Sequence[Row]) -> bool:
+        if not self._key:
+            return len(page) <= 1
         name = self._key[0].name
         try:
             if len({row.get(name) for row in page}) == len(page):

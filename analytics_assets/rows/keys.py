@@ -50,10 +50,15 @@ def key_value(column: Column, value: Any) -> Any:
 
 
 def list_key(resource: Resource) -> tuple[Column, ...]:
-    """The columns that tell the rows of one list apart; a list has rows of one account."""
+    """The columns that tell the rows of one list apart: it is of one account, and of one parent.
+
+    There are none where a list has one row.
+    """
     columns = {column.name: column for column in resource.table_columns}
-    names = [name for name in resource.key if name != ACCOUNT_ID.name] or resource.key
-    return tuple(columns[name] for name in names)
+    asked_by = {ACCOUNT_ID.name} if resource.parent else set()
+    if resource.has_parent_rows:
+        asked_by.add(str(resource.parent_column))
+    return tuple(columns[name] for name in resource.key if name not in asked_by)
 
 
 def row_key(columns: Sequence[Column], row: Mapping[str, Any]) -> tuple[Any, ...] | None:

@@ -92,6 +92,15 @@ def pages(server: Server) -> list[Rows]:
     return [list(page) for page in client.paginate("/list", data_selector="results")]
 
 
+@pytest.mark.parametrize("total", [1, ..., "unknown"])
+def test_a_list_of_one_row_needs_no_key(total: Any):
+    session, server = requests.Session(), Server([{"cap": 7}], total=lambda n, rows: total)
+    session.mount("http://", server)
+    client = RESTClient("http://api", session=session, paginator=NumberedPages([]))
+    found = [row for page in client.paginate("/list", data_selector="results") for row in page]
+    assert found == [{"cap": 7}]
+
+
 def collect(server: Server) -> Rows:
     return [row for page in pages(server) for row in page]
 

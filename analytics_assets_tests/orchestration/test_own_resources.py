@@ -118,6 +118,52 @@ def add_fields(api: SampleApi) -> None:
             api.data.update_row("reviews", row["id"], fields, account_id=account)
 
 
+KEYED = """
+[sources.analytics.resources.bids]
+path = "/v1/{account_id}/campaigns/{parent_id}/bids"
+parent = "campaigns"
+primary_key = ["campaign_id", "id"]
+[sources.analytics.resources.targets]
+path = "/v1/{account_id}/campaigns/{parent_id}/target"
+parent = "campaigns"
+primary_key = "campaign_id"
+[sources.analytics.resources.terms]
+path = "/v1/{account_id}/terms"
+primary_key = "account_id"
+[sources.analytics.resources.by_day]
+path = "/v1/{account_id}/reports/by-day"
+columns = "clicks bigint"
+report = {has_days = false}
+"""
+
+
+def test_keys_of_what_is_asked_for_and_not_of_what_is_answered(
+    home: Path, toml: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+):
+    toml(KEYED)
+    with serving(monkeypatch) as api:
+        data, rows = api.data, api.data.rows
+        answers = {"bids": [{"id": 1}, {"id": 2}], "targets": [{"cap": 3}], "terms": [{"days": 4}]}
+
+        def served_rows(name: str, account: str | None = None, parent: str | None = None):
+            return answers[name] if name in answers else rows(name, account, parent)
+
+        monkeypatch.setattr(data, "rows", served_rows)
+        days = {"by_day": lambda *_: iter([{"clicks": 5}])}
+        monkeypatch.setattr(data.reports, "_rows", {**data.reports._rows, **days})
+        result = invoke("sync")
+        assert result.exit_code == 0, result.output
+        campaigns = {(a, row["id"]) for a in data.account_ids for row in rows("campaigns", a)}
+    bids = query(home, "SELECT account_id, campaign_id, id FROM analytics.bids")
+    assert sorted(bids) == sorted((*key, number) for key in campaigns for number in ("1", "2"))
+    targets = query(home, "SELECT account_id, campaign_id, cap FROM analytics.targets")
+    assert sorted(targets) == sorted((*key, 3) for key in campaigns)
+    terms = query(home, "SELECT account_id, days FROM analytics.terms")
+    assert sorted(terms) == [(account, 4) for account in sorted(data.account_ids)]
+    by_day = query(home, "SELECT account_id, clicks, COUNT(*) FROM analytics.by_day GROUP BY 1, 2")
+    assert sorted(by_day) == [(account, 5, 3) for account in sorted(data.account_ids)]
+
+
 @both_warehouses
 def test_a_resource_that_is_taken_out_keeps_its_table_until_it_is_forgotten(
     home: Path, doctor: Callable[..., Checks], instance: dg.DagsterInstance, monkeypatch
