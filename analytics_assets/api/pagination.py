@@ -23,6 +23,9 @@ _READINGS: Final = 4
 # an API that sends new rows for ever is given up
 _MOST_PAGES: Final = 10_000
 
+# what answers name, beside a list or in a Link header, if its rows go on behind a cursor or a link
+_MORE: Final = ("next", "next_page", "next_cursor", "nextPageToken", "has_more")
+
 
 @dataclass(slots=True)
 class _Pages:
@@ -108,6 +111,8 @@ class NumberedPages(BasePaginator):
         """
         page: list[Row] = [] if data is None else data
         total = _announced_total(response)
+        if total is None and self._pages is None:
+            _refuse_other_paging(response)
         if total is None and self._pages is None and self._readings > 1:
             total = 0  # it was announced before that there are pages
         if self._pages is None and self._is_whole(page, total):
@@ -247,6 +252,24 @@ class NumberedPages(BasePaginator):
         self._readings += 1
         self._pages = None
         self._has_next_page = True
+
+
+def _refuse_other_paging(response: Response) -> None:
+    """Refuses a list that announces no total, and says in another way that it has further pages.
+
+    Raises:
+        ReadError: It does.
+    """
+    answer = response.json()
+    told = answer if isinstance(answer, dict) else {}
+    metadata = told.get("metadata")
+    places = (response.links, told, metadata if isinstance(metadata, dict) else {})
+    name = next((name for name in _MORE for place in places if place.get(name)), None)
+    if name is not None:
+        raise ReadError(
+            f"{request_line(response)} says by `{name}` that rows follow, and by no"
+            " `metadata.total` how many: there is no way to ask for them"
+        )
 
 
 def _short(pages: _Pages) -> str:

@@ -101,6 +101,42 @@ def test_a_list_of_one_row_needs_no_key(total: Any):
     assert found == [{"cap": 7}]
 
 
+def answered(answer: dict[str, Any], link: str = "") -> requests.Response:
+    response = requests.Response()
+    response.status_code = 200
+    response.request = requests.Request("GET", "http://api/list").prepare()
+    response.headers["Link"] = link
+    response._content = json.dumps(answer).encode()
+    return response
+
+
+NEXT = '<http://api/list?cursor=x>; rel="next"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "link", "name"),
+    [
+        ({}, NEXT, "next"),
+        ({"next": "http://api/list?cursor=x"}, "", "next"),
+        ({"metadata": {"count": 2, "has_more": True}}, "", "has_more"),
+    ],
+)
+def test_rows_behind_a_page_that_cannot_be_asked_for(answer: dict[str, Any], link: str, name: str):
+    paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
+    with pytest.raises(ReadError, match=f"GET /list says by `{name}` that rows follow"):
+        paginator.update_state(answered(answer, link), numbered(2))
+
+
+def test_other_signs_of_pages_say_nothing():
+    paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
+    last = {"next": None, "metadata": {"has_more": False, "next_page": ""}}
+    paginator.update_state(answered(last, NEXT.replace("next", "prev")), numbered(2))
+    assert not paginator.has_next_page
+    # those that are announced are asked for by number
+    paginator.update_state(answered({"metadata": {"total": 4, "next": "x"}}, NEXT), numbered(2))
+    assert paginator.has_next_page
+
+
 def collect(server: Server) -> Rows:
     return [row for page in pages(server) for row in page]
 
