@@ -23,8 +23,13 @@ _READINGS: Final = 4
 # an API that sends new rows for ever is given up
 _MOST_PAGES: Final = 10_000
 
-# what answers name, beside a list or in a Link header, if its rows go on behind a cursor or a link
-_MORE: Final = ("next", "next_page", "next_cursor", "nextPageToken", "has_more")
+# what answers name, in whatever spelling, if the rows of a list go on behind a cursor or a link
+_MORE: Final = frozenset(
+    [
+        *("next", "nextpage", "nextcursor", "nextpagetoken", "nexttoken", "nexturl", "nextlink"),
+        *("hasmore", "hasnext", "hasnextpage"),
+    ]
+)
 
 
 @dataclass(slots=True)
@@ -262,14 +267,18 @@ def _refuse_other_paging(response: Response) -> None:
     """
     answer = response.json()
     told = answer if isinstance(answer, dict) else {}
-    metadata = told.get("metadata")
-    places = (response.links, told, metadata if isinstance(metadata, dict) else {})
-    name = next((name for name in _MORE for place in places if place.get(name)), None)
+    places = [response.links, told, *(each for each in told.values() if isinstance(each, dict))]
+    names = (name for place in places for name, value in place.items() if value)
+    name = next((name for name in names if _plain(name) in _MORE), None)
     if name is not None:
         raise ReadError(
             f"{request_line(response)} says by `{name}` that rows follow, and by no"
             " `metadata.total` how many: there is no way to ask for them"
         )
+
+
+def _plain(name: str) -> str:
+    return name.lower().rpartition(".")[2].replace("_", "").replace("-", "")
 
 
 def _short(pages: _Pages) -> str:

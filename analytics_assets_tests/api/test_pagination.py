@@ -119,6 +119,9 @@ NEXT = '<http://api/list?cursor=x>; rel="next"'
         ({}, NEXT, "next"),
         ({"next": "http://api/list?cursor=x"}, "", "next"),
         ({"metadata": {"count": 2, "has_more": True}}, "", "has_more"),
+        ({"paging": {"cursors": {"after": "x"}, "next": "http://api/list?after=x"}}, "", "next"),
+        ({"pagination": {"hasNextPage": True}}, "", "hasNextPage"),
+        ({"@odata.nextLink": "http://api/list?skip=2"}, "", "@odata.nextLink"),
     ],
 )
 def test_rows_behind_a_page_that_cannot_be_asked_for(answer: dict[str, Any], link: str, name: str):
