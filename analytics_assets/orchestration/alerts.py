@@ -8,6 +8,7 @@ from typing import Final
 import dagster as dg
 
 from analytics_assets import webhook
+from analytics_assets.errors import AlertError
 from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.recorded_checks import latest_evaluations
@@ -47,7 +48,11 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         if not names.is_ours(run, made_assets(context.instance, run)):
             return dg.SkipReason(f"{run.job_name} is not for the platform's assets")
         current = platform_settings()
-        return _post(current, _failed_run(current, context.instance, run))
+        try:
+            return _post(current, _failed_run(current, context.instance, run))
+        except AlertError as error:
+            # after any other error, Dagster goes on with the next run, and nobody is told of this
+            raise dg.DagsterError(str(error)) from None
 
     @dg.sensor(
         name=names.of_definition("alert_on_failed_checks"),

@@ -164,7 +164,7 @@ def test_a_webhook_that_cannot_be_reached_shows_no_secret(
     monkeypatch.setenv("ANALYTICS__ALERT_WEBHOOK_URL", f"http://127.0.0.1:9{SECRET_PATH}")
     monkeypatch.setenv("SOURCES__ANALYTICS__CLIENT_SECRET", "wrong")
     assert sync().exit_code == 1
-    with pytest.raises(AlertError, match=r"cannot be reached \(ConnectionError\)") as caught:
+    with pytest.raises(dg.DagsterError, match=r"cannot be reached \(ConnectionError\)") as caught:
         tick_failed_run(instance)
     assert SECRET_PATH not in caplog.text + str(caught.value)
 

@@ -57,6 +57,12 @@ def tell_of_run(records: dg.DagsterInstance, run_id: str) -> str | None:
     return skipped and skipped.skip_message
 
 
+def tell_of_runs(records: dg.DagsterInstance, cursor: str | None) -> str | None:
+    """Ticks the sensor of runs as Dagster's daemon does; its new cursor."""
+    context = dg.build_sensor_context(instance=records, cursor=cursor)
+    return definitions().resolve_sensor_def("alert_on_failed_runs").evaluate_tick(context).cursor
+
+
 def tell_of_checks(records: dg.DagsterInstance, cursor: str | None) -> tuple[str | None, str]:
     """Ticks the sensor of checks; its new cursor, and what it says."""
     context = dg.build_sensor_context(instance=records, cursor=cursor)
@@ -103,6 +109,22 @@ def test_a_run_of_a_job_is_told_with_its_cause(hook: Webhook, records: dg.Dagste
         "• the run ended without a cause: Run worker &lt;died&gt; &amp; was gone.\n"
         f"<{LINK}/runs/{run.run_id}|Open in Dagster>"
     )
+
+
+def test_a_run_that_could_not_be_told_is_told_at_the_next_tick(
+    hook: Webhook, records: dg.DagsterInstance
+):
+    cursor = tell_of_runs(records, None)
+    for _ in range(2):
+        records.report_run_failed(begin(records))
+    hook.status = 404
+    with pytest.raises(dg.DagsterError, match=r"^the alert webhook answers 404$"):
+        tell_of_runs(records, cursor)
+    hook.status, refused = 200, hook.messages.pop()
+    for _ in range(3):
+        cursor = tell_of_runs(records, cursor)
+    assert len(hook.messages) == 2
+    assert hook.messages[0] == refused
 
 
 def test_a_run_over_some_assets_names_them(hook: Webhook, records: dg.DagsterInstance):
