@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import analytics_assets
+from analytics_assets.errors import AnalyticsError, causes
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -81,7 +82,6 @@ def dagster_instance(overrides: Mapping[str, Any] | None = None) -> Iterator[Dag
     """
     home = ensure_dagster_home()
     from dagster import DagsterInstance
-    from sqlalchemy.exc import SQLAlchemyError
 
     from analytics_assets.dagster_backend.internals import InstanceRef
 
@@ -97,7 +97,11 @@ def dagster_instance(overrides: Mapping[str, Any] | None = None) -> Iterator[Dag
     with instance:
         try:
             yield instance
-        except SQLAlchemyError as error:  # of Dagster: the warehouse has its own errors
+        except (click.ClickException, AnalyticsError):  # also what became of the warehouse's errors
+            raise
+        except Exception as error:
+            if _database_error(error) is None:
+                raise
             raise _unusable(home, error) from None
 
 
@@ -217,7 +221,8 @@ def _unusable(home: Path, error: Exception) -> click.ClickException:
             f"Dagster cannot open its records, because {broken[0]} is no SQLite file: set it right,"
             " or move it away (one that is missing is made anew)"
         )
-    message = str(getattr(error, "orig", None) or error) or type(error).__name__
+    first = _database_error(error) or error
+    message = str(getattr(first, "orig", None) or first) or type(first).__name__
     if module := _module_that_is_gone(message):
         return click.ClickException(
             f"`module: {module}` in {home / 'dagster.yaml'} leads to nothing, as of another"
@@ -232,6 +237,16 @@ def _unusable(home: Path, error: Exception) -> click.ClickException:
     return click.ClickException(
         f"Dagster cannot open its records: {cause}: check dagster.yaml in {home}"
     )
+
+
+def _database_error(error: Exception) -> BaseException | None:
+    """What the database said that Dagster's error came of; in PostgreSQL it only counts attempts.
+
+    None if the error is another one.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return next((link for link in causes(error) if isinstance(link, SQLAlchemyError)), None)
 
 
 def _module_that_is_gone(message: str) -> str | None:

@@ -6,12 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from dagster import AssetKey, DagsterInstance
 
+from analytics_assets.cli.home import dagster_instance
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.commands import CHECKOUT, invoke
 from analytics_assets_tests.testing.postgres_server import PASSWORD, PostgresServer
 
 CONFIGURATION = CHECKOUT / "deploy" / "dagster.yaml"
@@ -68,6 +70,31 @@ def test_a_connection_that_was_cut_is_made_anew(home_of_several: Path, postgres:
         [process] = connections(postgres)
         postgres.run("SELECT pg_terminate_backend(%s)", process)
         assert list(instance.get_dynamic_partitions("accounts")) == ["acme"]
+
+
+def test_a_server_that_refuses_is_told_by_its_own_words(
+    home_of_several: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DAGSTER_POSTGRES_PASSWORD", "not-the-password")
+    result = invoke("status")
+    assert result.exit_code == 1
+    assert 'failed: FATAL: password authentication failed for user "postgres"' in result.stderr
+    assert result.stderr.endswith(f": check dagster.yaml in {home_of_several}\n")
+    assert "not-the-password" not in result.output
+
+
+def test_a_server_that_goes_away_under_a_command(home_of_several: Path, postgres: PostgresServer):
+    database = os.environ["DAGSTER_POSTGRES_DB"]
+
+    def count_after_its_end(instance: DagsterInstance) -> None:
+        postgres.run(f"ALTER DATABASE {database} ALLOW_CONNECTIONS false")
+        for process in connections(postgres):
+            postgres.run("SELECT pg_terminate_backend(%s)", process)
+        instance.get_runs_count()
+
+    told = f'^Dagster cannot open its records: .* "{database}" is not currently accepting'
+    with pytest.raises(click.ClickException, match=told), dagster_instance() as instance:
+        count_after_its_end(instance)
 
 
 def test_the_web_ui_sets_its_own_time_limit(home_of_several: Path):
