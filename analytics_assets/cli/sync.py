@@ -23,6 +23,7 @@ from analytics_assets.cli.interrupts import Interrupted
 from analytics_assets.days import asked_window
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import RESOURCES
+from analytics_assets.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -232,8 +233,9 @@ def _sync(report: SyncReport, chosen: _Chosen) -> None:
         progress.expect(sum(len(group.accounts) for group in groups if group.resources))
         for group in groups:
             _read(report, instance, definitions, names, chosen, group, settings.accounts_per_run)
-    if report.failed_runs:
-        raise click.ClickException("\n".join(map(cause_of, report.failed_runs)))
+        told = [*map(cause_of, report.failed_runs), *_left_the_list(report, instance)]
+    if told:
+        raise click.ClickException("\n".join(told))
 
 
 class _Group(NamedTuple):
@@ -254,18 +256,28 @@ def _read(
     accounts_per_run: int | None,
 ) -> None:
     from analytics_assets.dagster_backend.command_runs import run_job
-    from analytics_assets.orchestration.partitions import run_target
+    from analytics_assets.orchestration.partitions import run_targets
     from analytics_assets.orchestration.sharding import shards
 
     of, (first, last) = group.resources, chosen.days or group.days
     more: dict[str, bool | str] = {"start_date": first, "end_date": last}
     if names.are_lists(of):
         more = {"full": chosen.full}
-    for part in shards(instance, names, group.accounts if of else [], accounts_per_run):
-        op, allow_empty = names.op_of(of), chosen.allow_empty
-        target = run_target(instance, op, part, allow_empty=allow_empty, **more)
+    parts = shards(instance, names, group.accounts if of else [], accounts_per_run)
+    op, allow_empty = names.op_of(of), chosen.allow_empty
+    for target in run_targets(instance, op, parts, allow_empty=allow_empty, **more):
         job, keys = definitions.resolve_job_def(names.job_of(of)), names.keys(of)
         _note(report, instance, run_job(instance, job, target.ops, target.tags, keys))
+
+
+def _left_the_list(report: SyncReport, instance: dg.DagsterInstance) -> list[str]:
+    """A line on accounts that lack something, and that another list, made meanwhile, lacks."""
+    from analytics_assets.orchestration.partitions import known_accounts
+
+    lacking = [account_id for account_id, state, _ in report.accounts if state != "ok"]
+    gone = sorted(set(lacking).difference(known_accounts(instance)))
+    named = ", ".join(map(one_line, gone))
+    return [f"no longer listed, so that not all was read: {named}"] if gone else []
 
 
 def _resources_by_kind(names: AssetNames, chosen: _Chosen) -> list[list[str]]:

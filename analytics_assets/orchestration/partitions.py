@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
@@ -103,8 +103,32 @@ def run_target(
         account_ids: The accounts.
         chosen: What else the op's configuration says; what is false or empty is left out.
     """
+    return _target(known_accounts(instance), op_name, account_ids, chosen)
+
+
+def run_targets(
+    instance: dg.DagsterInstance,
+    op_name: str,
+    shards: Iterable[Collection[str]],
+    **chosen: bool | str,
+) -> Iterator[RunTarget]:
+    """How one run after the other covers each shard, as `run_target` has it.
+
+    Accounts may leave the list while others are read: a run is for those that are left at its turn.
+    """
+    for shard in shards:
+        known = known_accounts(instance)
+        if left := set(shard).intersection(known):
+            yield _target(known, op_name, left, chosen)
+
+
+def _target(
+    known: Sequence[str],
+    op_name: str,
+    account_ids: Collection[str],
+    chosen: Mapping[str, bool | str],
+) -> RunTarget:
     config: dict[str, Any] = {name: value for name, value in chosen.items() if value}
-    known = known_accounts(instance)
     places = sorted(known.index(account_id) for account_id in account_ids)
     first, last = known[places[0]], known[places[-1]]
     tags: dict[str, str] = {}

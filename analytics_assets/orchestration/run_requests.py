@@ -9,7 +9,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.partitions import run_target
+from analytics_assets.orchestration.partitions import run_targets
 from analytics_assets.orchestration.sharding import shards
 from analytics_assets.settings import PlatformSettings
 
@@ -38,10 +38,8 @@ def account_requests(
     those that are due.
     """
     op_name, (first, last) = names.op_of(resource_names), days
-    targets = [
-        run_target(instance, op_name, shard, start_date=first, end_date=last)
-        for shard in shards(instance, names, account_ids, accounts_per_run)
-    ]
+    parts = shards(instance, names, account_ids, accounts_per_run)
+    targets = run_targets(instance, op_name, parts, start_date=first, end_date=last)
     return [
         dg.RunRequest(
             job_name=names.job_of(resource_names),

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from dagster import DagsterInstance
 
 from analytics_assets.cli import main
+from analytics_assets.dagster_backend import command_runs
 from analytics_assets.resources import RESOURCES
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.commands import invoke
@@ -29,6 +30,27 @@ def test_every_table_equals_the_api_for_20_accounts(home, sync, api: SampleApi):
     assert "acme-0001-sc" in first.stdout
     for name in RESOURCES.lists:
         assert name in first.stdout
+
+
+def test_an_account_that_leaves_the_list_between_two_runs(
+    home, sync, api: SampleApi, monkeypatch: pytest.MonkeyPatch
+):
+    first, leaving, third = api.data.account_ids
+    run_job = command_runs.run_job
+
+    def and_list_anew(instance: DagsterInstance, *given: Any) -> command_runs.CommandRun:
+        run = run_job(instance, *given)
+        if run.success and len(instance.get_runs()) > 1:
+            instance.delete_dynamic_partition("accounts", leaving)
+        return run
+
+    monkeypatch.setattr(command_runs, "run_job", and_list_anew)
+    monkeypatch.setenv("ANALYTICS__ACCOUNTS_PER_RUN", "1")
+    result = sync("--resource", "audiences")
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: no longer listed, so that not all was read: {leaving}\n"
+    rows = warehouse_table(home, "audiences")
+    assert {row["account_id"] for row in rows} == {first, third}
 
 
 def test_only_the_accounts_and_resources_asked_for(home, sync, api: SampleApi):

@@ -22,6 +22,7 @@ from analytics_assets.orchestration.partitions import (
     known_accounts,
     requested_accounts,
     run_target,
+    run_targets,
 )
 from analytics_assets_tests.testing.records import load
 
@@ -65,6 +66,13 @@ def test_how_a_run_covers_accounts(
     assert run_target(records, NAMES.accounts_op, accounts) == RunTarget(tags, config(**given))
     allowing = run_target(records, NAMES.accounts_op, accounts, allow_empty=True)
     assert allowing == RunTarget(tags, config(allow_empty=True, **given))
+
+
+def test_a_run_is_for_the_accounts_that_are_listed_at_its_turn(records: dg.DagsterInstance) -> None:
+    targets = run_targets(records, NAMES.accounts_op, ["ab", "d", "bc"], full=True)
+    assert next(targets).tags["dagster/asset_partition_range_start"] == "a"
+    keep_partitions(records, ["a", "c"])
+    assert list(targets) == [RunTarget({"dagster/partition": "c"}, config(full=True))]
 
 
 def test_the_partitions_become_the_listed_accounts(records: dg.DagsterInstance) -> None:
