@@ -187,22 +187,14 @@ class NumberedPages(BasePaginator):
         if self._pages is None:
             self._pages = _Pages(total or 0, len(page))
         pages, keys = self._pages, self._keys(page)
-        if pages.number:
-            self._raise_if_moved(pages, page, keys, total)
-            if self._is_same(pages.last, page, keys):
-                if len(pages.rows) >= pages.total:
-                    return True
-                # the API ignores `page`, or sends its last page for one beyond it
-                if pages.number > 1:
-                    raise _MovedError(_short(pages))
-                raise ReadError(f"{line} {_short(pages)}")
-            self._note_smaller_pages(pages, page, total)
-        if not page:
+        self._raise_if_moved(pages, page, keys, total)
+        if not page or self._is_same(pages.last, page, keys):  # which brings nothing new
             if len(pages.rows) >= pages.total:
                 return True
-            if not pages.number:
+            if pages.number == (1 if page else 0):  # the API ignores `page`, or has no rows at all
                 raise ReadError(f"{line} {_short(pages)}")
             raise _MovedError(_short(pages))
+        self._note_smaller_pages(pages, page, total)
         self._raise_if_pages_are_smaller(pages)
         pages.add(page, keys)
         if pages.number >= _MOST_PAGES:
