@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dlt import Pipeline
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
 from analytics_assets.warehouse.destination import sql_dialect
+from analytics_assets.warehouse.statements import SqlClient
 
 RowCounts = Mapping[str, Mapping[str, int]]
 """Rows by account by table."""
@@ -119,7 +119,7 @@ def audit(
     return found
 
 
-def _where(pipeline: Pipeline, client: SqlClientBase[object], accounts: Accounts) -> str:
+def _where(pipeline: Pipeline, client: SqlClient, accounts: Accounts) -> str:
     """A condition on the accounts of the table that is audited; without one, all are."""
     # how to quote is not tried elsewhere, and no literal can hold U+0000
     is_known = sql_dialect(pipeline) in _QUOTE_AS_DLT_SAYS
@@ -130,7 +130,7 @@ def _where(pipeline: Pipeline, client: SqlClientBase[object], accounts: Accounts
 
 
 def _audit_table(
-    client: SqlClientBase[object],
+    client: SqlClient,
     columns: Mapping[str, TableColumns],
     name: str,
     where: str,
@@ -160,7 +160,7 @@ def _audit_table(
 
 
 def _with_all_days(
-    client: SqlClientBase[object], known: TableColumns, where: str, found: TableAudit
+    client: SqlClient, known: TableColumns, where: str, found: TableAudit
 ) -> dict[str, AccountAudit]:
     """The audits of some days, with the rows and the days that there are in all."""
     report = known.resource.report or Report()
@@ -197,7 +197,7 @@ def _found(counted: Mapping[str, int], columns: Iterable[str]) -> dict[str, int]
 
 
 def _statement(
-    client: SqlClientBase[object],
+    client: SqlClient,
     columns: Mapping[str, TableColumns],
     name: str,
     where: str,
@@ -223,9 +223,7 @@ def _statement(
     )
 
 
-def _from_day(
-    client: SqlClientBase[object], report: Report | None, where: str, since: date | None
-) -> str:
+def _from_day(client: SqlClient, report: Report | None, where: str, since: date | None) -> str:
     if report is None or since is None:
         return ""
     condition = f"{_column(client, report.day_column)} >= CAST('{since}' AS DATE)"
@@ -233,10 +231,7 @@ def _from_day(
 
 
 def _parents(
-    client: SqlClientBase[object],
-    known: TableColumns,
-    columns: Mapping[str, TableColumns],
-    where: str,
+    client: SqlClient, known: TableColumns, columns: Mapping[str, TableColumns], where: str
 ) -> tuple[str, str]:
     """A join with the parents' ids, and how many of a key's rows have none there."""
     child, parent = known.resource.parent_column, columns.get(str(known.resource.parent))
@@ -253,13 +248,13 @@ def _parents(
     return join, f"COUNT(*) - COUNT(p.{row_id})"
 
 
-def _nulls(client: SqlClientBase[object], known: TableColumns, name: str) -> str:
+def _nulls(client: SqlClient, known: TableColumns, name: str) -> str:
     """How many rows have no value: neither in the column nor in those beside it."""
     places = (_column(client, place) for place in (name, *known.variants_of(name)))
     is_null = " AND ".join(f"{place} IS NULL" for place in places)
     return f"SUM(CASE WHEN {is_null} THEN 1 ELSE 0 END)"
 
 
-def _column(client: SqlClientBase[object], name: str) -> str:
+def _column(client: SqlClient, name: str) -> str:
     """A column of the table that is audited."""
     return f"t.{client.escape_column_name(name)}"

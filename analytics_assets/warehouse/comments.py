@@ -6,14 +6,14 @@ dlt writes no comments on DuckDB and PostgreSQL.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from dlt import Pipeline
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.destination import sql_dialect
 from analytics_assets.warehouse.history import VALIDITY
+from analytics_assets.warehouse.statements import SqlClient
 
 Comments = Mapping[tuple[str, str], str | None]
 """Comment by table and column; the table's own has the column ''."""
@@ -61,7 +61,7 @@ def write_comments(pipeline: Pipeline, resources: Iterable[Resource]) -> None:
                     client.execute_many(statements)
 
 
-def _statements(client: SqlClientBase[Any], resource: Resource, written: Comments) -> Iterator[str]:
+def _statements(client: SqlClient, resource: Resource, written: Comments) -> Iterator[str]:
     described = {"": resource.description}
     described |= {column.name: column.description for column in resource.table_columns}
     if resource.is_history:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.choice import (
     EXTRA_RESOURCES_SETTING,
@@ -28,6 +27,7 @@ from analytics_assets.warehouse.location import duckdb_file, is_duckdb, is_missi
 from analytics_assets.warehouse.locks import holder_of
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.postgres_locks import refuse_other_encodings
+from analytics_assets.warehouse.statements import SqlClient
 from analytics_assets.warehouse.stored import (
     StoredTables,
     known_columns,
@@ -98,7 +98,7 @@ def _probe_database(settings: PlatformSettings, folder: Path) -> str:
     )
 
 
-def _probe_dataset(settings: PlatformSettings, client: SqlClientBase[Any]) -> str:
+def _probe_dataset(settings: PlatformSettings, client: SqlClient) -> str:
     there = client.has_dataset()
     if settings.destination.rpartition(".")[2] not in _ROLL_BACK_TABLES:
         state = "is there" if there else "is not there yet"

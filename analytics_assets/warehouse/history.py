@@ -18,11 +18,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from dlt import Pipeline
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns, variant_name
-from analytics_assets.warehouse.statements import in_chunks, marks
+from analytics_assets.warehouse.statements import SqlClient, in_chunks, marks
 
 VALID_FROM: Final = "valid_from"
 VALID_TO: Final = "valid_to"
@@ -127,7 +126,7 @@ def write_versions(
 
 
 def _write(
-    client: SqlClientBase[Any], resource: Resource, history: History, accounts: Sequence[str]
+    client: SqlClient, resource: Resource, history: History, accounts: Sequence[str]
 ) -> dict[str, Changes]:
     names = names_of(client, resource, accounts)
     places = {**{name: name for name in _DLT_COLUMNS}, **history.places}
@@ -140,9 +139,7 @@ def _write(
     return {str(account): Changes(*map(int, numbers)) for account, *numbers in rows or []}
 
 
-def names_of(
-    client: SqlClientBase[Any], resource: Resource, accounts: Sequence[str]
-) -> dict[str, str]:
+def names_of(client: SqlClient, resource: Resource, accounts: Sequence[str]) -> dict[str, str]:
     """What stands for a resource's table, its history, their columns and rows in statements.
 
     Without accounts, the rows are those of all.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
-
-from dlt.destinations.sql_client import SqlClientBase
+from typing import Final
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.history import History, names_of
 from analytics_assets.warehouse.history_differences import count_differences
-from analytics_assets.warehouse.statements import in_chunks
+from analytics_assets.warehouse.statements import SqlClient, in_chunks
 
 _COUNTS: Final = """
     SELECT account, SUM(versions), SUM(valid), SUM(held), SUM(turned) FROM (
@@ -61,7 +59,7 @@ HistoryAudit = Mapping[str, VersionsAudit]
 
 
 def audit_loaded(
-    client: SqlClientBase[Any], resource: Resource, account_ids: Sequence[str]
+    client: SqlClient, resource: Resource, account_ids: Sequence[str]
 ) -> dict[str, VersionsAudit]:
     """Audits a history of accounts whose versions were just made equal to their rows.
 
@@ -72,7 +70,7 @@ def audit_loaded(
 
 
 def audit_history(
-    client: SqlClientBase[Any], resource: Resource, history: History
+    client: SqlClient, resource: Resource, history: History
 ) -> dict[str, VersionsAudit]:
     """Audits a history as a whole, and compares its open versions with the table."""
     found = _audit(client, resource, ())
@@ -81,7 +79,7 @@ def audit_history(
 
 
 def _audit(
-    client: SqlClientBase[Any], resource: Resource, accounts: Sequence[str]
+    client: SqlClient, resource: Resource, accounts: Sequence[str]
 ) -> dict[str, VersionsAudit]:
     names = names_of(client, resource, accounts)
     key = ", ".join(map(client.escape_column_name, resource.key))

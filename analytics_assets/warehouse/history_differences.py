@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
-
-from dlt.destinations.sql_client import SqlClientBase
+from typing import Final
 
 from analytics_assets.rows.versions import same_json
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import SURPLUS
 from analytics_assets.warehouse.history import History, names_of
+from analytics_assets.warehouse.statements import SqlClient
 
 _PAIRS: Final = """
     {table} t FULL JOIN (SELECT * FROM {history} WHERE {valid_to} IS NULL) h
@@ -32,9 +31,7 @@ _UNSURE: Final = f"""
 """
 
 
-def count_differences(
-    client: SqlClientBase[Any], resource: Resource, history: History
-) -> Counter[str]:
+def count_differences(client: SqlClient, resource: Resource, history: History) -> Counter[str]:
     """Rows without an open version, versions without a row, and pairs that differ, by account.
 
     Args:
@@ -54,7 +51,7 @@ def count_differences(
     return found
 
 
-def _conditions(client: SqlClientBase[Any], history: History) -> tuple[str, str, list[str]]:
+def _conditions(client: SqlClient, history: History) -> tuple[str, str, list[str]]:
     """Conditions under which a row `t` and its version `h` differ, and what has to be looked at.
 
     JSON that is not the same text may be the same. A value that one of them lacks may be in another

@@ -7,14 +7,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlt.destinations.sql_client import SqlClientBase
-
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.history import VALID_TO
 from analytics_assets.warehouse.holdings import read_only_client
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
+from analytics_assets.warehouse.statements import SqlClient
 
 
 class Versions(NamedTuple):
@@ -83,6 +82,6 @@ def remove_versions(
     run_locked(settings, pipeline, remove, request, meant.account_ids)
 
 
-def _where(client: SqlClientBase[Any], table: str, meant: Versions) -> str:
+def _where(client: SqlClient, table: str, meant: Versions) -> str:
     column = client.escape_column_name(meant.column)
     return f"{client.make_qualified_table_name(table)} WHERE {column} {meant.is_} %s"

@@ -15,17 +15,16 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from dlt import Pipeline
 from dlt.destinations.exceptions import DatabaseException
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.errors import WarehouseError
 from analytics_assets.warehouse.file_lock import LockRequest, still_writes
 from analytics_assets.warehouse.staging import any_layout, drop
+from analytics_assets.warehouse.statements import SqlClient
 
-SqlClient = SqlClientBase[Any]
 Locks = Sequence[tuple[str, Sequence[int]]]
 
 _MOST_ACCOUNTS: Final = 500

@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from dlt import Pipeline
 from dlt.common.data_types import TDataType
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.choice import kept_histories
 from analytics_assets.rows.account_rows import AccountRows, Part
@@ -30,7 +29,7 @@ from analytics_assets.warehouse.destination import sql_dialect
 from analytics_assets.warehouse.failures import tables_were_changed
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.locks import look_locked, making_tables
-from analytics_assets.warehouse.statements import in_chunks, marks
+from analytics_assets.warehouse.statements import SqlClient, in_chunks, marks
 
 READ_LISTS: Final = "_analytics_read_lists"
 """The table, which is there only where the setting `reread_unchanged_days` was ever on."""
@@ -150,7 +149,7 @@ def note_lists(
 
 def _sound_lists(
     settings: PlatformSettings,
-    client: SqlClientBase[Any],
+    client: SqlClient,
     resource_names: Collection[str],
     account_ids: Collection[str],
 ) -> Iterator[tuple[tuple[str, str], Mapping[str, ReadList]]]:
@@ -170,9 +169,7 @@ def _are_there(lists: Mapping[str, ReadList], held: Mapping[Any, int]) -> bool:
     )
 
 
-def _noted(
-    settings: PlatformSettings, client: SqlClientBase[Any], account_ids: Collection[str]
-) -> Lists:
+def _noted(settings: PlatformSettings, client: SqlClient, account_ids: Collection[str]) -> Lists:
     of_history = _versions_of_histories(settings)
     columns = ", ".join(map(client.escape_column_name, _COLUMNS))
     statement = f"SELECT {columns} FROM {client.make_qualified_table_name(READ_LISTS)}"
@@ -199,7 +196,7 @@ def _noted_version(noted: str, of_history: str | None) -> str | None:
 
 
 def _rows_below(
-    client: SqlClientBase[Any], resource: Resource, account_ids: Collection[str]
+    client: SqlClient, resource: Resource, account_ids: Collection[str]
 ) -> dict[str, dict[Any, int]]:
     """By account and parent's id, how many rows a table has."""
     named = ("account_id", str(resource.parent_column))
@@ -214,7 +211,7 @@ def _rows_below(
 
 
 def _of_accounts(
-    client: SqlClientBase[Any], statement: str, account_ids: Collection[str], end: str = ""
+    client: SqlClient, statement: str, account_ids: Collection[str], end: str = ""
 ) -> Iterator[Sequence[Any]]:
     """The rows that a statement gives of some accounts."""
     column = client.escape_column_name("account_id")
@@ -241,9 +238,7 @@ def _with_parts(
     return replace(account, resources=read)
 
 
-def _forget(
-    client: SqlClientBase[Any], resource_name: str, account_id: str, kept: Collection[str]
-) -> None:
+def _forget(client: SqlClient, resource_name: str, account_id: str, kept: Collection[str]) -> None:
     resource, account, parent = map(
         client.escape_column_name, ("resource", "account_id", "parent_id")
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from dlt import Pipeline
-from dlt.destinations.sql_client import SqlClientBase
 
 from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows, Part
@@ -20,7 +19,7 @@ from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.failures import tables_were_changed
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.locks import look_locked
-from analytics_assets.warehouse.statements import in_chunks, marks
+from analytics_assets.warehouse.statements import SqlClient, in_chunks, marks
 
 _ZONES: Final = "SELECT account_id, time_zone_name FROM {table}"
 _OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
@@ -151,7 +150,7 @@ def suddenly_empty_windows(
     return {name: of_accounts for name, of_accounts in found.items() if of_accounts}
 
 
-def _count(client: SqlClientBase[Any], report_name: str, account_id: str, part: Part) -> int:
+def _count(client: SqlClient, report_name: str, account_id: str, part: Part) -> int:
     table = client.make_qualified_table_name(report_name)
     day = client.escape_column_name(part.column)
     sql = f"SELECT COUNT(*) FROM {table} WHERE account_id = %s AND {day} BETWEEN %s AND %s"

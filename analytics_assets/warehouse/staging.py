@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any, Final
+from typing import Final
 
-from dlt.destinations.sql_client import SqlClientBase
+from analytics_assets.warehouse.statements import SqlClient
 
 _TOKEN_BYTES: Final = 4
 
@@ -24,7 +24,7 @@ def any_layout(staging_dataset_name: str) -> str:
     return f"^{stem}[0-9a-f]{{{2 * _TOKEN_BYTES}}}$"
 
 
-def drop(client: SqlClientBase[Any], staging_dataset_name: str) -> None:
+def drop(client: SqlClient, staging_dataset_name: str) -> None:
     """Drops a staging dataset, if there is one of that name."""
     with client.with_alternative_dataset_name(staging_dataset_name):
         if client.has_dataset():

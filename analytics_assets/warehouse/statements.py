@@ -1,11 +1,15 @@
-"""Values in statements: a mark for each, and as many at a time as one statement names."""
+"""Statements: what runs them, and their values, as many at a time as one statement names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from dlt.common.utils import chunks
+from dlt.destinations.sql_client import SqlClientBase
+
+SqlClient = SqlClientBase[Any]
+"""dlt's connection to the dataset, over whatever driver."""
 
 _MOST_VALUES: Final = 500
 
