@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from dlt import Pipeline
+from dlt.common.schema.typing import C_DLT_LOAD_ID
 
 from analytics_assets.schema import Report
 from analytics_assets.warehouse.columns import TableColumns
@@ -211,7 +212,7 @@ def _statement(
     return _AUDIT.format(
         table=client.make_qualified_table_name(name),
         account_id=escape("account_id"),
-        load_id=escape("_dlt_load_id"),
+        load_id=escape(C_DLT_LOAD_ID),
         key=", ".join(_column(client, column) for column in known.resource.key),
         parents=parents,
         orphans=orphans,

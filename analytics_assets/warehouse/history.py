@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from dlt import Pipeline
+from dlt.common.schema.typing import C_DLT_ID, C_DLT_LOAD_ID
 
 from analytics_assets.schema import Resource
 from analytics_assets.warehouse.columns import StoredColumn, TableColumns, variant_name
@@ -30,7 +31,6 @@ VALIDITY: Final = {
     VALID_TO: "When it was found to be another or gone (UTC); null while it is valid.",
 }
 """The columns that a history has beside those of the table, with what they are."""
-_DLT_COLUMNS: Final = ("_dlt_id", "_dlt_load_id")
 
 _END: Final = """
     UPDATE {history} SET {valid_to} = %s
@@ -129,7 +129,7 @@ def _write(
     client: SqlClient, resource: Resource, history: History, accounts: Sequence[str]
 ) -> dict[str, Changes]:
     names = names_of(client, resource, accounts)
-    places = {**{name: name for name in _DLT_COLUMNS}, **history.places}
+    places = {C_DLT_ID: C_DLT_ID, C_DLT_LOAD_ID: C_DLT_LOAD_ID, **history.places}
     names["columns"] = ", ".join(f"t.{client.escape_column_name(name)}" for name in places)
     names["places"] = ", ".join(map(client.escape_column_name, places.values()))
     moment = _moment(client.execute_sql(_NEWEST.format(**names), *accounts))
@@ -144,7 +144,7 @@ def names_of(client: SqlClient, resource: Resource, accounts: Sequence[str]) -> 
 
     Without accounts, the rows are those of all.
     """
-    columns = {"account_id": "account_id", "version": "_dlt_id"}
+    columns = {"account_id": "account_id", "version": C_DLT_ID}
     columns |= {name: name for name in VALIDITY}
     names = {role: client.escape_column_name(name) for role, name in columns.items()}
     tables = {"table": resource.name, "history": resource.history.name}

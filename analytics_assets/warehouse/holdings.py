@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dlt
+from dlt.common.schema.typing import C_DLT_LOAD_ID
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
@@ -140,7 +141,7 @@ def _loads(settings: PlatformSettings, client: SqlJobClientBase) -> HeldLoads:
 def _counts(
     client: Any, name: str, accounts: Sequence[str]
 ) -> Iterator[tuple[str | None, tuple[int, str]]]:
-    account_id, load_id = map(client.escape_column_name, ("account_id", "_dlt_load_id"))
+    account_id, load_id = map(client.escape_column_name, ("account_id", C_DLT_LOAD_ID))
     account, where, grouping = account_id, "", f" GROUP BY {account_id}"
     if name == ACCOUNTS.name:  # all its rows belong to one load
         account, grouping, accounts = "NULL", "", ()

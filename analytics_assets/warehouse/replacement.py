@@ -18,7 +18,12 @@ from typing import Any, cast
 import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
-from dlt.common.schema.typing import TColumnSchema, TWriteDispositionConfig
+from dlt.common.schema.typing import (
+    C_DLT_ID,
+    C_DLT_LOAD_ID,
+    TColumnSchema,
+    TWriteDispositionConfig,
+)
 from dlt.extract import DltResource, DltSource
 
 from analytics_assets.rows.account_rows import AccountRows, Part
@@ -29,8 +34,8 @@ from analytics_assets.warehouse.columns import StoredColumn, TableColumns
 from analytics_assets.warehouse.history import VALIDITY, History
 
 SOURCE_NAME = "analytics"
-ROW_ID = "_dlt_id"
-DLT_COLUMNS = (ROW_ID, "_dlt_load_id")
+ROW_ID = C_DLT_ID
+DLT_COLUMNS = (C_DLT_ID, C_DLT_LOAD_ID)
 FIELD_HINT = "x-field"
 """In dlt's schema, the API's field that a column was made for; dlt keeps hints that begin so."""
 
