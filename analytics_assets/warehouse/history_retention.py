@@ -13,7 +13,7 @@ from analytics_assets.warehouse.history import VALID_TO
 from analytics_assets.warehouse.holdings import read_only_client
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets.warehouse.statements import SqlClient
+from analytics_assets.warehouse.statements import SqlClient, count_rows
 
 
 class Versions(NamedTuple):
@@ -55,8 +55,7 @@ def count_versions(settings: PlatformSettings, meant: Versions) -> dict[str, int
         sql, found = client.sql_client, {}
         for name, columns in client.get_storage_tables(settings.resources.histories):
             if meant.column in {known.lower() for known in columns}:
-                statement = f"SELECT COUNT(*) FROM {_where(sql, name, meant)}"
-                found[name] = int((sql.execute_sql(statement, meant.value) or [[0]])[0][0])
+                found[name] = count_rows(sql, _where(sql, name, meant), meant.value)
         return found
 
 

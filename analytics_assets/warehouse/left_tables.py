@@ -19,6 +19,7 @@ from analytics_assets.warehouse.holdings import existing_tables, read_only_clien
 from analytics_assets.warehouse.locks import run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
 from analytics_assets.warehouse.replacement import SOURCE_NAME
+from analytics_assets.warehouse.statements import count_rows
 
 LEFT: Final = "run `analytics-assets forget --resource NAME`, or put the entry back"
 """What to do about such a table."""
@@ -45,11 +46,8 @@ def left_tables(settings: PlatformSettings) -> dict[str, int]:
             return {}
         made = Schema.from_dict(json.loads(stored.schema)).data_table_names()
         known = {*settings.resources, *settings.resources.histories}
-        sql, found = client.sql_client, {}
-        for name in existing_tables(client, sorted({*made} - known)):
-            rows = sql.execute_sql(f"SELECT COUNT(*) FROM {sql.make_qualified_table_name(name)}")
-            found[name] = int((rows or [[0]])[0][0])
-        return found
+        sql, left = client.sql_client, existing_tables(client, sorted({*made} - known))
+        return {name: count_rows(sql, sql.make_qualified_table_name(name)) for name in left}
 
 
 def remove_tables(

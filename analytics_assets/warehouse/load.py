@@ -184,10 +184,9 @@ def _audited(
 
 def _is_whole(resource: Resource, stored: StoredTables) -> bool:
     """Whether all rows of a table are those of the load."""
-    if resource.name == ACCOUNTS.name:
-        return True
     # a report comes in pieces
-    return resource.name not in stored.columns and resource.report is None
+    is_first = resource.name not in stored.columns and resource.report is None
+    return is_first or resource.name == ACCOUNTS.name
 
 
 def audit_tables(

@@ -112,12 +112,11 @@ def forget_lists(
     """Removes from the table the lists that are replaced, that are gone or that failed."""
     with pipeline.sql_client() as client, client.begin_transaction():
         for account in accounts:
-            for name in {*account.resources, *account.lists}:
-                if settings.resources[name].has_parent_rows and _is_storable(
-                    str(account.account_id)
-                ):
+            account_id = str(account.account_id)
+            for name in {*account.resources, *account.lists} if _is_storable(account_id) else ():
+                if settings.resources[name].has_parent_rows:
                     lists = account.lists.get(name)
-                    _forget(client, name, str(account.account_id), lists.kept if lists else ())
+                    _forget(client, name, account_id, lists.kept if lists else ())
 
 
 def note_lists(
@@ -203,9 +202,8 @@ def _rows_below(
     columns = ", ".join(map(client.escape_column_name, named))
     statement = f"SELECT {columns}, COUNT(*) FROM {client.make_qualified_table_name(resource.name)}"
     found: dict[str, dict[Any, int]] = {}
-    for account_id, value, rows in _of_accounts(
-        client, statement, account_ids, f" GROUP BY {columns}"
-    ):
+    grouping = f" GROUP BY {columns}"
+    for account_id, value, rows in _of_accounts(client, statement, account_ids, grouping):
         found.setdefault(str(account_id), {})[value] = int(rows)
     return found
 
@@ -239,9 +237,8 @@ def _with_parts(
 
 
 def _forget(client: SqlClient, resource_name: str, account_id: str, kept: Collection[str]) -> None:
-    resource, account, parent = map(
-        client.escape_column_name, ("resource", "account_id", "parent_id")
-    )
+    columns = ("resource", "account_id", "parent_id")
+    resource, account, parent = map(client.escape_column_name, columns)
     statement = (
         f"DELETE FROM {client.make_qualified_table_name(READ_LISTS)}"
         f" WHERE {resource} = %s AND {account} = %s"

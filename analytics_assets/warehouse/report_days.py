@@ -19,7 +19,7 @@ from analytics_assets.warehouse.audit import RowCounts
 from analytics_assets.warehouse.failures import tables_were_changed
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.locks import look_locked
-from analytics_assets.warehouse.statements import SqlClient, in_chunks, marks
+from analytics_assets.warehouse.statements import SqlClient, count_rows, in_chunks, marks
 
 _ZONES: Final = "SELECT account_id, time_zone_name FROM {table}"
 _OF_ACCOUNTS: Final = "FROM {table} WHERE account_id IN ({places})"
@@ -41,14 +41,14 @@ class ReportDays:
     newest: Mapping[tuple[str, str], date] = field(default_factory=dict)
 
 
-Accounts = Mapping[str, Collection[str]]
-"""By report, accounts."""
+AccountsByReport = Mapping[str, Collection[str]]
+"""By report, the accounts that are meant."""
 
 
 def report_days(
     settings: PlatformSettings,
     folder: Path,
-    accounts: Accounts,
+    accounts: AccountsByReport,
     since: date,
     request: LockRequest,
 ) -> ReportDays:
@@ -77,7 +77,7 @@ def report_days(
 
 
 def held_days(
-    settings: PlatformSettings, folder: Path, accounts: Accounts, request: LockRequest
+    settings: PlatformSettings, folder: Path, accounts: AccountsByReport, request: LockRequest
 ) -> dict[tuple[str, str], set[date]]:
     """The days that have rows, by report and account; none of an account without rows.
 
@@ -104,7 +104,11 @@ def held_days(
 
 
 def _days(
-    settings: PlatformSettings, pipeline: Pipeline, accounts: Accounts, sql: str, *values: date
+    settings: PlatformSettings,
+    pipeline: Pipeline,
+    accounts: AccountsByReport,
+    sql: str,
+    *values: date,
 ) -> Iterator[tuple[tuple[str, str], date]]:
     """What a statement finds: each a report and an account, and a day of it."""
     for name, account_ids in accounts.items():
@@ -153,9 +157,8 @@ def suddenly_empty_windows(
 def _count(client: SqlClient, report_name: str, account_id: str, part: Part) -> int:
     table = client.make_qualified_table_name(report_name)
     day = client.escape_column_name(part.column)
-    sql = f"SELECT COUNT(*) FROM {table} WHERE account_id = %s AND {day} BETWEEN %s AND %s"
-    rows = client.execute_sql(sql, account_id, min(part.values), max(part.values)) or []
-    return sum(int(number) for (number,) in rows)
+    source = f"{table} WHERE account_id = %s AND {day} BETWEEN %s AND %s"
+    return count_rows(client, source, account_id, min(part.values), max(part.values))
 
 
 def _ask(pipeline: Pipeline, resource: Resource, sql: str, *values: str | date) -> list[Any]:

@@ -24,3 +24,9 @@ def in_chunks(values: Iterable[Value]) -> Iterator[Sequence[Value]]:
 def marks(values: Sized) -> str:
     """What stands for values that the driver fills in: `%s, %s`."""
     return ", ".join(["%s"] * len(values))
+
+
+def count_rows(client: SqlClient, source: str, *values: object) -> int:
+    """The rows of a table, or those of it for which a condition behind its name holds."""
+    [[number]] = client.execute_sql(f"SELECT COUNT(*) FROM {source}", *values) or [[0]]
+    return int(number)

@@ -57,12 +57,12 @@ def prepare(
     """
     resources = [settings.resources[name] for name in resource_names]
     loads = _plan(pipeline, resources, accounts, stored, kept)
-    if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
+    if _have_to_change(pipeline, loads, stored):
         with making_tables(settings, pipeline):
             pipeline.drop()  # so that dlt looks again at what the warehouse has
             stored = stored_tables(pipeline, settings.resources)
             loads = _plan(pipeline, resources, accounts, stored, kept)
-            if stored.lacking or _change_columns(_to_be_made(loads, pipeline), stored):
+            if _have_to_change(pipeline, loads, stored):
                 _make_tables(pipeline, loads, stored)
     quoted = pipeline.sql_client().escape_column_name  # which asks nobody
     loads = [replace(load, quoted=quoted) for load in loads]
@@ -97,12 +97,6 @@ def _of_histories(loads: Sequence[TableLoad]) -> list[TableColumns]:
     return [load.history.columns for load in loads if load.history is not None]
 
 
-def _to_be_made(loads: Sequence[TableLoad], pipeline: Pipeline) -> list[TableColumns]:
-    """The columns that are made before the load: of histories, which dlt does not load, all."""
-    others = [load.columns for load in loads] if is_postgres(pipeline) else []
-    return others + _of_histories(loads)
-
-
 def _leave_out_unfilled(pipeline: Pipeline, tables: Sequence[TableColumns]) -> None:
     """Lets dlt forget the columns that have got a type that holds none of our values."""
     if SOURCE_NAME not in pipeline.schemas:
@@ -114,11 +108,16 @@ def _leave_out_unfilled(pipeline: Pipeline, tables: Sequence[TableColumns]) -> N
             known.pop(name, None)
 
 
-def _change_columns(tables: Sequence[TableColumns], stored: StoredTables) -> bool:
-    """Whether a load needs columns, or what dlt remembers of them, to be other than they are."""
-    return any(
+def _have_to_change(pipeline: Pipeline, loads: Sequence[TableLoad], stored: StoredTables) -> bool:
+    """Whether tables, or what dlt remembers of them, have to be others before the load.
+
+    Of histories, which dlt does not load, all columns have to be there; of other tables it makes
+    them itself, where runs do not write side by side.
+    """
+    of_loads = [load.columns for load in loads] if is_postgres(pipeline) else []
+    return bool(stored.lacking) or any(
         columns.as_stored(name) != stored.columns.get(columns.resource.name, {}).get(name)
-        for columns in tables
+        for columns in [*of_loads, *_of_histories(loads)]
         for name in columns.filled
     )
 
