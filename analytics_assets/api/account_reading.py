@@ -215,21 +215,15 @@ class _Reading:
 
     def _ids_to_ask(self, name: str) -> list[Any]:
         """The same without those whose lists are left out, which are noted."""
-        ids = self._parent_ids(name)
-        below = (
-            each for each in with_parents(self._resources, self._names) if each.has_parent_rows
-        )
-        if self._known is None or name not in self._names or name in {r.parent for r in below}:
+        ids, account = self._parent_ids(name), str(self._account_id)
+        needed = with_parents(self._resources, self._names)
+        has_children = any(each.parent == name for each in needed if each.has_parent_rows)
+        if self._known is None or name not in self._names or has_children:
             return ids
-        versions, account = (
-            self._writer.versions(str(self._resources[name].parent)),
-            self._account_id,
-        )
+        versions = self._writer.versions(str(self._resources[name].parent))
         for row_id in ids:
-            found = self._known.unchanged(
-                name, str(account), str(row_id), versions[row_id], self._began
-            )
-            if found is not None:
+            of_row = name, account, str(row_id), versions[row_id]
+            if (found := self._known.unchanged(*of_row, self._began)) is not None:
                 self._kept.setdefault(name, {})[row_id] = found
         return [row_id for row_id in ids if row_id not in self._kept.get(name, {})]
 

@@ -28,6 +28,9 @@ _LINE_LENGTH: Final = 1000
 
 Redact = Callable[[str], str]
 
+Row = dict[str, Any]
+"""A row of a list or report, as it came."""
+
 
 class InvalidAnswer(requests.RequestException):
     """An answer with a status of success that is not a whole list.

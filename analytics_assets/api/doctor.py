@@ -11,10 +11,9 @@ from typing import Final
 import requests
 from dlt.sources.helpers.rest_client.client import RESTClient
 
-from analytics_assets.api.answers import InvalidAnswer, request_line, rows_of
+from analytics_assets.api.answers import InvalidAnswer, Row, request_line, rows_of
 from analytics_assets.api.client import ApiClient, make_client
 from analytics_assets.api.paths import path_part, request_path
-from analytics_assets.api.source import Row
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.schema import Resource
 from analytics_assets.settings import ApiSettings
@@ -55,10 +54,7 @@ def request_token(client: ApiClient) -> None:
 
 
 def ask(
-    client: ApiClient,
-    resource: Resource,
-    account_id: str | None = None,
-    parent_id: str = "",
+    client: ApiClient, resource: Resource, account_id: str | None = None, parent_id: str = ""
 ) -> Answer:
     """Asks for a resource: its first page, of one parent's row, or a report of one day."""
     api = RESTClient(client.base_url, auth=client.auth, session=client.session)

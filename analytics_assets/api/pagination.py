@@ -9,13 +9,12 @@ from typing import Any, Final
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
-from analytics_assets.api.answers import request_line
+from analytics_assets.api.answers import Row, request_line
 from analytics_assets.errors import ReadError
 from analytics_assets.rows.keys import row_key
 from analytics_assets.schema import ACCOUNT_ID, Column
 from analytics_assets.text import counted
 
-Row = dict[str, Any]
 Key = tuple[Any, ...]
 
 # how often a list is read from its first page on, if it moves meanwhile

@@ -15,9 +15,9 @@ from typing import Final
 from dlt.extract import DltSource
 
 from analytics_assets.api.account_reading import AccountRead, ReadFailure, described_error
+from analytics_assets.api.answers import Row
 from analytics_assets.api.client import ApiClient
 from analytics_assets.api.report_source import ReportAnswer, report_answers
-from analytics_assets.api.source import Row
 from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part, ResourceRows

@@ -11,11 +11,11 @@ from dlt.extract import DltSource
 from dlt.sources.rest_api.typing import EndpointResource
 from requests import Response
 
-from analytics_assets.api.answers import rows_of
+from analytics_assets.api.answers import Row, rows_of
 from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
-from analytics_assets.api.source import MissingList, Row, answers, parents, rest_source
+from analytics_assets.api.source import MissingList, answers, parents, rest_source
 from analytics_assets.days import Window
 from analytics_assets.rows.keys import list_key, parents_of, row_name
 from analytics_assets.schema import Report, Resource

@@ -20,6 +20,7 @@ from dlt.extract.pipe_iterator import PipeIterator
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.typing import EndpointResource, RESTAPIConfig
 
+from analytics_assets.api.answers import Row
 from analytics_assets.api.client import ApiClient
 from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
@@ -28,8 +29,6 @@ from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.keys import PARENT_ID, list_key, parents_of
 from analytics_assets.schema import Resource, ResourceTable
 from analytics_assets.speedups import await_any
-
-Row = dict[str, Any]
 
 
 class Page(NamedTuple):
@@ -91,7 +90,10 @@ def pages(
     for resource in map(client.resources.__getitem__, source.selected_resources):
         if (parent := _asked_for(resource)) is not None:
             ids = [account_id] if parent == ACCOUNTS.name else parent_ids(resource.name)
-            rows = [_parent_row(account_path, row_id) for row_id in ids]
+            rows = [
+                {"account_path": account_path, "path": path_part(row_id), PARENT_ID: row_id}
+                for row_id in ids
+            ]
             asked_for = _UntilGivenUp(rows, resource.name, given_up)
             source.resources[parents_of(resource)].bind(asked_for)
     yield from answers(source)
@@ -140,10 +142,6 @@ def with_parents(resources: ResourceTable, names: Collection[str]) -> list[Resou
         if resource.name in needed and resource.has_parent_rows:
             needed.add(str(resource.parent))
     return [resource for name, resource in resources.lists.items() if name in needed]
-
-
-def _parent_row(account_path: str, row_id: Any) -> Row:
-    return {"account_path": account_path, "path": path_part(row_id), PARENT_ID: row_id}
 
 
 def _depth(resources: ResourceTable, resource: Resource) -> int:
