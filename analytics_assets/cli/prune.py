@@ -97,7 +97,7 @@ def _prune_records(age: str, before: float, *, yes: bool) -> None:
         names = AssetNames.of_settings(settings)
         loads = _recorded_loads(settings, instance, names, before)
         run_ids = expired_runs(instance, names, before)
-        size = sum(map(_size, _files(instance, run_ids)))
+        size = sum(file.stat().st_size for file in _files(instance, run_ids))
         click.echo(
             f"{len(run_ids):,} of {instance.get_runs_count():,} runs, with their events and logs"
             f" ({size / _MEGABYTE:,.1f} MB of files)"
@@ -178,12 +178,8 @@ def _files(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[Path]:
     files = [file for run_id in run_ids for file in _storage(instance, run_id).rglob("*")]
     if isinstance(instance.event_log_storage, SqliteEventLog):
         files += [Path(instance.event_log_storage.path_for_shard(run_id)) for run_id in run_ids]
-    return files
+    return [file for file in files if file.is_file()]
 
 
 def _storage(instance: dg.DagsterInstance, run_id: str) -> Path:
     return Path(instance.storage_directory(), run_id)
-
-
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0

@@ -251,7 +251,7 @@ class SampleData:
     def _account_lists(self, resource_name: str, account_id: str | None) -> list[ListKey]:
         """The lists of a resource in an account: one, or one for each parent."""
         resource = self.resources[resource_name]
-        if account_id is None or "{parent_id}" not in resource.path:
+        if account_id is None or not resource.has_parent_rows:
             return [ListKey(resource_name, account_id)]
         parents = self._ids(resource.parent or "", account_id)
         return [ListKey(resource_name, account_id, parent_id) for parent_id in parents]

@@ -109,7 +109,7 @@ class Generator:
         """The ordinal by `id` of all rows of a resource in an account."""
         resource = self._resources[resource_name]
         parent_ordinals: Iterable[int] = (0,)
-        if "{parent_id}" in resource.path:
+        if resource.has_parent_rows:
             parent_ordinals = self.ordinals(resource.parent or "", index).values()
         return {
             str(self._row_id(resource, index, ordinal)): ordinal
@@ -119,7 +119,7 @@ class Generator:
 
     def _list_ordinals(self, resource: Resource, parent_ordinal: int) -> range:
         size = self._sizes.get(resource.name, self._others)
-        is_empty = "{parent_id}" in resource.path and parent_ordinal % 25 == 3
+        is_empty = resource.has_parent_rows and parent_ordinal % 25 == 3
         return range(parent_ordinal * size, parent_ordinal * size + (0 if is_empty else size))
 
     def _row_id(self, resource: Resource, index: int, ordinal: int) -> int | str:

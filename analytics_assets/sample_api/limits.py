@@ -31,8 +31,10 @@ class Limits:
 
     def admit(self, account_id: str | None) -> float | None:
         """Admits a request, to be released at its end, or says how many seconds it must wait."""
-        most = self._behaviour.max_concurrent
-        wait = 1.0 if most is not None and self._admitted >= most else self._take(account_id)
+        most, count = self._behaviour.max_concurrent, self._count(account_id)
+        if most is not None and self._admitted >= most:
+            return 1.0
+        wait = count.take(self._clock()) if count else None
         if wait is None:
             self._admitted += 1
         return wait
@@ -43,22 +45,17 @@ class Limits:
 
     def left(self, account_id: str | None) -> tuple[float, float] | None:
         """Requests that are left, and the seconds until all are again; None without a quota."""
+        count = self._count(account_id)
+        return count.left(self._clock()) if count else None
+
+    def _count(self, account_id: str | None) -> _Count | None:
+        """What counts the account's requests; None without a quota."""
         if self._behaviour.quota is None:
             return None
-        return self._count(account_id).left(self._clock())
-
-    def _take(self, account_id: str | None) -> float | None:
-        if self._behaviour.quota is None:
-            return None
-        return self._count(account_id).take(self._clock())
-
-    def _count(self, account_id: str | None) -> _Count:
-        """What counts the account's requests."""
         scope = account_id if self._behaviour.quota_scope == "account" else None
-        count = self._counts.get(scope)
-        if count is None:
-            count = self._counts[scope] = _KINDS[self._behaviour.quota_kind](self._behaviour)
-        return count
+        if scope not in self._counts:
+            self._counts[scope] = _KINDS[self._behaviour.quota_kind](self._behaviour)
+        return self._counts[scope]
 
 
 class _Bucket:
