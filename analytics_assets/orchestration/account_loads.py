@@ -21,7 +21,7 @@ from analytics_assets.orchestration.ingestion import (
     selected_resources,
     users_errors_as_failures,
 )
-from analytics_assets.orchestration.metadata import early_end, failure, materializations
+from analytics_assets.orchestration.metadata import early_end, failure
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.partitions import (
     AccountsConfig,
@@ -29,7 +29,6 @@ from analytics_assets.orchestration.partitions import (
     requested_accounts,
 )
 from analytics_assets.orchestration.progress import Progress
-from analytics_assets.orchestration.recorded_loads import listed_accounts
 from analytics_assets.orchestration.reexecution import earlier_loads, without_partitions
 from analytics_assets.settings import platform_settings
 from analytics_assets.text import counted
@@ -65,36 +64,6 @@ class Reading(Protocol):
 
         The run's failures so far include those of this load.
         """
-
-
-class ListReading:
-    """Reads lists of accounts."""
-
-    def __init__(
-        self, context: dg.AssetExecutionContext, config: AccountsConfig, progress: Progress
-    ) -> None:
-        self.differences: Findings = {}
-        self._context = context
-        self._full = config.full
-        self._progress = progress
-
-    def read(
-        self, run: Ingestion, wanted: Mapping[str, Sequence[str]]
-    ) -> Generator[list[AccountRead], None, None]:
-        """Reads all that can have changed."""
-        known = run.known_lists(self._context, wanted, full=self._full)
-        return run.read(self._context, self._progress, wanted, known)
-
-    def made(
-        self,
-        run: Ingestion,
-        outcome: LoadOutcome,
-        whole: Sequence[AccountRead],
-        failures: Sequence[ReadFailure],
-    ) -> Iterator[dg.AssetMaterialization]:
-        """Each list that was loaded."""
-        listed = listed_accounts(self._context.instance, run.names)
-        return materializations(outcome, run.settings, run.names, whole, listed)
 
 
 def load_accounts(
@@ -214,9 +183,8 @@ def _not_loaded(
     wanted: Mapping[str, Sequence[str]], made: Container[tuple[str, str]], error: Exception
 ) -> Iterator[ReadFailure]:
     """What a run that ended with an error was to load, and did not."""
-    cause: AnalyticsError = ReadError(f"the run ended with {type(error).__name__}")
-    if isinstance(error, AnalyticsError):
-        cause = error
+    unexpected = ReadError(f"the run ended with {type(error).__name__}")
+    cause = error if isinstance(error, AnalyticsError) else unexpected
     for account_id, names in wanted.items():
         if lost := tuple(name for name in names if (name, account_id) not in made):
             yield ReadFailure(account_id, None, lost, cause)

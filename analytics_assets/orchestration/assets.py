@@ -10,15 +10,11 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 from analytics_assets.choice import refuse_none_left, skipped_accounts
 from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs
 from analytics_assets.errors import ReadError
-from analytics_assets.orchestration.account_loads import (
-    ALLOW_EMPTY_HINT,
-    ListReading,
-    Reading,
-    load_accounts,
-)
+from analytics_assets.orchestration.account_loads import ALLOW_EMPTY_HINT, Reading, load_accounts
 from analytics_assets.orchestration.asset_checks import check_specs
 from analytics_assets.orchestration.evidence import check_only, check_tables
 from analytics_assets.orchestration.ingestion import ingestion
+from analytics_assets.orchestration.list_reads import ListReading
 from analytics_assets.orchestration.metadata import (
     ACCOUNTS_VERSION,
     SKIPPED_ACCOUNTS,

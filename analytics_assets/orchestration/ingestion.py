@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,7 @@ from analytics_assets.orchestration.metadata import ERROR
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.progress import Progress
 from analytics_assets.orchestration.recorded_audits import completed
-from analytics_assets.orchestration.recorded_loads import requests_taken
-from analytics_assets.orchestration.remaining import Remaining
 from analytics_assets.orchestration.translator import AnalyticsTranslator
-from analytics_assets.rows.lists import KnownLists
 from analytics_assets.settings import PlatformSettings, api_settings, platform_settings
 from analytics_assets.warehouse.audit import TableAudit
 from analytics_assets.warehouse.destination import make_destination
@@ -37,7 +34,6 @@ from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.load import load
 from analytics_assets.warehouse.outcome import LoadOutcome
 from analytics_assets.warehouse.publishing import publish, published_file
-from analytics_assets.warehouse.read_lists import Lists, read_lists
 from analytics_assets.warehouse.working_folder import working_folder
 
 # Bytes of files from which on they are loaded, because a load takes memory by its size.
@@ -64,38 +60,13 @@ class Ingestion:
         self.figures.read([listing])
         return listing
 
-    def read(
-        self,
-        context: dg.AssetExecutionContext,
-        progress: Progress,
-        wanted: Mapping[str, Sequence[str]],
-        known: KnownLists | None,
-    ) -> Generator[list[AccountRead], None, None]:
-        """Reads lists of accounts, and yields those together that are to be loaded together.
-
-        Those are what has ended within the setting `load_interval`, or as much as may wait. Of the
-        lists in `known`, those are left out below which nothing can have changed.
-        """
-        progress.reading(context, len(wanted))
-        requests = self.reader.client.requests
-        remaining = Remaining(
-            wanted, requests, lambda: requests_taken(context.instance, self.names)
-        )
-
-        def told() -> Iterator[list[AccountRead]]:
-            for ended in self.reader.read_accounts(wanted, known):
-                for read in ended:
-                    progress.read(context, read)
-                    remaining.without(read)
-                progress.going_on(context, remaining)
-                yield ended
-
-        return self.batches(told())
-
     def batches(
         self, reads: Iterable[list[AccountRead]]
     ) -> Generator[list[AccountRead], None, None]:
-        """What is to be loaded together: see `read`."""
+        """Yields those together that are to be loaded together.
+
+        Those are what has ended within the setting `load_interval`, or as much as may wait.
+        """
         waiting: list[AccountRead] = []
         size, began = 0, time.monotonic()
         for ended in self.figures.reading(reads):
@@ -110,27 +81,6 @@ class Ingestion:
                 waiting, size, began = [], 0, time.monotonic()
         if waiting:
             yield waiting
-
-    def known_lists(
-        self, context: dg.AssetExecutionContext, wanted: Mapping[str, Sequence[str]], *, full: bool
-    ) -> KnownLists | None:
-        """The lists that are left out if nothing has changed; None to leave out none, ever.
-
-        Args:
-            context: The step's.
-            wanted: By account, the resources that are to be read.
-            full: Whether all is read this time.
-        """
-        if not self.reread_unchanged_days:
-            return None
-        lists: Lists = {}
-        if not full:
-            names = {name for names in wanted.values() for name in names}
-            try:
-                lists = read_lists(self.settings, self.folder, names, wanted, self.request)
-            except WarehouseError as error:
-                context.log.warning(f"no list is left out: {error}")
-        return KnownLists(self.reread_unchanged_days, lists)
 
     def load(
         self,
