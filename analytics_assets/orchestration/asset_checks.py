@@ -263,7 +263,7 @@ def evaluations(
 
 def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.AssetCheckEvaluation:
     findings = _together(evidence.earlier.get(key.name, {}), check.judge(evidence))
-    rows = sum(audit.rows for audit in evidence.audit.values())
+    rows, at = sum(audit.rows for audit in evidence.audit.values()), evidence.whole_at
     return dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
         check_name=key.name,
@@ -277,15 +277,10 @@ def _evaluation(key: dg.AssetCheckKey, check: Check, evidence: Evidence) -> dg.A
             "rows": rows,
             "rows_of_departed_accounts": rows_of_departed(evidence.audit, evidence.listed),
             "accounts_with_findings": len(findings),
-            **_looked_at(evidence),
+            **({} if at is None else {ALL_DAYS_AT: dg.MetadataValue.timestamp(at)}),
             **({"findings": dict(findings)} if findings else {}),
         },
     )
-
-
-def _looked_at(evidence: Evidence) -> dict[str, dg.MetadataValue]:
-    at = evidence.whole_at
-    return {} if at is None else {ALL_DAYS_AT: dg.MetadataValue.timestamp(at)}
 
 
 def _together(earlier: Findings, now: Findings) -> Findings:

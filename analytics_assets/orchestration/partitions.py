@@ -131,17 +131,11 @@ def _target(
     config: dict[str, Any] = {name: value for name, value in chosen.items() if value}
     places = sorted(known.index(account_id) for account_id in account_ids)
     first, last = known[places[0]], known[places[-1]]
-    tags: dict[str, str] = {}
-    if len(places) == 1:
-        tags = {PARTITION_TAG: first}
-    elif places[-1] - places[0] + 1 == len(places):
-        tags = {
-            RANGE_START_TAG: first,
-            RANGE_END_TAG: last,
-        }
-    else:
-        tags = {PARTITION_TAG: first}
+    tags = {PARTITION_TAG: first}
+    if places[-1] - places[0] + 1 != len(places):  # with gaps
         config["accounts"] = [known[place] for place in places]
+    elif len(places) > 1:
+        tags = {RANGE_START_TAG: first, RANGE_END_TAG: last}
     return RunTarget(tags, {op_name: {"config": config}})
 
 

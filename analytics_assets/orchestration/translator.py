@@ -39,6 +39,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
         resource, settings = self.names.resources[data.resource.name], self.settings
         names, path = self.names, resource.path_in(self.api_version)
         parent = names.parent(resource)
+        scope = "all-accounts" if resource.parent is None else "per-account"
         old = max(timedelta(hours=settings.max_age_hours), _SHORTEST_WINDOW)
         return dg.AssetSpec(
             key=names.key(resource.name),
@@ -48,7 +49,7 @@ class AnalyticsTranslator(DagsterDltTranslator):
             kinds={"dlt", settings.destination},
             owners=settings.owners,
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=2 * old, warn_window=old),
-            tags={"domain": "advertising", "scope": _scope(resource)},
+            tags={"domain": "advertising", "scope": scope},
             metadata={
                 "dagster/column_schema": column_schema(resource),
                 "dagster/column_lineage": column_lineage(resource, names),
@@ -177,7 +178,3 @@ def code_references(resource: Resource) -> dg.CodeReferencesMetadataValue:
 def _line(file: Path, text: str) -> int:
     lines = file.read_text(encoding="utf-8").splitlines()
     return next((number for number, line in enumerate(lines, 1) if text in line), 1)
-
-
-def _scope(resource: Resource) -> str:
-    return "all-accounts" if resource.parent is None else "per-account"
