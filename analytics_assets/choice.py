@@ -109,9 +109,7 @@ def _refuse_unknown(
 def skipped_accounts(settings: PlatformSettings, types: Mapping[str, str]) -> dict[str, str]:
     """The accounts that are not read, with the name of the setting that leaves each out.
 
-    Args:
-        settings: The settings.
-        types: The listed accounts, each with its type.
+    `types` are the listed accounts, each with its type.
     """
     found = {
         account_id: _skipped_by(settings, account_id, kind) for account_id, kind in types.items()

@@ -48,12 +48,7 @@ def differences(client: ApiClient, source: DltSource, found: ReportRead) -> list
     """Compares the rows that were read of a report with the API's own totals, by one request.
 
     Amounts may differ by what rounding each row, and the total, can make. What is no number is not
-    compared.
-
-    Args:
-        client: Reads.
-        source: The source of `TOTALS`.
-        found: What was read: a report whose rows add up to the account's.
+    compared. The source is that of `TOTALS`, and the report one whose rows add up to the account's.
 
     Raises:
         ReadError: The totals could not be had.

@@ -61,7 +61,7 @@ def report_reads(
         source: The source of the reports.
         account_id: The account.
         windows: By report, the windows, the oldest first.
-        folder: An existing folder for the files.
+        folder: An existing folder, in which each file gets one of its own.
         stopped: When it is set, nothing further is asked for.
 
     Raises:
@@ -86,16 +86,9 @@ def read_window(
     folder: Path,
     stopped: Event,
 ) -> ReportRead:
-    """Reads days of an account's report.
+    """Reads days of an account's report: see `report_reads`.
 
-    Args:
-        client: Reads.
-        source: The source of the report, and maybe of others.
-        account_id: The account.
-        report_name: The report.
-        window: The days: one request asks for all, or for each where rows do not say theirs.
-        folder: An existing folder, in which the file gets one of its own.
-        stopped: When it is set, nothing further is asked for.
+    One request asks for all of them, or for each where rows do not say theirs.
 
     Raises:
         DiskFullError: There is no room for the rows.

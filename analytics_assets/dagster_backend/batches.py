@@ -35,11 +35,8 @@ def reported(
     """Reports materialisations, those of an asset as one batch, as Dagster does those of a range.
 
     Yields the events for the asset's function to yield; one that yields materialisations reports
-    each on its own. No two of an asset have the same millisecond: the UI takes them for one.
-
-    Args:
-        context: The step's.
-        materializations: What was made, asset by asset.
+    each on its own. They come asset by asset. No two of an asset have the same millisecond: the UI
+    takes them for one.
     """
     step = context.op_execution_context.get_step_execution_context()
     # Dagster's own storage takes a batch for that of one asset

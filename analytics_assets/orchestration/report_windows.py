@@ -44,12 +44,6 @@ def windows(
 ) -> Windows:
     """The windows that a run asks for; none of an account where what is named has not begun.
 
-    Args:
-        context: The step's.
-        config: Names days, or none.
-        run: Whose settings and warehouse they are.
-        wanted: By account, the reports.
-
     Raises:
         WindowError: Somebody asks for days that cannot be.
         WarehouseError: The warehouse could not be read.

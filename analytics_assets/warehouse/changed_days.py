@@ -25,11 +25,7 @@ def changed_days(
     """By report and account, the days of the load that get other figures than the table holds.
 
     A day that comes or goes has changed. That rows of a day swap their figures is not seen.
-
-    Args:
-        pipeline: Leads to the tables.
-        loads: What is about to be loaded.
-        there: The tables that there were before.
+    `there` are the tables that there were before.
     """
     return {
         load.resource.name: _of_table(pipeline, load, load.resource.name in there)

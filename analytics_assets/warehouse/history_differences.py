@@ -34,10 +34,7 @@ _UNSURE: Final = f"""
 def count_differences(client: SqlClient, resource: Resource, history: History) -> Counter[str]:
     """Rows without an open version, versions without a row, and pairs that differ, by account.
 
-    Args:
-        client: Leads to the tables.
-        resource: Whose table it is.
-        history: Its history, with the columns that both have.
+    `history` has the columns that it and the table of the resource have in common.
     """
     names = names_of(client, resource, ())
     values_differ, texts_differ, texts = _conditions(client, history)

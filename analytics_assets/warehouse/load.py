@@ -221,14 +221,10 @@ def audit_tables(
 
 
 def suddenly_empty(before: RowCounts, accounts: Iterable[AccountRows]) -> dict[str, int]:
-    """Accounts without any row, though several of their tables hold rows.
+    """Accounts without any row, though several of their tables held rows `before`.
 
     One resource that falls to zero is an ordinary answer. That all do at once is not. Of a part
     that has no row nothing follows for the rest.
-
-    Args:
-        before: The rows that the tables of the load hold.
-        accounts: What was read of the accounts.
 
     Returns:
         The rows that the warehouse holds, by account.

@@ -99,13 +99,9 @@ def plan(
     stored: Mapping[str, Mapping[str, StoredColumn]],
     kept: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> list[TableLoad]:
-    """What to load into each table.
+    """What to load into each table, of which the warehouse has the `stored` columns.
 
-    Args:
-        resources: Those of the tables.
-        accounts: The accounts with their rows.
-        stored: The warehouse's columns by table.
-        kept: The tables whose history is kept, with the columns that it ignores.
+    `kept` are the tables whose history is kept, with the columns that it ignores.
     """
     loads = []
     for resource in resources:

@@ -54,12 +54,7 @@ def report_days(
 ) -> ReportDays:
     """The newest day of accounts in the tables of reports, and all accounts' time zones.
 
-    Args:
-        settings: Where the warehouse is.
-        folder: Where dlt may work.
-        accounts: The accounts, by report.
-        since: A day that most of them have a later one than; all days of the others are looked at.
-        request: Who asks for the lock.
+    Most accounts are to have rows since the day `since`; all days of the others are looked at.
 
     Raises:
         WarehouseError: The warehouse could not be read.
@@ -80,12 +75,6 @@ def held_days(
     settings: PlatformSettings, folder: Path, accounts: AccountsByReport, request: LockRequest
 ) -> dict[tuple[str, str], set[date]]:
     """The days that have rows, by report and account; none of an account without rows.
-
-    Args:
-        settings: Where the warehouse is.
-        folder: Where dlt may work.
-        accounts: The accounts, by report.
-        request: Who asks for the lock.
 
     Raises:
         WarehouseError: The warehouse could not be read.

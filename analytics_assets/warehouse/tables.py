@@ -44,13 +44,7 @@ def prepare(
     new columns and makes them. dlt would make them, too, but two runs that do it at once fail, or
     disagree on a column's type.
 
-    Args:
-        settings: How long to wait for another run.
-        pipeline: Where the tables are.
-        resource_names: The tables.
-        accounts: The accounts with their rows.
-        stored: The tables as they are.
-        kept: The tables whose history is kept, with the columns that it ignores.
+    `kept` are the tables whose history is kept, with the columns that it ignores.
 
     Raises:
         WarehouseError: Another run was not done with its tables in time.
