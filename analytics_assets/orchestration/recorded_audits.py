@@ -9,7 +9,7 @@ import dagster as dg
 
 from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.orchestration.recorded_loads import Load, loads_of
-from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, TableAudit
+from analytics_assets.warehouse.audit import NO_ROWS, AccountAudit, TableAudit, time_of_load
 from analytics_assets.warehouse.outcome import LoadOutcome
 
 
@@ -70,7 +70,4 @@ def completed(
 
 def _loaded_at(load: Load) -> float:
     """The time that dlt names the load by, which its rows have; or when it was recorded."""
-    try:
-        return float(load.load_id or load.at)
-    except ValueError:
-        return load.at
+    return time_of_load(load.load_id) or load.at

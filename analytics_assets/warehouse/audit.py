@@ -75,6 +75,14 @@ def rows_of_departed(audit: TableAudit, listed: Collection[str]) -> int:
     return sum(account.rows for key, account in audit.items() if key not in listed)
 
 
+def time_of_load(load_id: Any) -> float | None:
+    """The time that dlt names a load by, in unix seconds; None for what is no name of dlt's."""
+    try:
+        return float(load_id)
+    except (TypeError, ValueError):
+        return None
+
+
 def row_counts(pipeline: Pipeline, tables: Iterable[str], accounts: Accounts = None) -> RowCounts:
     """The accounts' rows, where they have any, of tables that there are."""
     counts = {}
@@ -151,7 +159,7 @@ def _audit_table(
             rows=int(rows),
             duplicates=int(duplicates),
             orphans=int(orphans),
-            loaded_at=_moment(load_id),
+            loaded_at=time_of_load(load_id),
             missing_days=_missing_days(first, last, days),
             missing=_found(counted, required),
             variants=_found(counted, variants),
@@ -183,14 +191,6 @@ def _with_all_days(
 
 def _missing_days(first: date, last: date, days: int) -> int:
     return (last - first).days + 1 - int(days) if days else 0
-
-
-def _moment(load_id: Any) -> float | None:
-    """The time that dlt names a load by; somebody's own rows may have anything there."""
-    try:
-        return float(load_id)
-    except (TypeError, ValueError):
-        return None
 
 
 def _found(counted: Mapping[str, int], columns: Iterable[str]) -> dict[str, int]:

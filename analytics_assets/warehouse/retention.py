@@ -11,6 +11,7 @@ from dlt.common.schema.typing import C_DLT_LOAD_ID, LOADS_TABLE_NAME, PIPELINE_S
 from dlt.destinations.job_client_impl import SqlJobClientBase
 
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.warehouse.audit import time_of_load
 from analytics_assets.warehouse.file_lock import LockRequest
 from analytics_assets.warehouse.holdings import existing_tables, read_only_client
 from analytics_assets.warehouse.locks import run_locked
@@ -60,7 +61,8 @@ def recorded_loads(
             str(load_id) for (load_id,) in _rows(client, LOADS_TABLE_NAME, "load_id", SOURCE_NAME)
         }
         named = {*needed, *_named(client, tables)}
-    expired = [load_id for load_id in loads - named if _is_from_before(load_id, before)]
+    made_at = {load_id: time_of_load(load_id) for load_id in loads - named}
+    expired = [load_id for load_id, at in made_at.items() if at is not None and at < before]
     return RecordedLoads(len(loads), sorted(expired))
 
 
@@ -103,11 +105,3 @@ def _rows(
         return sql.execute_sql(statement) or []
     where = f" WHERE {sql.escape_column_name('schema_name')} = %s"
     return sql.execute_sql(statement + where, schema_name) or []
-
-
-def _is_from_before(load_id: str, before: float) -> bool:
-    """Whether dlt, which names a load by its time, made it before a moment."""
-    try:
-        return float(load_id) < before
-    except ValueError:
-        return False
