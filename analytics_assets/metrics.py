@@ -135,9 +135,7 @@ def _provider(figures: RunFigures, step: str) -> MeterProvider:
     for name, unit, description, attribute, figures_of in _INSTRUMENTS:
 
         def observe(
-            options: CallbackOptions,
-            attribute: str = attribute,
-            figures_of: _Figures = figures_of,
+            options: CallbackOptions, attribute: str = attribute, figures_of: _Figures = figures_of
         ) -> list[Observation]:
             now = dict(figures_of(figures))  # the run goes on
             return [Observation(now[key], {attribute: key} if key else {}) for key in now]

@@ -19,14 +19,7 @@ from dlt.common.configuration.specs.base_configuration import is_secret_hint
 from dlt.common.typing import TSecretStrValue
 
 from analytics_assets.errors import SettingsError
-from analytics_assets.lookup import (
-    DLT_DEFAULTS,
-    Found,
-    Section,
-    configure_dlt,
-    keys_in,
-    look_up,
-)
+from analytics_assets.lookup import DLT_DEFAULTS, Found, Section, configure_dlt, keys_in, look_up
 from analytics_assets.lookup import setting_name as setting_name
 from analytics_assets.own_resources import TABLES, refuse_same_paths, with_own_resources
 from analytics_assets.resources import RESOURCES
@@ -211,14 +204,10 @@ class PlatformSettings:
         int, between(1, _DAY), "seconds between two looks at what is due"
     ] = 30
     account_retries: Annotated[
-        int,
-        between(0, 100),
-        "how often an account that failed is tried again before the next sync",
+        int, between(0, 100), "how often an account that failed is tried again before the next sync"
     ] = 3
     account_retry_wait: Annotated[
-        float,
-        between(0, _YEAR),
-        "seconds before the first of these attempts; doubles with each",
+        float, between(0, _YEAR), "seconds before the first of these attempts; doubles with each"
     ] = 300.0
     max_age_hours: Annotated[
         float, between(0, 100_000), "age from which on an account's rows are called old"

@@ -112,8 +112,7 @@ def configure_once(destination: AnyDestination) -> None:
         return config
 
     def known_capabilities(
-        config: DestinationClientConfiguration | None = None,
-        naming: NamingConvention | None = None,
+        config: DestinationClientConfiguration | None = None, naming: NamingConvention | None = None
     ) -> DestinationCapabilitiesContext:
         if config is not None:
             return work_out(config, naming)

@@ -141,8 +141,7 @@ class SqliteEventLog(SqliteEventLogStorage):
         engine = self._engines.pop(shard, None)
         if engine is None:
             engine = create_engine(
-                self.conn_string_for_shard(shard),
-                connect_args={"timeout": _BUSY_SECONDS},
+                self.conn_string_for_shard(shard), connect_args={"timeout": _BUSY_SECONDS}
             )
             listen(engine, "connect", _wait_less)
         if shard not in self._initialized_dbs:

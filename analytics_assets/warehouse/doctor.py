@@ -9,12 +9,7 @@ from typing import Final
 import duckdb
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
 
-from analytics_assets.choice import (
-    EXTRA_RESOURCES_SETTING,
-    HISTORY,
-    chosen_reports,
-    kept_histories,
-)
+from analytics_assets.choice import EXTRA_RESOURCES_SETTING, HISTORY, chosen_reports, kept_histories
 from analytics_assets.errors import AnalyticsError, WarehouseError, causes
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.text import counted
