@@ -229,7 +229,8 @@ def _sync(report: SyncReport, chosen: _Chosen) -> None:
         groups = [_Group(asked_for, of, ("", "")) for of in of_kinds]
         if chosen.failed:
             groups = [g for of in of_kinds for g in _failed_last(instance, names, asked_for, of)]
-        report.want([(group.accounts, group.resources) for group in groups])
+        for group in groups:
+            report.want(group.accounts, group.resources)
         progress.expect(sum(len(group.accounts) for group in groups if group.resources))
         for group in groups:
             _read(report, instance, definitions, names, chosen, group, settings.accounts_per_run)

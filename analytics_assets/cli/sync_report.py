@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from analytics_assets.dagster_backend.command_runs import CommandRun
 
-Group = tuple[Collection[str], Collection[str]]
-"""Accounts, and the resources that are read of each of them."""
-
 State = Literal["failed", "partly", "ok"]
 
 
@@ -62,11 +59,10 @@ class SyncReport:
     failures: list[Failure] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def want(self, groups: Collection[Group]) -> None:
-        """Notes what is to be read."""
-        for account_ids, names in groups:
-            for key in account_ids if names else ():
-                self.wanted[key] = [*self.wanted.get(key, ()), *names]
+    def want(self, account_ids: Collection[str], names: Collection[str]) -> None:
+        """Notes what resources are to be read, too, of each of the accounts."""
+        for key in account_ids if names else ():
+            self.wanted[key] = [*self.wanted.get(key, ()), *names]
 
     def add(self, instance: dg.DagsterInstance, run: CommandRun) -> None:
         """Adds a run that has ended."""
