@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from threading import Thread
-from types import TracebackType
 
 from aiohttp import web
 
@@ -101,12 +100,7 @@ class SampleApi:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _serve(self, started: Future[int]) -> None:
