@@ -50,30 +50,11 @@ class Hit:
 
 async def spoil(hit: Hit) -> web.StreamResponse:
     """Answers a request as the fault says."""
-    return await _KINDS[hit.fault.kind](hit)
+    answer = _KINDS[hit.fault.kind](hit)
+    return answer if isinstance(answer, web.StreamResponse) else await answer
 
 
-async def _status(hit: Hit) -> web.StreamResponse:
-    return error(hit.number, "Something went wrong, please try again.")
-
-
-async def _html_status(hit: Hit) -> web.StreamResponse:
-    return html(hit.number, f"{hit.number} from the proxy")
-
-
-async def _html_200(hit: Hit) -> web.StreamResponse:
-    return html(HTTPStatus.OK, "Log in")
-
-
-async def _too_many_requests(hit: Hit) -> web.StreamResponse:
-    return too_many_requests(hit.seconds, "none" if hit.fault.value is None else "seconds")
-
-
-async def _too_many_requests_until(hit: Hit) -> web.StreamResponse:
-    return too_many_requests(hit.seconds, "date")
-
-
-async def _reset(hit: Hit) -> web.StreamResponse:
+def _reset(hit: Hit) -> web.Response:
     _reset_connection(hit.request)
     return web.Response()
 
@@ -89,10 +70,6 @@ async def _cut_with_wrong_length(hit: Hit) -> web.StreamResponse:
     if hit.request.transport is not None:
         hit.request.transport.close()
     return response
-
-
-async def _cut_with_right_length(hit: Hit) -> web.StreamResponse:
-    return json_response(hit.body[: len(hit.body) // 2])
 
 
 async def _slow_drip(hit: Hit) -> web.StreamResponse:
@@ -111,27 +88,14 @@ async def _hang(hit: Hit) -> web.StreamResponse:
     return json_response(hit.body)
 
 
-def _body(body: bytes) -> Callable[[Hit], Awaitable[web.StreamResponse]]:
-    """The fault that answers with this body."""
-
-    async def answer(hit: Hit) -> web.StreamResponse:
-        return json_response(body)
-
-    return answer
-
-
-async def _expired_token(hit: Hit) -> web.StreamResponse:
+def _expired_token(hit: Hit) -> web.Response:
     hit.tokens.revoke(hit.token)
     return error(HTTPStatus.UNAUTHORIZED, "The access token has expired.")
 
 
-async def _revoke_tokens(hit: Hit) -> web.StreamResponse:
+def _revoke_tokens(hit: Hit) -> web.Response:
     hit.tokens.revoke_all()
     return error(HTTPStatus.UNAUTHORIZED, "The access token was revoked.")
-
-
-async def _redirect(hit: Hit) -> web.StreamResponse:
-    return web.Response(status=HTTPStatus.FOUND, headers={"Location": str(hit.fault.value)})
 
 
 async def _begin(hit: Hit, part: bytes) -> web.StreamResponse:
@@ -152,24 +116,31 @@ def _reset_connection(request: web.BaseRequest) -> None:
         transport.abort()
 
 
-_KINDS: dict[str, Callable[[Hit], Awaitable[web.StreamResponse]]] = {
-    "status": _status,
-    "html_status": _html_status,
-    "html_200": _html_200,
-    "too_many_requests": _too_many_requests,
-    "too_many_requests_until": _too_many_requests_until,
+_Answer = web.StreamResponse | Awaitable[web.StreamResponse]
+_KINDS: dict[str, Callable[[Hit], _Answer]] = {
+    "status": lambda hit: error(hit.number, "Something went wrong, please try again."),
+    "html_status": lambda hit: html(hit.number, f"{hit.number} from the proxy"),
+    "html_200": lambda hit: html(HTTPStatus.OK, "Log in"),
+    "too_many_requests": lambda hit: too_many_requests(
+        hit.seconds, "none" if hit.fault.value is None else "seconds"
+    ),
+    "too_many_requests_until": lambda hit: too_many_requests(hit.seconds, "date"),
     "reset": _reset,
     "reset_in_body": _reset_in_body,
     "cut_with_wrong_length": _cut_with_wrong_length,
-    "cut_with_right_length": _cut_with_right_length,
+    "cut_with_right_length": lambda hit: json_response(hit.body[: len(hit.body) // 2]),
     "slow_drip": _slow_drip,
     "hang": _hang,
-    "no_results": _body(b'{"metadata": {}}'),
-    "null_results": _body(b'{"results": null, "metadata": {}}'),
-    "object_results": _body(b'{"results": {"id": "1"}, "metadata": {}}'),
-    "empty_results": _body(b'{"results": [], "metadata": {}}'),
-    "not_json": _body(b"upstream connect error or disconnect/reset before headers"),
+    "no_results": lambda hit: json_response(b'{"metadata": {}}'),
+    "null_results": lambda hit: json_response(b'{"results": null, "metadata": {}}'),
+    "object_results": lambda hit: json_response(b'{"results": {"id": "1"}, "metadata": {}}'),
+    "empty_results": lambda hit: json_response(b'{"results": [], "metadata": {}}'),
+    "not_json": lambda hit: json_response(
+        b"upstream connect error or disconnect/reset before headers"
+    ),
     "expired_token": _expired_token,
     "revoke_tokens": _revoke_tokens,
-    "redirect": _redirect,
+    "redirect": lambda hit: web.Response(
+        status=HTTPStatus.FOUND, headers={"Location": str(hit.fault.value)}
+    ),
 }
