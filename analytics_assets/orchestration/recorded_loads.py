@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 import dagster as dg
 from dlt.common.utils import chunks
@@ -30,6 +30,8 @@ ROW_COUNTS: Final = ("dagster/partition_row_count", "dagster/row_count")
 RECORDS_PER_QUERY: Final = 500
 
 _FORGOTTEN: Final = "forgotten"
+
+Figure = TypeVar("Figure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +190,21 @@ def _load(name: str, record: dg.EventLogRecord) -> Load:
     event = record.asset_materialization
     assert event is not None
     figures = {key: entry.value for key, entry in event.metadata.items()}
-    rows = next((figures[key] for key in ROW_COUNTS if key in figures), None)
-    load_id, requests = figures.get(LOAD_ID), figures.get(REQUESTS)
-    left_out = figures.get(LISTS_LEFT_OUT)
-    last_day, data_at = figures.get(LAST_DAY), figures.get(DATA_UPDATED)
+
+    def figure(kind: type[Figure], *names: str) -> Figure | None:
+        values = (figures.get(name) for name in names)
+        return next((value for value in values if isinstance(value, kind)), None)
+
+    load_id = figures.get(LOAD_ID)
     return Load(
         resource=name,
         account_id=event.partition,
         at=record.timestamp,
-        rows=rows if isinstance(rows, int) else None,
+        rows=figure(int, *ROW_COUNTS),
         run_id=record.run_id,
         load_id=str(load_id) if load_id else None,
-        requests=requests if isinstance(requests, int) else None,
-        lists_left_out=left_out if isinstance(left_out, int) else 0,
-        last_day=last_day if isinstance(last_day, str) else None,
-        data_at=data_at if isinstance(data_at, float) else None,
+        requests=figure(int, REQUESTS),
+        lists_left_out=figure(int, LISTS_LEFT_OUT) or 0,
+        last_day=figure(str, LAST_DAY),
+        data_at=figure(float, DATA_UPDATED),
     )
