@@ -36,14 +36,10 @@ class RecordedLoads:
 def recorded_loads(
     settings: PlatformSettings, before: float, needed: Collection[str]
 ) -> RecordedLoads:
-    """Looks for the loads from before a moment that nothing names.
+    """Looks for the loads from before a moment, in unix seconds, that nothing names.
 
-    Those of which a table still has rows are named, and those of dlt's own state.
-
-    Args:
-        settings: Where the warehouse is.
-        before: The moment, in unix seconds.
-        needed: The loads that others name.
+    Those `needed` by others are named, those of which a table still has rows, and those of dlt's
+    own state.
 
     Raises:
         SettingsError: The settings lead to no warehouse.
