@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
+_NAMED: Final = 3
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # what moves a terminal's cursor, colours it or turns the text around, and is not seen
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -23,6 +25,12 @@ def one_line(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """How many of something, for people: `1 account` or `1,200 accounts`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first three names, each on one line, and `...` where there are more."""
+    more = ["..."] if len(names) > _NAMED else []
+    return ", ".join([*map(one_line, names[:_NAMED]), *more])
 
 
 def _one_spaced(text: str) -> str:

@@ -19,7 +19,7 @@ from analytics_assets.cli.account_status import (
     status_report,
 )
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN, complete_account
-from analytics_assets.text import counted, one_line
+from analytics_assets.text import counted, first_of, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +44,6 @@ To act on them in a script:
 """
 # below, a table has no room for what is long: causes, and ids of runs
 _WIDE: Final = 120
-# a line names so many of the accounts that are left out; JSON names all
-_ACCOUNTS_NAMED: Final = 3
 _UNITS: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
@@ -232,11 +230,10 @@ def _print_skipped(console: Console, report: StatusReport) -> None:
         console.print(f"{told(report.left_tables)}: {LEFT}")
     for setting, number in Counter(a.setting for a in report.skipped_accounts).items():
         skipped = [account for account in report.skipped_accounts if account.setting == setting]
-        named = ", ".join(one_line(account.account_id) for account in skipped[:_ACCOUNTS_NAMED])
-        more = ", ..." if number > _ACCOUNTS_NAMED else ""
+        named = first_of([account.account_id for account in skipped])
         rows = sum(account.rows for account in skipped)
         kept = f", whose {rows:,} rows stay" if rows else ""
-        console.print(f"left out by {setting}: {counted(number, 'account')} ({named}{more}){kept}")
+        console.print(f"left out by {setting}: {counted(number, 'account')} ({named}){kept}")
 
 
 def _print_resources(console: Console, status: AccountStatus) -> None:

@@ -2,7 +2,7 @@
 
 # Dagster reads the annotations of assets, so that they must not be strings here.
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
@@ -40,14 +40,11 @@ from analytics_assets.resources import ACCOUNTS
 from analytics_assets.rows.account_rows import AccountRows
 from analytics_assets.settings import PlatformSettings
 from analytics_assets.speedups import rarely_collecting
-from analytics_assets.text import one_line
+from analytics_assets.text import first_of
 from analytics_assets.warehouse.replacement import load_source, plan
 
 WAREHOUSE_POOL = "warehouse"
 """Dagster's pool of the runs that may write at the same time; dagster.yaml sets how many."""
-
-# an error names so many of the accounts that it is about
-_ACCOUNTS_NAMED: Final = 3
 
 
 def assets(settings: PlatformSettings, api_version: str) -> list[dg.AssetsDefinition]:
@@ -192,10 +189,8 @@ def _refuse_sudden_loss(known: list[str], listed: list[str], tolerated: float) -
     if known and not listed:
         found = f"the API lists none, where there were {len(known)}"
     elif len(gone) > len(known) * tolerated:
-        named = ", ".join(one_line(account) for account in gone[:_ACCOUNTS_NAMED])
-        more = ", ..." if len(gone) > _ACCOUNTS_NAMED else ""
         found = (
-            f"{len(gone)} of {len(known)} accounts are gone from the API's list ({named}{more}),"
+            f"{len(gone)} of {len(known)} accounts are gone from the API's list ({first_of(gone)}),"
             f" which is more than max_row_loss = {tolerated:g} allows"
         )
     else:
