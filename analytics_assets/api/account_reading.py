@@ -106,9 +106,9 @@ def read_account(
     started, own_folder = time.monotonic(), Path(mkdtemp(dir=folder))
     lists: Mapping[str, AccountLists] = {}
     with client.requests.counting(account_id or "", stopped) as counts:
-        reading = _Reading(client, levels, account_id, names, own_folder, known)
+        reading = _Reading(client, levels, account_id, names, own_folder, stopped, known)
         try:
-            rows = reading.read(stopped)
+            rows = reading.read()
             lists = reading.lists()
             failures = list(_failures(client.resources, account_id or "", names, reading.errors))
         except Exception as error:
@@ -129,6 +129,7 @@ class _Reading:
         account_id: str | None,
         names: Sequence[str],
         folder: Path,
+        stopped: Event,
         known: KnownLists | None,
     ) -> None:
         self.errors: dict[str, AnalyticsError] = {}
@@ -138,6 +139,7 @@ class _Reading:
         self._account_id = account_id
         self._names = names
         self._folder = folder
+        self._stopped = stopped
         self._writer = AccountWriter(client.resources, account_id, names, folder)
         self._listed_anew: dict[str, Collection[str]] = {}
         self._known = known
@@ -145,15 +147,15 @@ class _Reading:
         # by resource and parent's id, the lists that are not asked for
         self._kept: dict[str, dict[Any, ReadList]] = {}
 
-    def read(self, stopped: Event) -> Mapping[str, ResourceRows]:
+    def read(self) -> Mapping[str, ResourceRows]:
         """The rows of the resources that came whole; `errors` tells of those that did not."""
         needed = {resource.name for resource in with_parents(self._resources, self._names)}
         for level in self._levels:
             names = [name for name in level.selected_resources if name in needed]
-            self._ask(level, names, self._ids_to_ask, stopped)
+            self._ask(level, names, self._ids_to_ask)
             # it cannot be told which of the rows that are kept these rows replace
             strays = [name for name in self._kept if self._writer.has_strays(name)]
-            self._ask(level, [*strays], lambda name: self._kept.pop(name), stopped)
+            self._ask(level, strays, self._kept.pop)
         for name, ids in self._listed_anew.items():
             self._writer.keep_listed(name, ids)
         return dict(self._close())
@@ -167,16 +169,12 @@ class _Reading:
         }
 
     def _ask(
-        self,
-        level: DltSource,
-        names: Sequence[str],
-        parent_ids: Callable[[str], Collection[Any]],
-        stopped: Event,
+        self, level: DltSource, names: Sequence[str], parent_ids: Callable[[str], Collection[Any]]
     ) -> None:
         if not names:
             return
         for found in pages(self._client, level, names, self._account_id, parent_ids, self.errors):
-            if stopped.is_set():
+            if self._stopped.is_set():
                 raise ReadError("the run was stopped")
             if isinstance(found, MissingList):
                 if not self._parent_is_gone(found):
