@@ -1,1 +1,1 @@
-"""The API as dlt sees it: resources, source and client. Imports no Dagster."""
+"""The API as dlt sees it: client, pace, sources, and what reads them. Imports no Dagster."""

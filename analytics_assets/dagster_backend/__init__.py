@@ -1,1 +1,1 @@
-"""What stands in for parts of Dagster itself: event storages, a launcher, orphans."""
+"""What stands in for parts of Dagster itself: event storages, batches, launchers, orphans."""

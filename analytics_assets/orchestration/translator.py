@@ -1,4 +1,4 @@
-"""From dlt resources to Dagster assets: every naming convention of the asset graph."""
+"""From dlt resources to Dagster assets: what the asset graph says of each."""
 
 from __future__ import annotations
 
