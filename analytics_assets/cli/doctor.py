@@ -20,6 +20,7 @@ from analytics_assets.cli.home import ensure_dagster_home, has_records, probe_da
 from analytics_assets.cli.sync_time import full_sync_time
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import ACCOUNTS, RESOURCES
+from analytics_assets.text import counted
 
 if TYPE_CHECKING:
     from analytics_assets.api.doctor import Answer
@@ -94,9 +95,9 @@ def _is_warning(check: CheckOutcome) -> bool:
 
 def _summary(failed: int, warnings: int) -> str:
     if failed:
-        return "1 check failed" if failed == 1 else f"{failed} checks failed"
+        return f"{counted(failed, 'check')} failed"
     if warnings:
-        return f"nothing failed, {warnings} warning{'s' if warnings > 1 else ''}"
+        return f"nothing failed, {counted(warnings, 'warning')}"
     return "all is well"
 
 
@@ -218,13 +219,11 @@ def _questions(
         yield from _skipped("account", *endpoints)
     else:
         yield from _endpoints(ask, settings, account or accounts[0], asked)
-    headers = {
-        name: value for answer in (listed, *asked.values()) for name, value in answer.quota.items()
-    }
-    quota = ", ".join(f"{name}: {value}" for name, value in headers.items())
-    yield CheckOutcome("quota headers", True, quota or "none")
-    told = [answer.quota for answer in (listed, *asked.values())]
-    if line := full_sync_time(settings, accounts, _asked_for(settings), told, quota_scope):
+    quotas = [answer.quota for answer in (listed, *asked.values())]
+    headers = {name: value for quota in quotas for name, value in quota.items()}
+    shown = ", ".join(f"{name}: {value}" for name, value in headers.items())
+    yield CheckOutcome("quota headers", True, shown or "none")
+    if line := full_sync_time(settings, accounts, _asked_for(settings), quotas, quota_scope):
         yield CheckOutcome("quota", True, line)
 
 
