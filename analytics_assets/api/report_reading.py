@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part, ResourceRows
 from analytics_assets.rows.arrow import as_day
-from analytics_assets.schema import Report, Resource, ResourceTable
+from analytics_assets.schema import Report, Resource
 from analytics_assets.text import one_line
 
 _QUOTED_LENGTH: Final = 40
@@ -94,83 +94,73 @@ def read_window(
         DiskFullError: There is no room for the rows.
     """
     started, own_folder = time.monotonic(), Path(mkdtemp(dir=folder))
-    reading = _Reading(client.resources, source, account_id, report_name, own_folder)
+    writer = AccountWriter(client.resources, account_id, [report_name], own_folder)
+    resource = client.resources[report_name]
+    updated: list[datetime] = []
     rows: dict[str, ResourceRows] = {}
     failures = []
+
+    def answers(windows: Iterable[Window]) -> Iterator[ReportAnswer]:
+        for answer in report_answers(source, resource, account_id, windows):
+            if stopped.is_set():
+                raise ReadError("the run was stopped")
+            if answer.updated is not None:
+                updated.append(answer.updated)
+            yield answer
+
     with client.requests.counting(account_id, stopped) as counts:
         try:
-            rows[report_name] = reading.read(window, stopped)
+            rows[report_name] = _written(writer, resource, window, answers)
         except Exception as error:
             shutil.rmtree(own_folder, ignore_errors=True)
             cause = described_error(client, error)
             failures = [ReadFailure(account_id, report_name, (report_name,), cause)]
     seconds = time.monotonic() - started
     read = AccountRead(AccountRows(account_id, rows), failures, counts, seconds)
-    return ReportRead(report_name, window, read, min(reading.updated, default=None))
+    return ReportRead(report_name, window, read, min(updated, default=None))
 
 
-class _Reading:
-    """Reads a window of one report into one file."""
+def _written(
+    writer: AccountWriter,
+    resource: Resource,
+    window: Window,
+    answers: Callable[[Iterable[Window]], Iterator[ReportAnswer]],
+) -> ResourceRows:
+    """The rows of the window's days, in a file; `answers` asks for windows.
 
-    def __init__(
-        self,
-        resources: ResourceTable,
-        source: DltSource,
-        account_id: str,
-        report_name: str,
-        folder: Path,
-    ) -> None:
-        self.updated: list[datetime] = []
-        self._source = source
-        self._account_id = account_id
-        self._resource = resources[report_name]
-        self._report = self._resource.report or Report()
-        self._writer = AccountWriter(resources, account_id, [report_name], folder)
+    Raises:
+        Exception: Whatever keeps an answer from coming, or from being believed.
+    """
+    report, asked = resource.report or Report(), [window]
+    if not report.has_days and len(window.days) > 1:
+        # an account that pauses costs one request, not one for each day
+        [whole] = answers(asked)
+        asked = [Window(day, day) for day in window.days] if whole.rows else []
+    for answer in answers(asked):
+        writer.add(resource.name, _rows(resource, report, answer))
+    rows = writer.close(resource.name)
+    rows.part = Part(report.day_column, window.days)
+    return rows
 
-    def read(self, window: Window, stopped: Event) -> ResourceRows:
-        """The rows of the window's days.
 
-        Raises:
-            Exception: Whatever keeps an answer from coming, or from being believed.
-        """
-        name, asked = self._resource.name, [window]
-        if not self._report.has_days and len(window.days) > 1:
-            # an account that pauses costs one request, not one for each day
-            [whole] = self._answers(asked, stopped)
-            asked = [Window(day, day) for day in window.days] if whole.rows else []
-        for answer in self._answers(asked, stopped):
-            self._writer.add(name, self._rows(answer))
-        rows = self._writer.close(name)
-        rows.part = Part(self._report.day_column, window.days)
-        return rows
+def _rows(resource: Resource, report: Report, answer: ReportAnswer) -> Iterator[Row]:
+    """The rows with their day and their name.
 
-    def _answers(self, windows: Iterable[Window], stopped: Event) -> Iterator[ReportAnswer]:
-        for answer in report_answers(self._source, self._resource, self._account_id, windows):
-            if stopped.is_set():
-                raise ReadError("the run was stopped")
-            if answer.updated is not None:
-                self.updated.append(answer.updated)
-            yield answer
-
-    def _rows(self, answer: ReportAnswer) -> Iterator[Row]:
-        """The rows with their day and their name.
-
-        Raises:
-            ReadError: One is of no day that was asked for.
-        """
-        column, nameless = self._report.day_column, 0
-        days = frozenset(answer.window.days)
-        for row in answer.rows:
-            filled: Row = {}
-            if not self._report.has_days:
-                filled[column] = answer.window.first
-            elif as_day(row.get(column)) not in days:
-                raise _not_asked_for(self._resource, column, row, answer.window)
-            named = self._report.name_column
-            if named is not None and row[named] is None:
-                nameless += 1
-                filled[named] = f"unnamed {nameless}"
-            yield {**row, **filled} if filled else row
+    Raises:
+        ReadError: One is of no day that was asked for.
+    """
+    column, named, nameless = report.day_column, report.name_column, 0
+    days = frozenset(answer.window.days)
+    for row in answer.rows:
+        filled: Row = {}
+        if not report.has_days:
+            filled[column] = answer.window.first
+        elif as_day(row.get(column)) not in days:
+            raise _not_asked_for(resource, column, row, answer.window)
+        if named is not None and row[named] is None:
+            nameless += 1
+            filled[named] = f"unnamed {nameless}"
+        yield {**row, **filled} if filled else row
 
 
 def _not_asked_for(resource: Resource, column: str, row: Row, window: Window) -> ReadError:
