@@ -64,7 +64,7 @@ class ApiAdapter(BoundedAdapter):
             tries.asks_at = math.inf  # the last attempt is not for finding out anything
         with self._paces.first_alone(asked, account.stopped):
             pace = self._paces.of(asked)
-            with self._turn(pace, asked, account, tries):
+            with self._place(pace, asked, account, tries):
                 response = self._send(pace, asked, account, request, *args, **kwargs)
         if response.status_code == 429:
             self._note_refusal(pace, tries)
@@ -86,7 +86,7 @@ class ApiAdapter(BoundedAdapter):
             pace.given_up(tries.refusals, tries.refused_at)
 
     @contextmanager
-    def _turn(
+    def _place(
         self, pace: Pace, asked: Asked, account: AccountRequests, tries: _Tries
     ) -> Iterator[None]:
         """A place among the requests in flight, while the pace is open; counts the attempt."""
