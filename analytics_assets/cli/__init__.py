@@ -39,9 +39,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(
-            import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_")
-        )
+        module, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
 
     def resolve_command(

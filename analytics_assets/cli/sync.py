@@ -101,9 +101,7 @@ def _resources() -> ResourceTable:
     help="The last of these days. Default: today, in the account's time zone.",
 )
 @click.option(
-    "--failed",
-    is_flag=True,
-    help="Only what failed last, also what the API has refused for good.",
+    "--failed", is_flag=True, help="Only what failed last, also what the API has refused for good."
 )
 @click.option(
     "--allow-empty",
@@ -111,9 +109,7 @@ def _resources() -> ResourceTable:
     help="Accept an account that is suddenly empty, and a list of accounts that lacks most or all.",
 )
 @click.option(
-    "--full",
-    is_flag=True,
-    help="Read all lists, also those that reread_unchanged_days leaves out.",
+    "--full", is_flag=True, help="Read all lists, also those that reread_unchanged_days leaves out."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, also on failure.")
 def sync(

@@ -65,16 +65,14 @@ class ReportsConfig(AccountSetConfig):
     """Configuration of a run over reports of accounts."""
 
     allow_empty: bool = Field(
-        default=False,
-        description="Accept that no day of a window has rows, where some had.",
+        default=False, description="Accept that no day of a window has rows, where some had."
     )
     start_date: str = Field(
         default="",
         description="The first day to ask for, such as 2026-01-31. Empty: the days that are due.",
     )
     end_date: str = Field(
-        default="",
-        description="The last day to ask for. Empty: today, in the account's time zone.",
+        default="", description="The last day to ask for. Empty: today, in the account's time zone."
     )
 
 
@@ -87,10 +85,7 @@ class RunTarget:
 
 
 def run_target(
-    instance: dg.DagsterInstance,
-    op_name: str,
-    account_ids: Collection[str],
-    **chosen: bool | str,
+    instance: dg.DagsterInstance, op_name: str, account_ids: Collection[str], **chosen: bool | str
 ) -> RunTarget:
     """How one run covers the accounts: by partition, by range, or by configuration.
 

@@ -14,11 +14,7 @@ UNFINISHED: Final = [
     status
     for status in dg.DagsterRunStatus
     if status
-    not in (
-        dg.DagsterRunStatus.SUCCESS,
-        dg.DagsterRunStatus.FAILURE,
-        dg.DagsterRunStatus.CANCELED,
-    )
+    not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 ]
 """The states of a run that has not ended: in the queue, under way or being cancelled."""
 
