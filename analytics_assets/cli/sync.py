@@ -23,7 +23,7 @@ from analytics_assets.cli.interrupts import Interrupted
 from analytics_assets.days import asked_window
 from analytics_assets.errors import AnalyticsError
 from analytics_assets.resources import RESOURCES
-from analytics_assets.text import one_line
+from analytics_assets.text import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -273,8 +273,7 @@ def _left_the_list(report: SyncReport, instance: dg.DagsterInstance) -> list[str
 
     lacking = [account_id for account_id, state, _ in report.accounts if state != "ok"]
     gone = sorted(set(lacking).difference(known_accounts(instance)))
-    named = ", ".join(map(one_line, gone))
-    return [f"no longer listed, so that not all was read: {named}"] if gone else []
+    return [f"no longer listed, so that not all was read: {first_of(gone)}"] if gone else []
 
 
 def _resources_by_kind(names: AssetNames, chosen: _Chosen) -> list[list[str]]:
