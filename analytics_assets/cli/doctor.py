@@ -376,14 +376,14 @@ def _warehouse(home: CheckOutcome) -> Iterator[CheckOutcome]:
 
 
 def _left_tables(settings: PlatformSettings) -> Iterator[CheckOutcome]:
-    from analytics_assets.warehouse.left_tables import LEFT, left_tables, told
+    from analytics_assets.warehouse.left_tables import LEFT, left_tables, named_tables
 
     try:
         left = left_tables(settings)
     except AnalyticsError:  # of which the check before tells
         return
     if left:
-        yield CheckOutcome("tables left", True, told(left), LEFT)
+        yield CheckOutcome("tables left", True, named_tables(left), LEFT)
 
 
 def _recorded_loads(settings: PlatformSettings) -> str:

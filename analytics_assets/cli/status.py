@@ -216,7 +216,7 @@ def _print_departed(console: Console, departed: Sequence[UnreadAccount]) -> None
 def _print_skipped(console: Console, report: StatusReport) -> None:
     """A line for each setting that leaves something out."""
     from analytics_assets.choice import EXTRA_RESOURCES_SETTING, SKIP_RESOURCES
-    from analytics_assets.warehouse.left_tables import LEFT, told
+    from analytics_assets.warehouse.left_tables import LEFT, named_tables
 
     if report.skipped_resources:
         named = ", ".join(report.skipped_resources)
@@ -227,7 +227,7 @@ def _print_skipped(console: Console, report: StatusReport) -> None:
             f" {', '.join(report.idle_reports)}"
         )
     if report.left_tables:
-        console.print(f"{told(report.left_tables)}: {LEFT}")
+        console.print(f"{named_tables(report.left_tables)}: {LEFT}")
     for setting, number in Counter(a.setting for a in report.skipped_accounts).items():
         skipped = [account for account in report.skipped_accounts if account.setting == setting]
         named = first_of([account.account_id for account in skipped])

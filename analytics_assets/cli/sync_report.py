@@ -11,7 +11,7 @@ import click
 
 from analytics_assets.cli.accounts import ACCOUNTS_SHOWN
 from analytics_assets.cli.interrupts import Interrupted
-from analytics_assets.text import one_line
+from analytics_assets.text import counted, one_line
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -138,7 +138,8 @@ class SyncReport:
             ]
             console.print(_table(("account", "state", "rows"), cells))
             if len(shown) < len(accounts):
-                console.print(f"... and {len(accounts) - len(shown)} more accounts, all ok")
+                more = counted(len(accounts) - len(shown), "more account")
+                console.print(f"... and {more}, all ok")
 
 
 def cause_of(run: CommandRun) -> str:

@@ -18,6 +18,7 @@ from analytics_assets.orchestration.naming import AssetNames
 from analytics_assets.reports import RECONCILED
 from analytics_assets.schema import Resource
 from analytics_assets.settings import PlatformSettings
+from analytics_assets.text import counted
 from analytics_assets.warehouse.audit import AccountAudit, TableAudit, rows_of_departed
 from analytics_assets.warehouse.columns import TableColumns
 
@@ -297,8 +298,9 @@ def _together(earlier: Findings, now: Findings) -> Findings:
 
 def _summary(findings: Findings) -> str:
     named = [f"{account}: {_shown(found)}" for account, found in sorted(findings.items())]
-    more = len(named) - _ACCOUNTS_NAMED
-    return "; ".join(named[:_ACCOUNTS_NAMED]) + (f"; and {more} more accounts" if more > 0 else "")
+    if (more := len(named) - _ACCOUNTS_NAMED) > 0:
+        named[_ACCOUNTS_NAMED:] = [f"and {counted(more, 'more account')}"]
+    return "; ".join(named)
 
 
 def _shown(found: Any) -> str:

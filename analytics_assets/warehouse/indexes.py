@@ -34,13 +34,14 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
     Writes to the table wait meanwhile: for seconds, if it holds millions of rows.
 
     Returns:
-        Why there is none; empty where there is.
+        Why tables have none, and what to do; empty where all have one.
 
     Raises:
         WarehouseError: Another run was not done with its tables in time.
     """
     if not is_postgres(pipeline) or not _without(pipeline, tables):
         return ""
+    lacking = []
     with making_tables(settings, pipeline), pipeline.sql_client() as client:
         for name in _without(pipeline, tables):
             table = client.make_qualified_table_name(name)
@@ -51,12 +52,12 @@ def index_accounts(settings: PlatformSettings, pipeline: Pipeline, tables: Itera
             except DatabaseException as error:
                 if not is_refused(error):
                     raise
-                return (
+                lacking.append(
                     f"{table} has no index by account_id, so that a load takes longer the more rows"
                     f" there are ({first_cause(error)}): let its owner run CREATE INDEX ON {table}"
-                    " (account_id)"
+                    f" ({quoted})"
                 )
-    return ""
+    return "; ".join(lacking)
 
 
 def _columns(resources: ResourceTable, table: str) -> list[str]:

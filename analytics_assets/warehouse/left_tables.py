@@ -25,7 +25,7 @@ LEFT: Final = "run `analytics-assets forget --resource NAME`, or put the entry b
 """What to do about such a table."""
 
 
-def told(tables: Mapping[str, int]) -> str:
+def named_tables(tables: Mapping[str, int]) -> str:
     """Says which tables these are."""
     named = ", ".join(f"{name} ({counted(rows, 'row')})" for name, rows in tables.items())
     return f"of no resource that the settings have, and kept as they are: {named}"

@@ -179,7 +179,7 @@ def test_checks_say_what_holds_when_they_pass() -> None:
         assert spec.description == CHECKS[spec.name].description
 
 
-@pytest.mark.parametrize(("accounts", "rest"), [(3, ""), (4, "; and 1 more accounts")])
+@pytest.mark.parametrize(("accounts", "rest"), [(3, ""), (4, "; and 1 more account")])
 def test_three_accounts_are_named(accounts: int, rest: str) -> None:
     audits = {str(number): audit(missing={"id": 1, "name": 2}) for number in range(accounts)}
     key = dg.AssetCheckKey(dg.AssetKey("campaigns"), "required_columns_are_filled")

@@ -100,15 +100,19 @@ def test_a_role_that_may_not_make_it_does_without(home: Path, tmp_path: Path, mo
     change_warehouse(
         home,
         "DROP INDEX analytics.audience_rules_account_id_idx",
+        "CREATE TABLE analytics.motion_ads (account_id text)",
         f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'",
         "GRANT USAGE ON SCHEMA analytics TO guest",
     )
     try:
         monkeypatch.setenv(CREDENTIALS, owner.replace("//postgres:", "//guest:"))
         settings = platform_settings()
-        told = index_accounts(settings, make_pipeline(settings, tmp_path), [RULES.name])
-        assert "must be owner of table audience_rules" in told
-        assert 'CREATE INDEX ON "analytics"."audience_rules" (account_id)' in told
+        told = index_accounts(
+            settings, make_pipeline(settings, tmp_path), [RULES.name, "motion_ads"]
+        )
+        for table in (RULES.name, "motion_ads"):  # the refusal of one keeps none from the other
+            assert f"must be owner of table {table}" in told
+            assert f'CREATE INDEX ON "analytics"."{table}" ("account_id")' in told
         assert "\n" not in told
     finally:
         monkeypatch.setenv(CREDENTIALS, owner)

@@ -13,7 +13,7 @@ from analytics_assets.resources import RESOURCES
 from analytics_assets.schema import resource_table
 from analytics_assets.settings import PlatformSettings, platform_settings
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.left_tables import left_tables, remove_tables, told
+from analytics_assets.warehouse.left_tables import left_tables, named_tables, remove_tables
 from analytics_assets.warehouse.load import load
 from analytics_assets_tests.testing.loading import RULES, account_rows
 from analytics_assets_tests.testing.tables import change_warehouse, query
@@ -97,7 +97,7 @@ def test_a_warehouse_that_cannot_be_written_is_told(home: Path, tmp_path: Path):
 
 
 def test_they_are_told_with_their_rows():
-    assert told({"own_events": 1, "own_rules": 1234}) == (
+    assert named_tables({"own_events": 1, "own_rules": 1234}) == (
         "of no resource that the settings have, and kept as they are: own_events (1 row),"
         " own_rules (1,234 rows)"
     )

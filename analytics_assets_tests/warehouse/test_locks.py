@@ -1,184 +1,129 @@
-"""Who may load into one PostgreSQL database while another load is under way."""
+"""Who waits for whom where the warehouse is a file, and what becomes of errors meanwhile."""
 
 from __future__ import annotations
 
-import select
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field
+import errno
+import re
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
-from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
 from dlt import Pipeline
 
-from analytics_assets.errors import WarehouseError
+from analytics_assets.errors import AnalyticsError, DiskFullError, SettingsError, WarehouseError
 from analytics_assets.settings import platform_settings
-from analytics_assets.warehouse import postgres_locks
 from analytics_assets.warehouse.file_lock import LockRequest
-from analytics_assets.warehouse.locks import run_locked
+from analytics_assets.warehouse.location import default_duckdb
+from analytics_assets.warehouse.locks import holder_of, making_tables, run_locked
 from analytics_assets.warehouse.pipeline import make_pipeline
-from analytics_assets_tests.testing.client import TIMEOUT, wait_until
-from analytics_assets_tests.testing.kills import staging_schemas
-from analytics_assets_tests.testing.postgres_server import PostgresServer
-from analytics_assets_tests.testing.tables import query
-
-pytestmark = pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
-
-MANY = [f"account {number}" for number in range(501)]
-
-
-@dataclass
-class Run:
-    """A run that takes turns; `told` is what it says while it waits."""
-
-    pipeline: Pipeline
-    told: list[str] = field(default_factory=list)
-
-    def hold(self, account_ids: list, work: Callable[[], object] = lambda: None) -> None:
-        settings = platform_settings()
-        request = LockRequest(f"run of {account_ids[0]}", settings.lock_timeout, self.told.append)
-        run_locked(settings, self.pipeline, work, request, account_ids)
+from analytics_assets_tests.testing.loading import load
+from analytics_assets_tests.testing.tables import taken
 
 
 @pytest.fixture
-def runs(home: Path) -> tuple[Run, Run]:
+def pipeline(home: Path) -> Pipeline:
+    load(home, {"a": [{"id": 1}]})
+    return make_pipeline(platform_settings(), home)
+
+
+def ask(timeout: float) -> tuple[LockRequest, list[str]]:
+    told: list[str] = []
+    return LockRequest("a run", timeout, told.append), told
+
+
+def tables(pipeline: Pipeline) -> int:
+    with pipeline.sql_client() as client:
+        [(number,)] = client.execute_sql("SELECT count(*) FROM analytics.audience_rules") or []
+    return int(number)
+
+
+def test_a_reader_that_stays_is_named_once_and_then_given_up(pipeline: Pipeline):
+    request, told = ask(0.5)
+    with taken(default_duckdb()) as pid:
+        line = (
+            rf"^the warehouse is still held by (\S+ \(PID {pid}\)) after 0\.5 s: close it there and"
+            r" run again, or raise ANALYTICS__LOCK_TIMEOUT$"
+        )
+        with pytest.raises(WarehouseError, match=line) as error:
+            run_locked(platform_settings(), pipeline, lambda: tables(pipeline), request)
+    found = re.match(line, str(error.value))
+    assert found
+    assert told == [f"waiting for {found[1]}, which has the warehouse open"]
+
+
+def test_work_is_done_when_the_reader_leaves(pipeline: Pipeline):
+    with ExitStack() as reader:
+        reader.enter_context(taken(default_duckdb()))
+        request = LockRequest("a run", 60, lambda line: reader.close())
+        found = run_locked(platform_settings(), pipeline, lambda: tables(pipeline), request)
+    assert found == 1
+
+
+def test_a_run_that_only_reads_holds_the_lock_of_the_file(pipeline: Pipeline):
+    writer = Path(f"{default_duckdb()}.writer")
+    request, _ = ask(0)
+    assert run_locked(platform_settings(), pipeline, writer.read_text, request) == "a run"
+    assert not writer.exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "said"),
+    [
+        (SettingsError("as it is"), SettingsError, "^as it is$"),
+        (OSError(errno.ENOSPC, "no space left"), DiskFullError, "no space left"),
+        (ValueError("told"), WarehouseError, "^the warehouse could not be written: told$"),
+    ],
+)
+def test_errors_say_what_is_to_be_done(
+    pipeline: Pipeline, raised: Exception, expected: type[AnalyticsError], said: str
+):
+    def fail() -> None:
+        raise raised
+
+    request, told = ask(60)
+    with pytest.raises(expected, match=said):
+        run_locked(platform_settings(), pipeline, fail, request)
+    assert told == []
+
+
+def test_loads_into_what_is_not_known_take_turns_and_readers_do_not(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ANALYTICS__DESTINATION", "elsewhere")
+    monkeypatch.setenv("DESTINATION__ELSEWHERE__DESTINATION_TYPE", "duckdb")
+    monkeypatch.setenv("DESTINATION__ELSEWHERE__CREDENTIALS", str(home / "other.duckdb"))
     settings = platform_settings()
-    return Run(make_pipeline(settings, home / "1")), Run(make_pipeline(settings, home / "2"))
+    pipeline = make_pipeline(settings, home)
+    writer = home / "warehouse.writer"
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(writer.exists())
+
+    def stage() -> None:
+        with pipeline.sql_client() as client:
+            client.execute_sql(f"CREATE SCHEMA {client.staging_dataset_name}")
+        look()
+        raise ValueError
+
+    request, _ = ask(0)
+    run_locked(settings, pipeline, look, request)
+    with pytest.raises(WarehouseError):
+        run_locked(settings, pipeline, stage, request, ["a"])
+    assert seen == [False, True]
+    with pipeline.sql_client() as client, client.with_staging_dataset():
+        assert not client.has_dataset()
 
 
-@pytest.mark.parametrize(
-    ("held", "asked"),
-    [(["a", "b"], ["c"]), ([None], ["a"]), (["a"], [None]), (["accounts"], [None])],
-)
-def test_side_by_side(runs: tuple[Run, Run], held: list, asked: list):
-    first, second = runs
-    done: list[bool] = []
-    first.hold(held, lambda: second.hold(asked, lambda: done.append(True)))
-    assert done == [True]
-    assert first.told + second.told == []
+def test_tables_of_a_file_are_made_without_a_further_lock(pipeline: Pipeline):
+    with making_tables(platform_settings(), pipeline):
+        assert tables(pipeline) == 1
 
 
-@pytest.mark.parametrize(
-    ("held", "asked"),
-    [(["a", "b"], ["c", "b"]), ([None], [None]), (MANY, ["another"]), (["another"], MANY)],
-    ids=["one in common", "the list", "many first", "many last"],
-)
-def test_one_after_the_other(runs: tuple[Run, Run], monkeypatch, held: list, asked: list):
-    first, second = runs
-    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
-
-    def ask() -> None:
-        line = f"run of {held[0]} still writes to analytics after 0.5 s: run this one again later"
-        with pytest.raises(WarehouseError, match=line):
-            second.hold(asked)
-        assert second.told == [f"waiting for run of {held[0]}, which writes to analytics"]
-
-    first.hold(held, ask)
-    second.hold(asked)
-    assert len(second.told) == 1
-
-
-def test_who_waits_goes_on_when_the_other_is_done(
-    home: Path, runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
-):
-    first, second = runs
-    third = Run(make_pipeline(platform_settings(), home / "3"))
-    begun, done = Event(), list[str]()
-
-    def stay() -> None:
-        begun.set()
-        waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        wait_until(lambda: second.told != [] and query(home, waits) != [])
-        done.append("first")
-
-    def go_on() -> None:
-        done.append("second")
-        monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0")
-        with pytest.raises(WarehouseError, match=r"^run of b still writes"):
-            third.hold(["b"])
-
-    with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(first.hold, ["a"], stay)
-        assert begun.wait(TIMEOUT)
-        second.hold(["b", "a"], go_on)
-        held.result()
-    assert done == ["first", "second"]
-    assert second.told == ["waiting for run of a, which writes to analytics"]
-
-
-def test_a_run_that_ends_before_its_name_is_asked_has_none(
-    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
-):
-    lock = postgres_locks._lock
-
-    def refuse_once(*_: object) -> bool:
-        monkeypatch.setattr(postgres_locks, "_lock", lock)
-        return False
-
-    monkeypatch.setattr(postgres_locks, "_lock", refuse_once)
-    run, _ = runs
-    run.hold(["a"])
-    assert run.told == ["waiting for another run, which writes to analytics"]
-
-
-def test_staging_schemas_are_dropped_when_nobody_uses_them(
-    home: Path, runs: tuple[Run, Run], postgres: PostgresServer, warehouse: dict[str, str]
-):
-    database = urlsplit(warehouse["DESTINATION__POSTGRES__CREDENTIALS"]).path.strip("/")
-    first, second = runs
-    with first.pipeline.sql_client() as client:
-        own = client.staging_dataset_name
-    for schema in ("analytics_staging_0123abcd", "analytics_staging_by_hand"):
-        postgres.run(f"CREATE SCHEMA {schema}", database=database)
-        postgres.run(f"CREATE TABLE {schema}.rows (id int)", database=database)
-
-    def load() -> None:
-        postgres.run(f"CREATE SCHEMA {own}", database=database)
-        second.hold(["b"], lambda: seen.append(staging_schemas(home)))
-
-    seen: list[set[str]] = []
-    first.hold(["a"], load)
-    assert seen == [{own, "analytics_staging_by_hand"}]
-    assert staging_schemas(home) == {"analytics_staging_by_hand"}
-
-
-def test_a_run_that_stands_still_while_it_drops_schemas_is_waited_for_and_named(
-    runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("ANALYTICS__LOCK_TIMEOUT", "0.5")
-    first, second = runs
-    drop_stale, refused = postgres_locks._drop_stale_schemas, list[str]()
-
-    def stand_still(_: object) -> None:
-        monkeypatch.setattr(postgres_locks, "_drop_stale_schemas", drop_stale)
-        with pytest.raises(WarehouseError) as caught:
-            second.hold(["b"])
-        refused.append(str(caught.value))
-
-    monkeypatch.setattr(postgres_locks, "_drop_stale_schemas", stand_still)
-    first.hold(["a"])
-    assert second.told == ["waiting for run of a, which writes to analytics"]
-    [error] = refused
-    assert error.startswith("run of a still writes to analytics after 0.5 s")
-    second.hold(["b"])
-
-
-def test_the_session_with_the_locks_outlives_an_idle_timeout(
-    runs: tuple[Run, Run], postgres: PostgresServer, warehouse: dict[str, str]
-):
-    database = urlsplit(warehouse["DESTINATION__POSTGRES__CREDENTIALS"]).path.strip("/")
-    postgres.run(f"ALTER DATABASE {database} SET idle_session_timeout = 100")
-
-    def load() -> None:
-        # a second session falls idle after the first, and is ended by the server
-        with closing(psycopg2.connect(postgres.url(database))) as idle:
-            select.select([idle], [], [], 30)
-            with pytest.raises(psycopg2.OperationalError):
-                idle.cursor().execute("SELECT 1")
-
-    first, _ = runs
-    first.hold(["a"], load)
+def test_only_a_conflict_names_a_holder():
+    conflict = (
+        'IO Error: Could not set lock on file "/a.duckdb": Conflicting lock is held in'
+        " /usr/bin/python3.11 (PID 42) by user root. See also"
+    )
+    assert holder_of(conflict) == "/usr/bin/python3.11 (PID 42)"
+    assert holder_of("Could not open file") is None
