@@ -325,14 +325,14 @@ from the first to the last request, the burst of one second at the beginning inc
 
 _KINDS = """## Kinds of quota
 
-Our client alone, with 64 workers, in real time; the sample API is in the same process. Best is what
-the quota admits if each request is sent at the first moment; where headers tell, what outlasts a
-window is spread evenly on purpose, which takes a window longer. 84 in 60 s is one deployment's
-quota, the rows of which were taken side by side. 10 requests in 0.25 s are 40/s with a burst of 10;
-strict spacing has no burst. `Retry-After` names whole seconds: one at least, of which a bucket of
-10 saves up a quarter. The first request is sent alone, as for the list of accounts; where a fixed
-window ends just then, that window is lost. Refused are all, and those more than a second after the
-first window."""
+Our client alone, with 64 workers, in real time, from the arrival of the first request to that of
+the last; the sample API is in a process of its own. Best is what the quota admits if each request
+is sent at the first moment; where headers tell, what outlasts a window is spread evenly on
+purpose, which takes a window longer. 84 in 60 s is one deployment's quota, the rows of which were
+taken side by side. 10 requests in 0.25 s are 40/s with a burst of 10; strict spacing has no burst.
+`Retry-After` names whole seconds: one at least, of which a bucket of 10 saves up a quarter. The
+first request is sent alone, as for the list of accounts; where a fixed window ends just then, that
+window is lost. Refused are all, and those more than a second after the first window."""
 
 _FLEET = """## Fleet
 
