@@ -22,6 +22,9 @@ from analytics_assets.orchestration.recorded_loads import (
 )
 from analytics_assets.orchestration.run_failures import run_failure
 
+# by account and resource, the run of an attempt, and the event that planned it
+_Attempts = dict[str, dict[str, tuple[str, int]]]
+
 
 @dataclass(frozen=True, slots=True)
 class FailedPartition:
@@ -70,16 +73,16 @@ class FailedAttempt:
 def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[FailedPartition]:
     """The partitions whose latest attempt ended in a failed run and made nothing.
 
-    An attempt that was cancelled, or has not ended yet, is none that failed. Accounts that are no
-    longer listed are left out.
+    An attempt that was cancelled, or has not ended yet, is none that failed. One that was never
+    begun is, of all accounts that the run names. Accounts that are no longer listed are left out.
     """
-    attempts = attempts_without_loads(instance, names)
-    run_ids = set(chain(*(runs.values() for runs in attempts.values())))
-    runs = _failed_runs(instance, run_ids)
+    attempts = _attempts_without_loads(instance, names)
+    runs = _failed_runs(instance, attempts)
+    _add_those_not_begun(instance, names, attempts, runs)
     failures = {run_id: run_failure(instance, run_id) for run_id in runs}
     found = []
     for account_id, attempted in attempts.items():
-        for name, run_id in attempted.items():
+        for name, (run_id, _) in attempted.items():
             if (run := runs.get(run_id)) is not None:
                 cause, permanent = failures[run_id].of(account_id, name)
                 at, tags = _ended_at(run), run.dagster_run.tags
@@ -100,23 +103,33 @@ def failed_attempts(instance: dg.DagsterInstance, names: AssetNames) -> dict[str
 def attempted_accounts(
     instance: dg.DagsterInstance, names: AssetNames, resource_names: Iterable[str]
 ) -> set[str]:
-    """The accounts of which any run was to read one of these resources, whatever came of it.
+    """The listed accounts of which a run was to read one of these resources, whatever came of it.
 
     What was before an account was last forgotten does not count.
     """
-    planned = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-    return {
-        account_id
-        for key in names.keys(resource_names)
-        for account_id in newest_events(instance, key, planned)
-    }
+    known = set(known_accounts(instance))
+    planned = chain(*(_planned(instance, names.key(name)) for name in resource_names))
+    if not known.difference(attempted := known.intersection(planned)):
+        return attempted
+    attempts = _attempts_without_loads(instance, names)
+    _add_those_not_begun(instance, names, attempts, _failed_runs(instance, attempts))
+    of_names = [key for key, of in attempts.items() if not of.keys().isdisjoint(resource_names)]
+    return attempted.union(of_names)
 
 
 def attempts_without_loads(
     instance: dg.DagsterInstance, names: AssetNames
 ) -> dict[str, dict[str, str]]:
     """By listed account and resource, the run of a latest attempt that made nothing."""
-    found: dict[str, dict[str, str]] = {account_id: {} for account_id in known_accounts(instance)}
+    attempts = _attempts_without_loads(instance, names)
+    return {
+        account_id: {name: run_id for name, (run_id, _) in attempted.items()}
+        for account_id, attempted in attempts.items()
+    }
+
+
+def _attempts_without_loads(instance: dg.DagsterInstance, names: AssetNames) -> _Attempts:
+    found: _Attempts = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
     for name in names.partitioned:
         attempts = (
@@ -127,8 +140,39 @@ def attempts_without_loads(
         gone = forgotten(instance, names.key(name))
         for account_id, (run_id, event_id) in attempts.items():
             if account_id in found and event_id > gone.get(account_id, 0):
-                found[account_id][name] = run_id
+                found[account_id][name] = run_id, event_id
     return found
+
+
+def _add_those_not_begun(
+    instance: dg.DagsterInstance,
+    names: AssetNames,
+    attempts: _Attempts,
+    runs: Mapping[str, dg.RunRecord],
+) -> None:
+    """Adds the accounts of failed runs over sets with gaps that Dagster never got to start.
+
+    It has planned the run's own partition of them, and the run would have planned the others.
+    """
+    of_run = {
+        (run_id, name): event_id
+        for attempted in attempts.values()
+        for name, (run_id, event_id) in attempted.items()
+        if run_id in runs and runs[run_id].start_time is None
+    }
+    for (run_id, name), event_id in of_run.items():
+        accounts = attempts.keys() & _named_accounts(runs[run_id].dagster_run, names)
+        if not accounts:
+            continue
+        later = [_planned(instance, names.key(name)), forgotten(instance, names.key(name))]
+        for account_id in accounts:
+            _, latest = attempts[account_id].get(name, ("", 0))
+            if max(latest, *(events.get(account_id, 0) for events in later)) < event_id:
+                attempts[account_id][name] = run_id, event_id
+
+
+def _planned(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
+    return newest_events(instance, key, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
 
 
 def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
@@ -142,8 +186,8 @@ def _together(failed: Sequence[FailedPartition]) -> FailedAttempt:
     )
 
 
-def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, dg.RunRecord]:
-    failed = {}
+def _failed_runs(instance: dg.DagsterInstance, attempts: _Attempts) -> dict[str, dg.RunRecord]:
+    run_ids, failed = {run_id for of in attempts.values() for run_id, _ in of.values()}, {}
     for ids in chunks(sorted(run_ids), RECORDS_PER_QUERY):
         wanted = dg.RunsFilter(run_ids=ids, statuses=[dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(wanted):
@@ -151,10 +195,19 @@ def _failed_runs(instance: dg.DagsterInstance, run_ids: set[str]) -> dict[str, d
     return failed
 
 
+def _named_accounts(run: dg.DagsterRun, names: AssetNames) -> set[str]:
+    ops = (names.accounts_op, names.reports_op)
+    return {str(account) for op in ops for account in _config(run, op).get("accounts", ())}
+
+
 def _asked_days(run: dg.DagsterRun, names: AssetNames) -> tuple[str, str]:
-    run_config = cast(Mapping[str, Any], run.run_config)
-    config = run_config.get("ops", {}).get(names.reports_op, {}).get("config", {})
+    config = _config(run, names.reports_op)
     return str(config.get("start_date", "")), str(config.get("end_date", ""))
+
+
+def _config(run: dg.DagsterRun, op_name: str) -> Mapping[str, Any]:
+    ops = cast(Mapping[str, Any], run.run_config).get("ops", {})
+    return cast(Mapping[str, Any], ops.get(op_name, {}).get("config", {}))
 
 
 def _ended_at(run: dg.RunRecord) -> float:

@@ -28,7 +28,13 @@ from analytics_assets.orchestration.recorded_loads import (
 )
 from analytics_assets.orchestration.recorded_runs import materializes, unfinished_runs
 from analytics_assets.settings import PlatformSettings
-from analytics_assets_tests.testing.records import attempt, attempt_report, failure, load
+from analytics_assets_tests.testing.records import (
+    attempt,
+    attempt_report,
+    failure,
+    load,
+    not_begun,
+)
 
 NAMES = AssetNames()
 
@@ -163,6 +169,37 @@ def test_the_newest_run_tells_the_cause_and_a_load_ends_it(records: dg.DagsterIn
     assert (found.resources, found.cause) == (("campaigns",), "campaigns: first")
     attempt(records, "acme", "campaigns")
     assert failed_attempts(records, NAMES) == {}
+
+
+def test_a_run_that_never_began_failed_for_all_accounts_that_it_names(
+    records: dg.DagsterInstance,
+) -> None:
+    attempt(records, "acme", "campaigns", "audiences")
+    broke_off = failure("initech", "it broke off", "ReadError")
+    attempt(records, "initech", "campaigns", failure=broke_off)
+    run = not_begun(records, ["acme", "initech", "gone"], "campaigns")
+    found = failed_attempts(records, NAMES)
+    assert {
+        account: (each.resources, each.run_id) for account, each in found.items()
+    } == dict.fromkeys(("acme", "initech"), (("campaigns",), run.run_id))
+    assert found["initech"].cause == "the run ended without a cause: no such image"
+    assert attempted_accounts(records, NAMES, ["campaigns"]) == {"acme", "initech"}
+    # a later one that never began, a load and a forgotten account end it, each for its account
+    later = not_begun(records, ["globex", "initech"], "campaigns")
+    assert attempted_accounts(records, NAMES, ["campaigns"]) == set(LISTED)
+    assert attempted_accounts(records, NAMES, ["audiences"]) == {"acme"}
+    found = failed_attempts(records, NAMES)
+    assert {account: each.run_id for account, each in found.items()} == {
+        "acme": run.run_id,
+        "globex": later.run_id,
+        "initech": later.run_id,
+    }
+    attempt(records, "initech", "campaigns")
+    assert set(failed_attempts(records, NAMES)) == {"acme", "globex"}
+    record_forgotten(records, NAMES, "initech")
+    not_begun(records, ["globex", "initech"], "campaigns")
+    record_forgotten(records, NAMES, "initech")
+    assert set(failed_attempts(records, NAMES)) == {"acme", "globex"}
 
 
 def test_an_account_that_is_not_listed_is_left_out(records: dg.DagsterInstance) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -105,6 +105,30 @@ def attempt_report(records: dg.DagsterInstance, account: str, name: str, **days:
         raise_on_error=False,
     )
     return result.run_id
+
+
+def not_begun(records: dg.DagsterInstance, accounts: Sequence[str], *names: str) -> dg.DagsterRun:
+    """A run over a set of accounts with gaps that fails before it begins, as one without an image.
+
+    Dagster plans the first of them.
+    """
+
+    @dg.multi_asset(
+        name="account_resources",
+        specs=[dg.AssetSpec(name, partitions_def=ACCOUNT_PARTITIONS) for name in names],
+        config_schema={"accounts": dg.Field([str])},
+    )
+    def account_resources() -> None:
+        raise AssertionError("the run begins")
+
+    definitions = dg.Definitions([account_resources], jobs=[dg.define_asset_job("sync")])
+    run = records.create_run_for_job(
+        definitions.resolve_job_def("sync"),
+        run_config={"ops": {"account_resources": {"config": {"accounts": [*accounts]}}}},
+        tags={"dagster/partition": accounts[0], **RETRIED},
+    )
+    records.report_run_failed(run, "no such image")
+    return run
 
 
 def failure(account: str, cause: str, error: str) -> dg.Failure:
