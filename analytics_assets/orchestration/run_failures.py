@@ -46,8 +46,9 @@ class RunFailure:
 
 def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
     """Why a run failed, by its own records."""
-    types = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
-    # ascending: a step that failed comes before the run that did
+    kinds = dg.DagsterEventType
+    types, before = {kinds.STEP_FAILURE, kinds.RUN_FAILURE, kinds.ENGINE_EVENT}, ""
+    # ascending: a step that failed, or what kept the run from its start, comes before its failure
     for entry in instance.all_logs(run_id, of_type=types):
         event = entry.dagster_event
         if event is not None and event.is_step_failure:
@@ -55,8 +56,12 @@ def run_failure(instance: dg.DagsterInstance, run_id: str) -> RunFailure:
             told = {key: entry.value for key, entry in data.metadata.items()} if data else {}
             failed = cast(dict[str, Any], told.get(FAILED_PARTITIONS, {}))
             return RunFailure(one_line(failure_text(event)), failed, str(told.get(ERROR, "")))
-        if event is not None:
-            return RunFailure(one_line(f"the run ended without a cause: {event.message}"), {})
+        if event is not None and event.is_engine_event:
+            error = event.engine_event_data.error
+            before = error.message if error else before
+        elif event is not None:
+            ended = f"the run ended without a cause: {event.message}"
+            return RunFailure(one_line(before or ended), {})
     return RunFailure("the run's records do not say why it failed", {})
 
 

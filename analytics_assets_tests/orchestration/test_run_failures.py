@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 from dagster import DagsterInstance
+from dagster._core.events import EngineEventData
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from analytics_assets.orchestration.metadata import ERROR, FAILED_PARTITIONS
 from analytics_assets.orchestration.run_failures import RunFailure, run_failure
@@ -66,6 +69,20 @@ def test_a_run_that_failed_without_a_step_says_how_it_ended(records_in_memory: D
     records_in_memory.report_run_failed(run, "Run worker\n died.")
     found = run_failure(records_in_memory, run.run_id)
     assert found == RunFailure("the run ended without a cause: Run worker died.", {})
+
+
+def test_a_run_that_could_not_be_started_says_what_kept_it(records_in_memory: DagsterInstance):
+    run = records_in_memory.add_run(dg.DagsterRun(job_name="sync"))
+    try:
+        raise RuntimeError("no such\n image")
+    except RuntimeError:
+        error = serializable_error_info_from_exc_info(sys.exc_info())
+    failed = EngineEventData.engine_error(error)
+    records_in_memory.report_engine_event("Caught an error for run", run, failed)
+    records_in_memory.report_engine_event("It is dropped from the queue", run)
+    records_in_memory.report_run_failed(run)
+    found = run_failure(records_in_memory, run.run_id)
+    assert found == RunFailure("RuntimeError: no such image", {})
 
 
 def test_a_run_that_does_not_say_why_it_failed(records_in_memory: DagsterInstance):
