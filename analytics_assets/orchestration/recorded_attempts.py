@@ -76,9 +76,7 @@ def failed_partitions(instance: dg.DagsterInstance, names: AssetNames) -> list[F
     An attempt that was cancelled, or has not ended yet, is none that failed. One that was never
     begun is, of all accounts that the run names. Accounts that are no longer listed are left out.
     """
-    attempts = _attempts_without_loads(instance, names)
-    runs = _failed_runs(instance, attempts)
-    _add_those_not_begun(instance, names, attempts, runs)
+    attempts, runs = _attempts_without_loads(instance, names)
     failures = {run_id: run_failure(instance, run_id) for run_id in runs}
     found = []
     for account_id, attempted in attempts.items():
@@ -111,8 +109,7 @@ def attempted_accounts(
     planned = chain(*(_planned(instance, names.key(name)) for name in resource_names))
     if not known.difference(attempted := known.intersection(planned)):
         return attempted
-    attempts = _attempts_without_loads(instance, names)
-    _add_those_not_begun(instance, names, attempts, _failed_runs(instance, attempts))
+    attempts, _ = _attempts_without_loads(instance, names)
     of_names = [key for key, of in attempts.items() if not of.keys().isdisjoint(resource_names)]
     return attempted.union(of_names)
 
@@ -121,14 +118,17 @@ def attempts_without_loads(
     instance: dg.DagsterInstance, names: AssetNames
 ) -> dict[str, dict[str, str]]:
     """By listed account and resource, the run of a latest attempt that made nothing."""
-    attempts = _attempts_without_loads(instance, names)
+    attempts, _ = _attempts_without_loads(instance, names)
     return {
         account_id: {name: run_id for name, (run_id, _) in attempted.items()}
         for account_id, attempted in attempts.items()
     }
 
 
-def _attempts_without_loads(instance: dg.DagsterInstance, names: AssetNames) -> _Attempts:
+def _attempts_without_loads(
+    instance: dg.DagsterInstance, names: AssetNames
+) -> tuple[_Attempts, dict[str, dg.RunRecord]]:
+    """The attempts, and those of their runs that failed."""
     found: _Attempts = {account_id: {} for account_id in known_accounts(instance)}
     events = instance.event_log_storage
     for name in names.partitioned:
@@ -141,7 +141,9 @@ def _attempts_without_loads(instance: dg.DagsterInstance, names: AssetNames) -> 
         for account_id, (run_id, event_id) in attempts.items():
             if account_id in found and event_id > gone.get(account_id, 0):
                 found[account_id][name] = run_id, event_id
-    return found
+    runs = _failed_runs(instance, found)
+    _add_those_not_begun(instance, names, found, runs)
+    return found, runs
 
 
 def _add_those_not_begun(

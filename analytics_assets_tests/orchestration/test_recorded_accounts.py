@@ -182,6 +182,7 @@ def test_a_run_that_never_began_failed_for_all_accounts_that_it_names(
     assert {
         account: (each.resources, each.run_id) for account, each in found.items()
     } == dict.fromkeys(("acme", "initech"), (("campaigns",), run.run_id))
+    assert attempts_without_loads(records, NAMES)["acme"] == {"campaigns": run.run_id}
     assert found["initech"].cause == "the run ended without a cause: no such image"
     assert attempted_accounts(records, NAMES, ["campaigns"]) == {"acme", "initech"}
     # a later one that never began, a load and a forgotten account end it, each for its account
