@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from itertools import islice, zip_longest
 from typing import Final
 
 # names of headers are in small letters here
-_POLICY: Final = "ratelimit-policy"
 _STATE: Final = "ratelimit"
-# the forms that came before, of one quota each
+# the forms that came before; what is told more than once arrives as a list, as `10, 84`
 _OLDER: Final = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
 # as in `X-RateLimit-Remaining-Minute`, with its seconds
 _WINDOWS: Final = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0}
@@ -59,7 +59,8 @@ def announced(headers: Mapping[str, str]) -> tuple[Quota, ...]:
         headers: The headers, their names in whatever case.
     """
     headers = {name.lower(): value for name, value in headers.items()}
-    policies = list(_policies(headers.get(_POLICY) or _policies_behind_limit(headers)))
+    named = (headers.get(f"{prefix}policy") for prefix in _OLDER)
+    policies = list(_policies(next(filter(None, named), _policies_behind_limit(headers))))
     states = list(_states(headers))
     found = [_merged(policy, states) for policy in policies]
     known = {quota.name for quota in found}
@@ -71,7 +72,8 @@ def announced(headers: Mapping[str, str]) -> tuple[Quota, ...]:
 def _policies_behind_limit(headers: Mapping[str, str]) -> str:
     """The policies as older drafts and Envoy have them: `84, 10;w=1, 84;w=60`."""
     limits = (headers.get(f"{prefix}limit", "") for prefix in _OLDER)
-    return next((limit.partition(",")[2] for limit in limits if limit), "")
+    behind = next((limit.partition(",")[2] for limit in limits if limit), "")
+    return behind if ";" in behind else ""
 
 
 def _policies(header: str) -> Iterator[Quota]:
@@ -98,9 +100,10 @@ def _states(headers: Mapping[str, str]) -> Iterator[Quota]:
         return
     for prefix in _OLDER:
         if (left := headers.get(f"{prefix}remaining")) is not None:
-            limits = list(_items(headers.get(f"{prefix}limit", "")))
-            limit = limits[0][0] if limits else None  # `84, 84;w=60` in older drafts
-            yield _older(headers, limit, left, headers.get(f"{prefix}reset"))
+            lefts, resets = _values(left), _values(headers.get(f"{prefix}reset", ""))
+            limits = _values(headers.get(f"{prefix}limit", ""))  # `84, 84;w=60` in older drafts
+            for told in islice(zip_longest(limits, lefts, resets), len(lefts)):
+                yield _older(headers, *told)
             return
 
 
@@ -147,6 +150,10 @@ def _makes_sense(quota: Quota) -> bool:
         return remaining is None and limit is not None and window is not None
     most = _HIGHEST_LIMIT if limit is None else limit
     return 0 <= remaining <= most and 0 <= reset <= _LONGEST_WINDOW
+
+
+def _values(header: str) -> list[str]:
+    return [value for value, _ in _items(header)]
 
 
 def _items(header: str) -> Iterator[tuple[str, dict[str, str]]]:

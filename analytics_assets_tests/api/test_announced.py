@@ -97,6 +97,32 @@ def told_by(headers: dict[str, str]) -> list[Quota]:
             [Quota("84", "", 84, None, 50, 9)],
         ),
         (
+            {  # one header of each name for each quota, which HTTP makes a list of
+                "X-RateLimit-Limit": "10, 84",
+                "X-RateLimit-Remaining": "9, 50",
+                "X-RateLimit-Reset": f"{UNIX + 1}, {UNIX + 30}",
+                **DATE,
+            },
+            [Quota("10", "", 10, None, 9, 1), Quota("84", "", 84, None, 50, 30)],
+        ),
+        (
+            {  # nothing is counted over a month
+                "X-RateLimit-Policy": "2;w=1, 84;w=60, 15000;w=2592000",
+                "X-RateLimit-Limit": "2, 84, 15000",
+                "X-RateLimit-Remaining": "1, 50, 900",
+                "X-RateLimit-Reset": "1, 30, 1419704",
+            },
+            [Quota("2;w=1", "", 2, 1, 1, 1), Quota("84;w=60", "", 84, 60, 50, 30)],
+        ),
+        (
+            {
+                "RateLimit-Limit": "10, 84",
+                "RateLimit-Remaining": "soon, 50",
+                "RateLimit-Reset": "1, 30",
+            },
+            [Quota("84", "", 84, None, 50, 30)],
+        ),
+        (
             {"X-Ratelimit-Remaining": "50", "X-Ratelimit-Reset": str(UNIX + 9), **DATE},
             [Quota("", "", None, None, 50, 9)],
         ),
