@@ -21,10 +21,12 @@ _DISTRUST: Final = 600.0
 # Seconds for which a quota holds, a window at the least, while answers tell of others alone: they
 # may tell of the tightest one, or by another name.
 _GONE: Final = 600.0
-# How often in a row others may have used up half a window and so many requests, while our own was
-# accepted, until headers are not believed.
+# How often in a row others may have used up half a window and so many requests, or all that was
+# ever left, while our own was accepted, until headers are not believed. However long the window is,
+# one request asks after so many seconds.
 _MOST_EMPTIED: Final = 3
 _FEW: Final = 5
+_ASKS: Final = 60.0
 
 
 class Budget:
@@ -98,7 +100,7 @@ class Budget:
         left = self._left(now)
         if remaining >= 1:
             self._emptied = 0
-        elif is_alone and left >= max(self._limit / 2, _FEW):
+        elif is_alone and (self._emptied or self._limit <= 1 or left >= max(self._limit / 2, _FEW)):
             self._emptied += 1
         self._count(now, reset, math.ceil(left - remaining))  # others have used some
         if is_alone:  # else it may tell of fewer than were sent
@@ -127,7 +129,9 @@ class Budget:
             return max(0.0, due - now)
         self._is_used_up = self._is_spread = True
         soonest = self._counted[0][0] if self._counted else now + self._window
-        return max(0.0, min(soonest, self._ends_at) - now)
+        is_doubted = self._emptied and not self._in_flight
+        asks_at = self._told_at + _ASKS if is_doubted else math.inf
+        return max(0.0, min(soonest, self._ends_at, asks_at) - now)
 
     def take(self, now: float) -> None:
         """Notes that a request is sent."""

@@ -111,10 +111,24 @@ def test_headers_that_promise_too_much_are_not_believed(clock: Clock) -> None:
     assert rate_of(simulation.pace) == pytest.approx(20, rel=0.15)
 
 
-def test_headers_that_never_leave_anything_are_not_believed_for_long(clock: Clock) -> None:
-    headers = {"RateLimit-Limit": "84", "RateLimit-Remaining": "0", "RateLimit-Reset": "60"}
+@pytest.mark.parametrize("limit", [{}, {"RateLimit-Limit": "1"}, {"RateLimit-Limit": "84"}])
+@pytest.mark.parametrize("reset", ["60", "3600"])
+def test_headers_that_never_leave_anything_are_not_believed_for_long(
+    clock: Clock, limit: dict[str, str], reset: str
+) -> None:
+    headers = {**limit, "RateLimit-Remaining": "0", "RateLimit-Reset": reset}
     simulation = simulated(clock, headers=headers)
-    assert simulation.seconds <= 10 * 60  # for each request one, if they were
+    assert simulation.seconds <= 10 * 60  # for each request a window, if they were
+
+
+def test_an_hour_s_quota_that_was_used_up_before_is_asked_for_once(clock: Clock) -> None:
+    headers: Any = {"quota_headers": "x-ratelimit", "quota_kind": "fixed"}
+    api = Behaviour(quota=84 / 3600, quota_burst=84, **headers)
+    clock.now = 3600.0 * 10
+    simulation = Simulation(clock, api, 10, bursts=[(clock.now - 1, 83)])
+    simulation.run()
+    assert simulation.refused() == 1
+    assert 3600 < simulation.seconds < 3700
 
 
 @pytest.mark.parametrize("refused", [False, True])
