@@ -27,8 +27,9 @@ _NEARLY, _SLIPS = 0.9, 5
 _SINGLES: Final = 3
 # A window that had room for less than this share of before is soon tried with as many again.
 _MUCH_LESS: Final = 0.75
-# Seconds to wait at first after a refusal that names no time.
-_WAIT: Final = 0.25
+# Seconds to wait after a refusal that names no time, and at first if few were accepted before:
+# a quota without any burst opens again at once.
+_WAIT, _SOON = 0.25, 0.05
 # So many seconds after a refusal, or the time that it named, the next is hardly refused; where
 # requests are spaced, after the time for so many.
 _SURELY, _SLOTS = 1.0, 10
@@ -196,7 +197,8 @@ class Learned:
             return self.window  # which they have used up by now
         if self.limit and (due := self._due(now, self.limit - others_in_flight)) > 0:
             return due
-        least = max(_LOOK if self.limit else _WAIT, open_for / 30)
+        first = _SOON if self._accepted <= FEW and closed_for < _WAIT else _WAIT
+        least = max(_LOOK if self.limit else first, open_for / 30)
         usual = (wait for each in USUAL_WINDOWS if (wait := _LATER * each - open_for) > least / 2)
         longest = max(open_for / 4, closed_for / 10)
         next_usual = next(usual, math.inf)

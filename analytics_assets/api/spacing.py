@@ -38,7 +38,7 @@ class Spacing:
 
     The rate halfway is tried when it would have gained, since the last refusal, as much time as one
     more costs. If nothing is refused, it holds. Once the two have met, so is a slightly higher one,
-    or one that is higher by what a bucket may have saved up.
+    or one that is higher by what a bucket may have saved up, or by half of what was refused before.
     A rate that held and is refused falls: the sooner it is refused again, the more.
 
     Args:
@@ -60,7 +60,7 @@ class Spacing:
         self.burst = burst
         self._trial = 0.0
         self.held, self._refused = 0.0, highest
-        self._drop = _DROP
+        self._drop, self._leap = _DROP, burst / _QUIET_REQUESTS
         self._begin(now, rate * _MARGIN, cost)
 
     def accepted(self, now: float) -> None:
@@ -89,7 +89,7 @@ class Spacing:
         elif now - self._refused_at > max(self._cost / self._growth, _QUIET_REQUESTS / self.rate):
             self._growth *= 2
             # what was saved up outlasts a trial of less
-            self._try(now, self.rate * (1 + max(self._growth, self.burst / _QUIET_REQUESTS)))
+            self._try(now, self.rate * (1 + max(self._growth, self._leap)))
 
     def refused(self, now: float, moments: Sequence[float], seconds: float, cost: float) -> None:
         """Notes that the API has opened again after a refusal.
@@ -102,6 +102,8 @@ class Spacing:
         """
         rate = max(len(moments) / seconds * _MARGIN, self._beyond_burst(moments))
         if self.rate > self.held:
+            if self.rate > self._refused:
+                self._leap /= 2
             self.held = max(self.held, min(rate, _MARGIN * self.rate))
             # a bucket that fills faster and saves up half of the burst would have accepted more;
             # a few may have come close together

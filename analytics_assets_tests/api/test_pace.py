@@ -151,10 +151,24 @@ def test_a_refusal_that_names_no_time_is_waited_for_ever_longer(clock: Clock):
         pace.done()
         clock.now += pace._next_slot_in()
         asked_at.append(clock.now)
-    assert asked_at[0] == 0.25
-    assert len(asked_at) < 30
+    assert asked_at[0] == 0.05
+    assert len(asked_at) < 35
     # just when a window of the usual seconds opens again
     assert {round(moment / 1.01, 2) for moment in asked_at} >= {5, 6, 10, 30, 60}
+
+
+@pytest.mark.parametrize(("number", "waits"), [(2, 0.05), (3, 0.25)])
+def test_a_quota_that_accepted_few_is_asked_again_sooner(clock: Clock, number: int, waits: float):
+    pace = Pace()
+    for _ in range(number):
+        assert pace._next_slot_in() == 0
+        pace.accepted(clock.now)
+        pace.done()
+    assert pace._next_slot_in() == 0
+    clock.now += 0.01
+    pace.refused(clock.now, None)
+    pace.done()
+    assert pace._next_slot_in() == pytest.approx(waits, rel=0.05)
 
 
 @pytest.mark.parametrize(

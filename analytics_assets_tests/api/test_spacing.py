@@ -186,6 +186,22 @@ def test_a_higher_rate_is_tried_that_takes_more_than_what_may_be_saved_up(burst:
     assert spacing.rate == pytest.approx(share * rate, rel=0.01)
 
 
+def test_a_higher_rate_that_is_refused_is_tried_by_half_the_next_time():
+    spacing = Spacing(0.0, rate=10.0, burst=60, cost=0.1)
+    now = refuse(spacing, accept(spacing, 0.0, 60), 60)
+    now = refuse(spacing, now + 6000 / spacing.rate, 6000)  # what held is refused, too
+    held = spacing.rate
+    for share in (1.2, 1.1, 1.05):
+        opened_at, moments = now, [now]
+        while spacing.rate == held:
+            moments.append(accept(spacing, moments[-1], 1))
+        assert spacing.rate == pytest.approx(share * held, rel=0.01)
+        moments += [accept(spacing, moments[-1], number) for number in range(1, 10)]
+        now = moments[-1] + 0.1
+        spacing.refused(now, moments, now - opened_at, 0.1)
+        assert spacing.rate == held
+
+
 @pytest.mark.parametrize(("cost", "quiet"), [(0.1, 31), (1.0, 100), (2.0, 200), (30.0, 200)])
 def test_whether_the_quota_was_raised_is_asked_once_that_costs_little(cost: float, quiet: float):
     spacing = Spacing(0.0, rate=10.0, burst=1, cost=0.1)
