@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +13,7 @@ from analytics_assets import webhook
 from analytics_assets.errors import AlertError
 from analytics_assets.orchestration.asset_checks import UNREAD, check_specs
 from analytics_assets.orchestration.naming import AssetNames
-from analytics_assets.orchestration.recorded_checks import latest_evaluations
+from analytics_assets.orchestration.recorded_checks import findings_of, latest_evaluations
 from analytics_assets.orchestration.recorded_runs import made_assets
 from analytics_assets.orchestration.run_failures import run_failure
 from analytics_assets.settings import (
@@ -58,21 +60,26 @@ def alert_sensors(settings: PlatformSettings) -> list[dg.SensorDefinition]:
         name=names.of_definition("alert_on_failed_checks"),
         minimum_interval_seconds=settings.sensor_interval,
         default_status=status,
-        description="Posts the checks that failed to the webhook, with what they found.",
+        description="Posts the checks that failed to the webhook, with what they found; again if"
+        " they find something else.",
     )
     def alert_on_failed_checks(
         context: dg.SensorEvaluationContext,
     ) -> dg.SkipReason | dg.SensorResult:
-        since = float(context.cursor or "inf")
-        newest, failed = _evaluated_since(context.instance, names, since)
+        failed = _failed_checks(context.instance, names)
+        found = {key: _mark(evaluation) for key, evaluation in failed.items()}
+        cursor = json.dumps(found)
         # before the first tick nobody was to be told
-        cursor = str(newest)
-        if context.cursor is None or not failed:
+        told = json.loads(context.cursor or cursor)
+        if not isinstance(told, dict):  # as 0.2.0 left it: a time
+            told = {}
+        new = [failed[key] for key, mark in found.items() if mark != told.get(key)]
+        if not new:
             return dg.SensorResult(skip_reason="no check has failed since", cursor=cursor)
         current = platform_settings()
-        skipped = _post(current, _failed_checks(current, failed))
+        skipped = _post(current, _checks_message(current, new))
         return skipped or dg.SensorResult(
-            skip_reason=f"{len(failed)} failed checks were posted", cursor=cursor
+            skip_reason=f"{len(new)} failed checks were posted", cursor=cursor
         )
 
     return [alert_on_failed_runs, alert_on_failed_checks]
@@ -99,19 +106,28 @@ def _failed_run(
     )
 
 
-def _evaluated_since(
-    instance: dg.DagsterInstance, names: AssetNames, since: float
-) -> tuple[float, list[dg.AssetCheckEvaluation]]:
-    """The time of the latest evaluation, and those evaluated later than `since` that failed."""
-    keys = [spec.key for spec in check_specs(names, names.all_names)]
-    evaluated = latest_evaluations(instance, keys).values()
-    newest = max((at for at, _ in evaluated), default=0.0)
-    new = [evaluation for at, evaluation in evaluated if at > since]
+def _failed_checks(
+    instance: dg.DagsterInstance, names: AssetNames
+) -> dict[str, dg.AssetCheckEvaluation]:
+    """The latest evaluations that failed, by asset and check."""
     # which accounts could not be read, the alert on their run says
-    return newest, [each for each in new if not each.passed and each.check_name != UNREAD]
+    specs = check_specs(names, names.all_names)
+    keys = [spec.key for spec in specs if spec.name != UNREAD]
+    evaluated = latest_evaluations(instance, keys)
+    return {
+        key.to_user_string(): evaluation
+        for key, (_, evaluation) in evaluated.items()
+        if not evaluation.passed
+    }
 
 
-def _failed_checks(settings: PlatformSettings, failed: Sequence[dg.AssetCheckEvaluation]) -> str:
+def _mark(evaluation: dg.AssetCheckEvaluation) -> str:
+    """What an evaluation has found, in few characters: the same until it is something else."""
+    found = [evaluation.severity.value, evaluation.description, findings_of(evaluation)]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _checks_message(settings: PlatformSettings, failed: Sequence[dg.AssetCheckEvaluation]) -> str:
     lines = [
         f"{'error' if evaluation.severity == dg.AssetCheckSeverity.ERROR else 'warning'}:"
         f" {evaluation.asset_key.to_user_string()}: {evaluation.check_name}:"

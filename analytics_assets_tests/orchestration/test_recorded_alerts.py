@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import freeze_time
 
 from analytics_assets.factory import compose
 from analytics_assets.orchestration.asset_checks import UNREAD
@@ -230,9 +232,41 @@ def test_what_failed_before_the_first_tick_is_no_news(hook: Webhook, records: dg
     judge(records, "campaigns", "key_is_unique", "acme: 3")
     cursor, said = tell_of_checks(records, None)
     assert said == "no check has failed since"
-    assert float(str(cursor)) > 0
     assert tell_of_checks(records, cursor) == (cursor, said)
     assert hook.messages == []
+
+
+def test_what_is_found_again_is_told_when_it_changes(hook: Webhook, records: dg.DagsterInstance):
+    cursor, _ = tell_of_checks(records, None)
+    for found in ("acme: 3", "acme: 3", "acme: 4", "acme: 4"):  # as by each run of a sync
+        judge(records, "campaigns", "key_is_unique", found)
+        cursor, _ = tell_of_checks(records, cursor)
+    judge(records, "campaigns", "key_is_unique", "", passed=True)
+    cursor, _ = tell_of_checks(records, cursor)
+    judge(records, "campaigns", "key_is_unique", "acme: 4")
+    tell_of_checks(records, cursor)
+    told = [message.split("\n")[1].rpartition("_is_unique: ")[2] for message in hook.messages]
+    assert told == ["acme: 3", "acme: 4", "acme: 4"]
+
+
+def test_a_check_that_fails_after_the_clock_was_set_back_is_told(
+    hook: Webhook, records: dg.DagsterInstance
+):
+    judge(records, "campaigns", "key_is_unique", "", passed=True)
+    cursor, _ = tell_of_checks(records, None)
+    with freeze_time(time.time() - 86_400):
+        judge(records, "campaigns", "key_is_unique", "acme: 3")
+    tell_of_checks(records, cursor)
+    assert len(hook.messages) == 1
+
+
+def test_a_cursor_of_an_older_version_has_all_that_fails_told(
+    hook: Webhook, records: dg.DagsterInstance
+):
+    judge(records, "campaigns", "key_is_unique", "acme: 3")
+    cursor, _ = tell_of_checks(records, "1795858305.8")
+    assert len(hook.messages) == 1
+    assert tell_of_checks(records, cursor) == (cursor, "no check has failed since")
 
 
 def test_without_a_webhook_it_is_told_that_there_is_none(
