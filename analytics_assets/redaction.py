@@ -27,10 +27,13 @@ def redact(text: str, secrets: Iterable[str], name: str = "") -> str:
         secrets: The secrets; empty ones are none.
         name: What the secrets belong to, such as a client's id.
     """
-    forms = {form for secret in secrets for form in (secret, *_base64(secret)) if form}
+    plain = list(secrets)
+    forms = {form: True for secret in plain for form in _base64(secret)}
+    forms |= {form: True for secret in (*plain, name) for form in _within_base64(secret)}
+    forms |= dict.fromkeys(plain, False)
     # the longest first, so that no part of one is left
-    for form in sorted(forms, key=len, reverse=True):
-        text = _pattern(form).sub(_HIDDEN, text)
+    for form in sorted(filter(None, forms), key=len, reverse=True):
+        text = _pattern(form, in_base64=forms[form]).sub(_HIDDEN, text)
     return _named(name).sub(_HIDDEN, text) if name else text
 
 
@@ -44,6 +47,21 @@ def _base64(text: str) -> Iterator[str]:
         yield encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
+def _within_base64(text: str) -> Iterator[str]:
+    """What Base64 makes of the text in the midst of others, as of a whole header or form.
+
+    That depends on how many characters stand before it; those that it shares with others are left
+    out.
+    """
+    for written in {text, quote(text, safe="")}:
+        for before in range(3):
+            for encoded in _base64("." * before + written):
+                octets = before + len(written.encode("utf-8", "surrogatepass"))
+                form = encoded[-(-before * 8 // 6) : octets * 8 // 6]
+                if len(form) >= _DISTINCT:
+                    yield form
+
+
 @lru_cache(maxsize=8)
 def _named(name: str) -> re.Pattern[str]:
     if len(name) >= _DISTINCT:
@@ -53,9 +71,15 @@ def _named(name: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=256)
-def _pattern(text: str) -> re.Pattern[str]:
-    """Matches a text, each of its characters written in any of the usual ways."""
-    ways = (f"(?:{'|'.join(_ways(character))})" for character in text)
+def _pattern(text: str, *, in_base64: bool = False) -> re.Pattern[str]:
+    """Matches a text, each of its characters written in any of the usual ways.
+
+    Of Base64, letters and digits are written as they are: long tokens are found sooner so.
+    """
+    ways = (
+        character if in_base64 and character.isalnum() else f"(?:{'|'.join(_ways(character))})"
+        for character in text
+    )
     return re.compile("".join(ways), re.IGNORECASE)
 
 

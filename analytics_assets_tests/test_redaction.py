@@ -55,6 +55,22 @@ def test_a_secret_in_any_form_is_hidden(encode: Callable[[str], str], secret: st
     assert rest.strip("'\"=%3D") == ""
 
 
+@pytest.mark.parametrize("write", [str, lambda text: quote(text, safe="")], ids=["plain", "form"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("before", ["", "k", "ke", "Bearer "])
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_within_what_is_encoded_is_hidden(
+    secret: str, before: str, encode: Callable[[bytes], bytes], write: Callable[[str], str]
+) -> None:
+    def encoded(middle: str) -> str:
+        return encode(f"{before}{middle}&id={NAME}-0123&more".encode()).decode()
+
+    hidden = redact(encoded(write(secret)), [secret], f"{NAME}-0123")
+    assert hidden.count("***") == 2
+    # at its ends, a character may be in part what stands beside it
+    assert len(hidden.replace("***", "")) <= len(before + "&id=&more=") * 4 / 3 + 4
+
+
 def test_what_is_no_secret_stays() -> None:
     text = "a text with 'quotes', 100 % and a p@ss of another"
     assert redact(text, [SECRET], NAME) == text
