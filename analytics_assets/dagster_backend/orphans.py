@@ -1,4 +1,4 @@
-"""The runs of commands (`sync`), and the processes in which they run.
+"""The runs of commands (`sync`, `dg launch`), and the processes in which they run.
 
 Dagster watches the processes that it started. A run of a command is in the command's own process,
 which nobody watches: if that is killed, Dagster would count the run as running for hours. Whatever

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import socket
 from contextlib import closing
 
@@ -41,6 +42,20 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         if run is not None and orphans.is_of_a_command(run):
             return orphans.interrupt(self._instance, run)
         return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+
+
+def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Puts this process on record of a run that no launcher has started, as that of `dg launch`.
+
+    Launchers other than Dagster's own leave no trace in their runs. Neither does a process of a
+    single step know that of its run.
+    """
+    is_launched = GRPC_INFO_TAG in run.tags or not isinstance(
+        instance.run_launcher, dg.DefaultRunLauncher
+    )
+    is_of_a_step = multiprocessing.parent_process() is not None
+    if not (is_launched or is_of_a_step or orphans.is_of_a_command(run)):
+        instance.add_run_tags(run.run_id, orphans.process_tags())
 
 
 def _code_server_is_gone(run: dg.DagsterRun) -> bool:

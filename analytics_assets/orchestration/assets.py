@@ -9,6 +9,7 @@ from dagster_dlt import DagsterDltResource, build_dlt_asset_specs
 
 from analytics_assets.choice import refuse_none_left, skipped_accounts
 from analytics_assets.dagster_backend.batches import asset_outputs, check_outputs
+from analytics_assets.dagster_backend.run_launcher import note_process
 from analytics_assets.errors import ReadError
 from analytics_assets.orchestration.account_loads import ALLOW_EMPTY_HINT, Reading, load_accounts
 from analytics_assets.orchestration.asset_checks import check_specs
@@ -98,6 +99,7 @@ def accounts_asset(
     analytics_progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Replaces the list of accounts, and keeps the partitions equal to it."""
+    note_process(context.instance, context.run)
     if context.selected_asset_keys:
         with rarely_collecting():
             yield from unless_judged(
@@ -138,6 +140,7 @@ def _of_accounts(
     progress: Progress,
     reading: Reading,
 ) -> Iterator[dg.DagsterEvent | dg.AssetCheckEvaluation | dg.Output[None]]:
+    note_process(context.instance, context.run)
     if context.selected_asset_keys:
         events = load_accounts(context, config, dlt, progress, reading)
         yield from unless_judged(context, events)

@@ -12,7 +12,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from analytics_assets.sample_api import SampleApi, SampleData
 from analytics_assets_tests.testing.client import wait_until
-from analytics_assets_tests.testing.commands import invoke, start_sync
+from analytics_assets_tests.testing.commands import Commands, invoke, start_sync
 from analytics_assets_tests.testing.deployment import Deployment
 from analytics_assets_tests.testing.homes import sample_settings
 
@@ -58,6 +58,21 @@ def test_the_next_command_ends_the_run(home: Path, api: SampleApi, sync, instanc
     killed_sync(api)
     assert sync().exit_code == 0
     assert newest()[:3] == [DagsterRunStatus.SUCCESS, DagsterRunStatus.SUCCESS, FAILURE]
+
+
+@pytest.mark.usefixtures("synced")
+@pytest.mark.parametrize("select", ["accounts", "campaigns"])
+def test_the_next_command_ends_a_run_of_dagster_s_own_commands(
+    commands: Commands, api: SampleApi, instance: DagsterInstance, select: str
+):
+    partition = () if select == "accounts" else ("--partition", api.data.account_ids[0])
+    before, api.behaviour.latency = api.log.requests, 60
+    with commands.start_materializing(select, *partition) as process:
+        wait_until(lambda: api.log.requests > before or process.poll() is not None)
+        process.kill()
+    assert instance.get_runs()[0].status == DagsterRunStatus.STARTED
+    assert "has not ended" not in invoke("status").output
+    assert instance.get_runs()[0].status == FAILURE
 
 
 @pytest.mark.parametrize("api", [SampleData.generate(accounts=4, campaigns=20)], indirect=True)

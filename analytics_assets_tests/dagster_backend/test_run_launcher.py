@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
 import socket
 import subprocess
@@ -14,8 +15,10 @@ import dagster as dg
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._core.launcher import WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from analytics_assets.dagster_backend.run_launcher import LocalRunLauncher
+from analytics_assets.dagster_backend.orphans import process_tags
+from analytics_assets.dagster_backend.run_launcher import LocalRunLauncher, note_process
 
 TAG = ".dagster/analytics_process"
 
@@ -49,6 +52,26 @@ def launcher(instance: DagsterInstance) -> LocalRunLauncher:
 
 def statuses(instance: DagsterInstance) -> list[DagsterRunStatus]:
     return [run.status for run in instance.get_runs()]
+
+
+def test_a_run_that_nobody_has_launched_is_of_this_process(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(**tags: str) -> dict[str, str]:
+        run = instance.create_run_for_job(nothing, tags=tags)
+        note_process(instance, run)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        return {name: value for name, value in found.tags.items() if name == TAG}
+
+    assert noted() == {TAG: process_tags()[TAG]}
+    assert noted(**{TAG: "host:1:2"}) == {TAG: "host:1:2"}
+    assert noted(**{GRPC_INFO_TAG: "{}"}) == {}
+    with monkeypatch.context() as patch:  # a step of Dagster's multiprocess executor
+        patch.setattr(multiprocessing, "parent_process", object)
+        assert noted() == {}
+    monkeypatch.setattr(DagsterInstance, "run_launcher", None)
+    assert noted() == {}
 
 
 def test_a_command_that_runs_is_interrupted(instance: DagsterInstance, process) -> None:

@@ -14,6 +14,16 @@ from analytics_assets.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
+_MATERIALIZE = [
+    "-m",
+    "dagster",
+    "asset",
+    "materialize",
+    "-m",
+    "analytics_assets.definitions",
+    "--select",
+]
+
 
 def invoke(*arguments: str) -> Result:
     """Runs `analytics-assets` in this process; what it does not expect, it raises."""
@@ -31,19 +41,30 @@ class Commands:
         return self.run("-m", "analytics_assets.cli", *arguments)
 
     def materialize(self, select: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ("-m", "dagster", "asset", "materialize", "-m", "analytics_assets.definitions")
-        return self.run(*command, "--select", select, *arguments)
+        return self.run(*_MATERIALIZE, select, *arguments)
+
+    def start_materializing(self, select: str, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, *_MATERIALIZE, select, *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT), **self.environment},
+            env=self._environment(),
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
         )
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(CHECKOUT), **self.environment}
 
 
 def start_sync(
