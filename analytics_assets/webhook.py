@@ -36,7 +36,7 @@ def post(url: str, text: str) -> None:
     except requests.RequestException as error:
         # its message holds the URL
         raise AlertError(f"the alert webhook cannot be reached ({type(error).__name__})") from None
-    if not response.ok:
+    if response.status_code >= 300:  # a redirect, too: it is not followed
         raise AlertError(f"the alert webhook answers {response.status_code}")
 
 

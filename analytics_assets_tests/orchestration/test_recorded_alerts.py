@@ -113,14 +113,15 @@ def test_a_run_of_a_job_is_told_with_its_cause(hook: Webhook, records: dg.Dagste
     )
 
 
+@pytest.mark.parametrize("status", [404, 301])  # as from http:// to https://
 def test_a_run_that_could_not_be_told_is_told_at_the_next_tick(
-    hook: Webhook, records: dg.DagsterInstance
+    hook: Webhook, records: dg.DagsterInstance, status: int
 ):
     cursor = tell_of_runs(records, None)
     for _ in range(2):
         records.report_run_failed(begin(records))
-    hook.status = 404
-    with pytest.raises(dg.DagsterError, match=r"^the alert webhook answers 404$"):
+    hook.status = status
+    with pytest.raises(dg.DagsterError, match=rf"^the alert webhook answers {status}$"):
         tell_of_runs(records, cursor)
     hook.status, refused = 200, hook.messages.pop()
     for _ in range(3):
