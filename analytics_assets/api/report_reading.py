@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Event
@@ -22,6 +22,7 @@ from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part, ResourceRows
 from analytics_assets.rows.arrow import as_day
+from analytics_assets.rows.keys import with_value
 from analytics_assets.schema import Report, Resource
 from analytics_assets.text import one_line
 
@@ -150,17 +151,18 @@ def _rows(resource: Resource, report: Report, answer: ReportAnswer) -> Iterator[
         ReadError: One is of no day that was asked for.
     """
     column, named, nameless = report.day_column, report.name_column, 0
-    days = frozenset(answer.window.days)
+    first, last = answer.window.first, answer.window.last
     for row in answer.rows:
-        filled: Row = {}
-        if not report.has_days:
-            filled[column] = answer.window.first
-        elif as_day(row.get(column)) not in days:
+        day = as_day(row.get(column))
+        is_asked_for = isinstance(day, date) and first <= day <= last
+        if report.has_days and not is_asked_for:
             raise _not_asked_for(resource, column, row, answer.window)
+        if not report.has_days:
+            row = {**row, column: first} if is_asked_for else with_value(row, column, first)
         if named is not None and row[named] is None:
             nameless += 1
-            filled[named] = f"unnamed {nameless}"
-        yield {**row, **filled} if filled else row
+            row = {**row, named: f"unnamed {nameless}"}
+        yield row
 
 
 def _not_asked_for(resource: Resource, column: str, row: Row, window: Window) -> ReadError:

@@ -17,7 +17,7 @@ from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.api.source import MissingList, answers, parents, rest_source
 from analytics_assets.days import Window
-from analytics_assets.rows.keys import list_key, parents_of, row_name
+from analytics_assets.rows.keys import list_key, parents_of, row_name, with_value
 from analytics_assets.schema import Report, Resource
 
 # the envelope tells more than the rows, and is there where there are none
@@ -97,7 +97,8 @@ class ReportPages(NumberedPages):
         _announce(envelope)
         rows = rows_of(envelope, self._resource.data_selector)
         for row in rows if self._report.name_column else ():
-            _name(row, self._report, self._report.name_column or "")
+            name = row_name(self._report, row)
+            row.update(with_value(row, self._report.name_column or "", name))
         super().update_state(response, rows)
         if self._has_next_page and data:
             data.clear()
@@ -105,12 +106,6 @@ class ReportPages(NumberedPages):
     def _has_keys(self, page: Sequence[Row]) -> bool:
         # rows without a name are numbered
         return self._report.name_column is not None or super()._has_keys(page)
-
-
-def _name(row: Row, report: Report, column: str) -> None:
-    if column in row:
-        row[f"api_{column}"] = row[column]
-    row[column] = row_name(report, row)
 
 
 def _announce(envelope: Row) -> None:

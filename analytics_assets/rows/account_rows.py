@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from analytics_assets.errors import ReadError
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
-from analytics_assets.rows.keys import key_value, parent_id_field, row_key
+from analytics_assets.rows.keys import key_value, parent_id_field, row_key, with_value
 from analytics_assets.rows.lists import AccountLists, ReadList, parent_version
 from analytics_assets.schema import ACCOUNT_ID, Column, Resource, ResourceTable
 
@@ -281,15 +281,8 @@ class _Keys:
     def _with_account(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._account_id is None:
             return row
-        own = row.get(ACCOUNT_ID.name)
-        if own not in (None, self._account_id):
-            # A network account lists its children's rows too: they belong to the one asked.
-            name = "api_account_id"
-            while name in row:
-                name = f"api_{name}"
-            row[name] = own
-        row[ACCOUNT_ID.name] = self._account_id
-        return row
+        # A network account lists its children's rows too: they belong to the one asked.
+        return with_value(row, ACCOUNT_ID.name, self._account_id)
 
     def _with_parent(self, row: dict[str, Any], parent_id: Any) -> dict[str, Any]:
         """Fills the column with the parent's `id`, in the form that the parent's row has."""

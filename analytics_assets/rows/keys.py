@@ -49,6 +49,15 @@ def key_value(column: Column, value: Any) -> Any:
     return None
 
 
+def with_value(row: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The row with a value of ours; another one of the API's goes to `api_` and the name."""
+    own, place = row.get(name), f"api_{name}"
+    while place in row:
+        place = f"api_{place}"
+    kept = {} if own in (None, value) else {place: own}
+    return {**row, **kept, name: value}
+
+
 def list_key(resource: Resource) -> tuple[Column, ...]:
     """The columns that tell the rows of one list apart: it is of one account, and of one parent.
 

@@ -263,7 +263,7 @@ def serve(api: SampleApi, monkeypatch, rows: list[Row], **envelope: Any) -> None
     monkeypatch.setattr(api.data.reports, "answer", lambda *a: {**answer(*a), **envelope})
 
 
-@pytest.mark.parametrize("value", ["2026-09-30 00:00:00.0", "2026-09-22", "soon", None, 7])
+@pytest.mark.parametrize("value", ["2026-09-30 00:00:00.0", "2026-09-22", "soon", None, 7, []])
 def test_a_row_of_a_day_that_was_not_asked_for(
     api: SampleApi, tmp_path: Path, monkeypatch, value: Any
 ) -> None:
@@ -303,6 +303,21 @@ def test_items_that_the_api_names_by_half_or_not_at_all(
     }
     extras = {row["item_key"]: row["_extras"] for row in rows_of(found) if row["_extras"]}
     assert extras == {"1/3": '{"item":3}', "unnamed 3": '{"api_item_key":"their own"}'}
+
+
+def test_a_field_with_the_name_of_the_day_that_is_not_the_day_is_kept(
+    api: SampleApi, tmp_path: Path, monkeypatch
+) -> None:
+    values = ["2026-09-29 00:00:00.0", None, "2026-09-01", [7]]
+    rows = [{"campaign": "1", "item": str(n), "date": value} for n, value in enumerate(values)]
+    serve(api, monkeypatch, [*rows, {"campaign": "1", "item": "4", "item_key": 0, "date": 7}])
+    found = rows_of(read_one(api, tmp_path, ITEMS, Window(TODAY, TODAY)))
+    assert {row["date"] for row in found} == {TODAY}
+    assert {row["item"]: row["_extras"] for row in found if row["_extras"]} == {
+        "2": '{"api_date":"2026-09-01"}',
+        "3": '{"api_date":[7]}',
+        "4": '{"api_item_key":0,"api_date":7}',
+    }
 
 
 def test_only_items_without_a_name(api: SampleApi, tmp_path: Path, monkeypatch) -> None:
