@@ -16,9 +16,17 @@ ColumnType = Literal["text", "bigint", "double", "bool", "json", "date"]
 RESULTS: Final = "results"
 """Where an answer of the API has its rows."""
 
+SURPLUS: Final = "surplus_fields"
+"""The `json` column for fields that have no column: an object of field and value."""
+
+TAKEN: Final = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", SURPLUS})
+"""Columns that no field can have: that one, and what PostgreSQL keeps of each row itself."""
+
 _ROOT: Final = "accounts"
 _HISTORY: Final = "_history"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+# as dlt leaves it, as long as PostgreSQL takes it, and not as one beside another: `cpc__v_text`
+_COLUMN: Final = re.compile(r"(?!.*__v_)(?=.{1,63}$)[a-z][a-z0-9_]*(?<!_)")
 _KEY_TYPES: Final = ("text", "bigint", "date")
 _DECLARATION: Final = re.compile(r"(?P<name>[a-z]\w*) (?P<type>[a-z]+)(?P<never_null> !)?")
 
@@ -246,6 +254,7 @@ def problems(resource: Resource, before: Mapping[str, Resource]) -> Iterator[str
         elif before[resource.parent].report is not None:
             yield f"has the parent {resource.parent!r}, which is a report"
     yield from _path_problems(resource, before)
+    yield from _column_problems(resource)
     yield from _key_problems(resource)
     if resource.report is not None:
         yield from _report_problems(resource, resource.report)
@@ -285,6 +294,16 @@ def _path_problems(resource: Resource, before: Mapping[str, Resource]) -> Iterat
             yield "has {parent_id} in its path, though it is a report"
     if "account_id" not in fields:
         yield "has no {account_id} in its path, so that it would be the same for every account"
+
+
+def _column_problems(resource: Resource) -> Iterator[str]:
+    for name in _column_names(resource):
+        if name in TAKEN or not _COLUMN.fullmatch(name):
+            yield (
+                f"has the column {name!r}: a declared column, or one of a key, needs a name of"
+                " small letters, digits and _, with a letter first and no _ last, at most 63,"
+                f" without __v_ in it, and none of {', '.join(sorted(TAKEN))}"
+            )
 
 
 def _key_problems(resource: Resource) -> Iterator[str]:

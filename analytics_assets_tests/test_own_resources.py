@@ -196,6 +196,13 @@ CHILD = 'path = "/v1/{account_id}/publishers/{parent_id}/sites"\nparent ='
         (entry(f"{PATH}\ncolumns = 1"), "columns is neither a text nor a table", "set it to one"),
         (entry(f'{PATH}\ncolumns = {{Id = "text"}}'), "columns.Id", "set a name of small letters"),
         (entry(f'{PATH}\ncolumns = "account_id bigint"'), "declares 'account_id'", "check"),
+        *(
+            (entry(f'{PATH}\ncolumns = "{name} text"'), f"has the column {name!r}", "small letters")
+            for name in ("siteId", "aä", "a_", "a__v_text", "a" * 64, "xmin", "surplus_fields")
+        ),
+        (entry(f'{PATH}\nprimary_key = "siteId"'), "has the column 'siteId'", "one of a key"),
+        (entry(f'{PATH}\nreport = {{day_column = "Day"}}'), "has the column 'Day'", "small"),
+        (entry(f'{CHILD} "campaigns"\nparent_column = "of id"'), "the column 'of id'", "small"),
         (entry(f'{PATH}\ncolumns = "id json"'), "has 'id' in its key", "text, bigint, date"),
         (entry(f"{PATH}\nprimary_key = 1"), "primary_key is no name or list", "set it to one"),
         (entry(f'{PATH}\nprimary_key = "a, "'), "primary_key is no name or list", "set it to one"),

@@ -18,10 +18,7 @@ import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from analytics_assets.rows.arrow import ARROW_TYPES, EXTRAS, arrow_array, holds, value_type
-from analytics_assets.schema import ColumnType, Resource
-
-SURPLUS: Final = "surplus_fields"
-"""The `json` column for fields that have no column: an object of field and value."""
+from analytics_assets.schema import SURPLUS, TAKEN, ColumnType, Resource
 
 MOST_COLUMNS: Final = 320
 """Columns of a table, and values of a row that have a column of their own.
@@ -35,8 +32,6 @@ _ORDER: Final[tuple[ColumnType, ...]] = ("text", "double", "bigint", "bool", "js
 # as long as PostgreSQL takes them, so that the columns have the same names everywhere
 _NAMING: Final = NamingConvention(max_length=63)
 _HASH_BYTES: Final = 4
-# PostgreSQL's names for what it keeps of each row itself
-_TAKEN: Final = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", SURPLUS})
 _OF_DLT: Final = "_dlt_"
 _OF_VARIANTS: Final = "__v_"
 
@@ -265,7 +260,7 @@ def _candidates(name: str) -> Collection[str]:
     digest = blake2b(name.encode(errors="backslashreplace"), digest_size=_HASH_BYTES).hexdigest()
     stem = plain[: _NAMING.max_length - len(digest) - 1].rstrip("_")
     unique = f"{stem}_{digest}"
-    return [unique] if plain in _TAKEN else [plain, unique]
+    return [unique] if plain in TAKEN else [plain, unique]
 
 
 def _column_name(name: str) -> str:

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from analytics_assets.rows.versions import same_json
-from analytics_assets.schema import Resource
-from analytics_assets.warehouse.columns import SURPLUS
+from analytics_assets.schema import SURPLUS, Resource
 from analytics_assets.warehouse.history import History, names_of
 from analytics_assets.warehouse.statements import SqlClient
 

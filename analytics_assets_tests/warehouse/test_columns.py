@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from analytics_assets.errors import ReadError
 from analytics_assets.resources import RESOURCES
 from analytics_assets.rows.arrow import DEEPEST, arrow_schema, to_arrow
+from analytics_assets.schema import SURPLUS
 from analytics_assets.warehouse.columns import (
     MOST_COLUMNS,
-    SURPLUS,
     StoredColumn,
     TableColumns,
     stored_otherwise,
