@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -141,7 +141,7 @@ class _Reading:
         self._folder = folder
         self._stopped = stopped
         self._writer = AccountWriter(client.resources, account_id, names, folder)
-        self._listed_anew: dict[str, Collection[str]] = {}
+        self._listed_anew: dict[str, Set[str]] = {}
         self._known = known
         self._began = time.time()
         # by resource and parent's id, the lists that are not asked for
@@ -156,8 +156,6 @@ class _Reading:
             # it cannot be told which of the rows that are kept these rows replace
             strays = [name for name in self._kept if self._writer.has_strays(name)]
             self._ask(level, strays, self._kept.pop)
-        for name, ids in self._listed_anew.items():
-            self._writer.keep_listed(name, ids)
         return dict(self._close())
 
     def lists(self) -> Mapping[str, AccountLists]:
@@ -241,9 +239,10 @@ class _Reading:
         if (listed := self._list_anew(parent)) is None:
             return False
         self._listed_anew[parent] = listed
+        self._writer.keep_listed(parent, listed)
         return row_id not in listed
 
-    def _list_anew(self, name: str) -> Collection[str] | None:
+    def _list_anew(self, name: str) -> Set[str] | None:
         """The ids, as text, of a resource's rows as the API has them now; None if it fails."""
         level = next(level for level in self._levels if name in level.selected_resources)
         writer = AccountWriter(self._resources, self._account_id, [], self._folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ class AccountWriter:
         self._account_id = account_id
         self._files = {name: _File(resources[name], folder) for name in resource_names}
         self._keys = {name: _Keys(resources, name, account_id) for name in resource_names}
-        self._listed: dict[str, Collection[str]] = {}
+        self._listed: dict[str, Set[str]] = {}
 
     def add(self, resource_name: str, rows: Iterable[Row]) -> None:
         """Takes rows of a resource as the API sent them; they are not changed.
@@ -142,7 +142,16 @@ class AccountWriter:
     def versions(self, resource_name: str) -> Mapping[Any, str]:
         """The version of each of these rows; empty for one that tells nothing of its lists."""
         keys = self._keys.get(resource_name)
-        return keys.versions if keys else {}
+        if keys is None or not self._listed:
+            return keys.versions if keys else {}
+        own = self._listed.get(resource_name)
+        above = self._listed.get(str(self._resources[resource_name].parent))
+        return {
+            row_id: version
+            for row_id, version in keys.versions.items()
+            if (own is None or str(row_id) in own)
+            and (above is None or not above.isdisjoint(keys.parents.get(row_id, ())))
+        }
 
     def has_strays(self, resource_name: str) -> bool:
         """Whether a row names another parent than the one whose list it is in."""
@@ -153,12 +162,7 @@ class AccountWriter:
         self, resource_name: str, kept: Mapping[Any, ReadList], read_at: float
     ) -> AccountLists:
         """What became of a resource's lists, of which those kept were not asked for."""
-        parent = str(self._resources[resource_name].parent)
-        versions = {
-            row_id: version
-            for row_id, version in self.versions(parent).items()
-            if parent not in self._listed or str(row_id) in self._listed[parent]
-        }
+        versions = self.versions(str(self._resources[resource_name].parent))
         asked = [row_id for row_id in versions if row_id not in kept]
         keys, read = self._keys.get(resource_name), {}
         for row_id in asked:
@@ -168,8 +172,11 @@ class AccountWriter:
         still_there = {str(row_id): kept[row_id] for row_id in versions if row_id in kept}
         return AccountLists(asked, read, still_there)
 
-    def keep_listed(self, resource_name: str, ids: Collection[str]) -> None:
-        """Leaves out, in the end, the rows that have another id, as text, and those below them."""
+    def keep_listed(self, resource_name: str, ids: Set[str]) -> None:
+        """Leaves out, in the end, the rows that have another id, as text, and those below them.
+
+        From now on they have no id and no version, so that nothing further below is asked for.
+        """
         self._listed[resource_name] = ids
 
     def drop(self, resource_name: str) -> None:
@@ -197,7 +204,7 @@ class AccountWriter:
             _keep_rows(rows, resource.parent_column, self._listed[resource.parent])
 
 
-def _keep_rows(rows: ResourceRows, column: str, values: Collection[str]) -> None:
+def _keep_rows(rows: ResourceRows, column: str, values: Set[str]) -> None:
     """Keeps the rows whose column has one of the values, as text."""
     with pa.ipc.open_stream(rows.path) as file:
         table = file.read_all()
@@ -220,6 +227,8 @@ class _Keys:
         self.without_id = 0
         self.strays = False
         self.versions: dict[Any, str] = {}
+        # by the same ids, the parents that the rows name, as text
+        self.parents: dict[Any, set[str]] = {}
         self._resource = resource
         self._account_id = account_id
         # by key, the parent in whose list it came
@@ -273,6 +282,9 @@ class _Keys:
         else:
             is_new = row_id not in self.versions
             self.versions[row_id] = parent_version(row) if is_new and self._has_lists else ""
+            if self._has_lists and self._resource.parent_column is not None:
+                parent_id = str(row[self._resource.parent_column])
+                self.parents.setdefault(row_id, set()).add(parent_id)
 
     def _id_of(self, row: Row) -> Any:
         """The id that lists below the row are asked for by, which need not be part of its key."""

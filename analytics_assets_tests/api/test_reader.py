@@ -179,7 +179,7 @@ def test_parents_are_listed_anew_once_for_each_row_that_went(
 
     def without_it(self: Any, name: str) -> Any:
         listed.append(name)
-        return [row_id for row_id in list_anew(self, name) or () if row_id != str(gone)]
+        return {row_id for row_id in list_anew(self, name) or () if row_id != str(gone)}
 
     monkeypatch.setattr(reading._Reading, "_list_anew", without_it)
     found = read(api, tmp_path, ["campaigns", "campaign_items", "motion_ads"])[account]
@@ -189,38 +189,68 @@ def test_parents_are_listed_anew_once_for_each_row_that_went(
     assert found.rows.resources["campaigns"].rows == kept
 
 
+REVIEWS = Resource(
+    "reviews",
+    "/{version}/{account_id}/items/{parent_id}/reviews",
+    "Reviews.",
+    columns("id text !, item_id text !"),
+    parent="campaign_items",
+    parent_column="item_id",
+)
+TABLE = (*RESOURCES.values(), REVIEWS)
+
+
+def with_reviews() -> SampleData:
+    return SampleData.generate(
+        accounts=1, campaigns=2, items=2, motion_ads=1, others=1, resources=resource_table(TABLE)
+    )
+
+
 def test_lists_two_levels_below_a_row_that_went(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reviews = Resource(
-        "reviews",
-        "/{version}/{account_id}/items/{parent_id}/reviews",
-        "Reviews.",
-        columns("id text !, item_id text !"),
-        parent="campaign_items",
-        parent_column="item_id",
-    )
-    resources = resource_table([*RESOURCES.values(), reviews])
-    data = SampleData.generate(
-        accounts=1, campaigns=2, items=2, motion_ads=1, others=1, resources=resources
-    )
-    [account], names = data.account_ids, ["campaigns", "campaign_items", reviews.name]
+    data = with_reviews()
+    [account], names = data.account_ids, ["campaigns", "campaign_items", "reviews"]
     gone = data.rows("campaigns", account)[0]["id"]
     assert data.rows("campaign_items", account, gone)
     ids_to_ask = reading._Reading._ids_to_ask
 
     def delete_before_reviews(self: Any, name: str) -> Any:
-        if name == reviews.name:
+        if name == "reviews":
             data.delete_row("campaigns", gone, account_id=account)
         return ids_to_ask(self, name)
 
     monkeypatch.setattr(reading._Reading, "_ids_to_ask", delete_before_reviews)
     with SampleApi(data) as api:
-        reader = Reader(client_of(api, resources=resources), tmp_path)
+        reader = Reader(client_of(api, resources=resource_table(TABLE)), tmp_path)
         [found] = chain.from_iterable(reader.read_accounts({account: names}))
     assert found.failures == []
     rows = {name: found.rows.resources[name].rows for name in names}
     assert rows == {name: len(data.table(name)) for name in names}
+
+
+def test_what_is_two_levels_below_a_row_that_went_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the API may still answer for it with rows."""
+    data = with_reviews()
+    [account], names = data.account_ids, ["campaigns", "campaign_items", "motion_ads", "reviews"]
+    gone, stays = (str(row["id"]) for row in data.rows("campaigns", account))
+    list_anew = reading._Reading._list_anew
+    monkeypatch.setattr(
+        reading._Reading, "_list_anew", lambda self, name: (list_anew(self, name) or set()) - {gone}
+    )
+    with SampleApi(data) as api:
+        path = f"/v1/{account}/campaigns/{gone}/performance-video/items/"
+        api.behaviour.faults.append(Fault("status", path, value=404))
+        reader = Reader(client_of(api, resources=resource_table(TABLE)), tmp_path)
+        [found] = chain.from_iterable(reader.read_accounts({account: names}))
+    assert found.failures == []
+    items = [str(item["id"]) for item in data.rows("campaign_items", account, stays)]
+    below = [row["id"] for item in items for row in data.rows("reviews", account, item)]
+    reviews = found.rows.resources["reviews"].table()
+    assert below
+    assert sorted(reviews["id"].to_pylist()) == sorted(below)
 
 
 def test_an_error_that_nobody_expected_is_told_as_one_of_the_reading() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,7 @@ def test_rows_of_what_is_no_longer_listed_are_left_out(tmp_path: Path):
     writer.add(ITEMS, [{"id": "i", BELOW: "7"}, {"id": "j", BELOW: "8"}, {"id": "k", BELOW: "8"}])
     writer.add(AUDIENCES, [{"id": 1}])
     writer.keep_listed(CAMPAIGNS, {"7", "9"})
+    assert writer.ids(CAMPAIGNS) == ["7"]
     names = [CAMPAIGNS, ITEMS, AUDIENCES]
     rows = AccountRows("acme", {name: writer.close(name) for name in names})
     assert {name: [row["id"] for row in stored(rows, name)] for name in names} == {
@@ -202,6 +204,26 @@ def test_rows_of_what_is_no_longer_listed_are_left_out(tmp_path: Path):
     }
     assert {name: rows.resources[name].rows for name in names} == dict.fromkeys(names, 1)
     assert rows.resources[CAMPAIGNS].extras == 1
+
+
+def test_an_id_below_two_rows_stays_as_long_as_one_of_them(tmp_path: Path):
+    key = ("account_id", "campaign_id", "id")
+    reviews = Resource(
+        "reviews",
+        "/v1/{account_id}/items/{parent_id}/reviews",
+        "Reviews.",
+        columns("id text !, item_id text !"),
+        parent=ITEMS,
+        parent_column="item_id",
+    )
+    items = replace(RESOURCES[ITEMS], key=key)
+    resources = resource_table([*{**RESOURCES, ITEMS: items}.values(), reviews])
+    writer = AccountWriter(resources, "acme", [ITEMS], tmp_path)
+    writer.add(CAMPAIGNS, [{"id": "7"}, {"id": "8"}])
+    writer.add(ITEMS, [{"id": "i", BELOW: "7"}, {"id": "i", BELOW: "8"}, {"id": "j", BELOW: "8"}])
+    assert writer.ids(ITEMS) == ["i", "j"]
+    writer.keep_listed(CAMPAIGNS, {"7"})
+    assert writer.ids(ITEMS) == ["i"]
 
 
 def test_what_is_dropped_leaves_no_file(tmp_path: Path):
