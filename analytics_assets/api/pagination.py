@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
@@ -27,6 +28,13 @@ _MORE: Final = frozenset(
     [
         *("next", "nextpage", "nextcursor", "nextpagetoken", "nexttoken", "nexturl", "nextlink"),
         *("hasmore", "hasnext", "hasnextpage"),
+    ]
+)
+# what they name, or their headers, if they tell elsewhere than in `metadata` of how many rows
+_TOTALS: Final = frozenset(
+    [
+        *("total", "totalcount", "totalresults", "totalrecords", "totalrows", "totalitems"),
+        *("totalelements", "recordcount", "xtotal", "xtotalcount"),
     ]
 )
 
@@ -116,7 +124,7 @@ class NumberedPages(BasePaginator):
         page: list[Row] = [] if data is None else data
         total = _announced_total(response)
         if total is None and self._pages is None:
-            _refuse_other_paging(response)
+            _refuse_other_paging(response, len(page))
         if total is None and self._pages is None and self._readings > 1:
             total = 0  # it was announced before that there are pages
         if self._pages is None and self._is_whole(page, total):
@@ -250,17 +258,23 @@ class NumberedPages(BasePaginator):
         self._has_next_page = True
 
 
-def _refuse_other_paging(response: Response) -> None:
-    """Refuses a list that announces no total, and says in another way that it has further pages.
+def _refuse_other_paging(response: Response, rows: int) -> None:
+    """Refuses a list that announces no total, and says in another way that it has further rows.
 
     Raises:
         ReadError: It does.
     """
     answer = response.json()
     told = answer if isinstance(answer, dict) else {}
-    places = [response.links, told, *(each for each in told.values() if isinstance(each, dict))]
-    names = (name for place in places for name, value in place.items() if value)
-    name = next((name for name in names if _plain(name) in _MORE), None)
+    nested = [each for each in told.values() if isinstance(each, dict)]
+    places: list[Mapping[str, Any]] = [response.links, response.headers, told, *nested]
+    said = (
+        name
+        for place in places
+        for name, value in place.items()
+        if value and (_plain(name) in _MORE or (_plain(name) in _TOTALS and _whole(value) > rows))
+    )
+    name = next(said, "206" if response.status_code == HTTPStatus.PARTIAL_CONTENT else None)
     if name is not None:
         raise ReadError(
             f"{request_line(response)} says by `{name}` that rows follow, and by no"
@@ -282,11 +296,15 @@ def _announced_total(response: Response) -> int | None:
     metadata = answer.get("metadata") if isinstance(answer, dict) else None
     if not isinstance(metadata, dict) or "total" not in metadata:
         return None
-    total = metadata["total"]
-    if type(total) is int:
-        return max(total, 0)
+    return _whole(metadata["total"])
+
+
+def _whole(number: Any) -> int:
+    """The number of rows that a value stands for; 0 if it is none."""
+    if type(number) is int:
+        return max(number, 0)
     try:
-        number = float(total) if isinstance(total, (float, str)) else 0.0
+        found = float(number) if isinstance(number, (float, str)) else 0.0
     except ValueError:
         return 0
-    return int(number) if number > 0 and number.is_integer() else 0
+    return int(found) if found > 0 and found.is_integer() else 0

@@ -122,6 +122,8 @@ NEXT = '<http://api/list?cursor=x>; rel="next"'
         ({"paging": {"cursors": {"after": "x"}, "next": "http://api/list?after=x"}}, "", "next"),
         ({"pagination": {"hasNextPage": True}}, "", "hasNextPage"),
         ({"@odata.nextLink": "http://api/list?skip=2"}, "", "@odata.nextLink"),
+        ({"total": 3}, "", "total"),
+        ({"metadata": {"count": 2}, "pagination": {"total_count": "3"}}, "", "total_count"),
     ],
 )
 def test_rows_behind_a_page_that_cannot_be_asked_for(answer: dict[str, Any], link: str, name: str):
@@ -130,9 +132,23 @@ def test_rows_behind_a_page_that_cannot_be_asked_for(answer: dict[str, Any], lin
         paginator.update_state(answered(answer, link), numbered(2))
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "name"),
+    [(206, {}, "206"), (200, {"X-Total-Count": "3"}, "X-Total-Count")],
+)
+def test_an_answer_that_is_a_part(status: int, headers: dict[str, str], name: str):
+    response = answered({})
+    response.status_code = status
+    response.headers.update(headers)
+    paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
+    with pytest.raises(ReadError, match=f"GET /list says by `{name}` that rows follow"):
+        paginator.update_state(response, numbered(2))
+
+
 def test_other_signs_of_pages_say_nothing():
     paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
-    last = {"next": None, "metadata": {"has_more": False, "next_page": ""}}
+    last = {"next": None, "metadata": {"has_more": False, "next_page": ""}, "total": 2}
+    last["meta"] = {"total": "unknown", "totalCount": 0.5}
     paginator.update_state(answered(last, NEXT.replace("next", "prev")), numbered(2))
     assert not paginator.has_next_page
     # those that are announced are asked for by number
