@@ -154,17 +154,17 @@ class TableColumns:
                 if stored != type_ and not (stored == "double" and is_double):
                     surplus |= not self._make_variant(column or "", type_)
         if surplus:
-            self.types.setdefault(SURPLUS, "json")
-            self.others.discard(SURPLUS)
+            self.types.setdefault(self._surplus, "json")
+            self.others.discard(self._surplus)
 
     def spread(self, table: pa.Table) -> pa.Table:
         """The table with each value in its column; only for tables that it was extended by."""
         cells: dict[str, list[Any]] = {}
         for index, values in enumerate(self._without_column(table)):
             for place, (name, value) in enumerate(values.items()):
-                column = self._place(name, value) if place < self._room else SURPLUS
+                column = self._place(name, value) if place < self._room else self._surplus
                 column_cells = cells.setdefault(column, [None] * table.num_rows)
-                if column == SURPLUS:
+                if column == self._surplus:
                     column_cells[index] = {**(column_cells[index] or {}), name: value}
                 else:
                     column_cells[index] = value
@@ -177,6 +177,12 @@ class TableColumns:
     def _room(self) -> int:
         """Columns beside the declared ones for which there is room."""
         return max(MOST_COLUMNS - len(self.resource.table_columns), 1)
+
+    @property
+    def _surplus(self) -> str:
+        """The column for what has none: another one where somebody has retyped the usual one."""
+        retyped = self.types.get(SURPLUS, "json") != "json"
+        return variant_name(SURPLUS, "json") if retyped else SURPLUS
 
     def _without_column(self, table: pa.Table) -> Iterator[dict[str, Any]]:
         """Row by row, the values by field that the table has in no column that will be stored."""
@@ -208,12 +214,12 @@ class TableColumns:
     def _place(self, name: str, value: Any) -> str:
         column = self._column(name)
         if column is None:
-            return SURPLUS
+            return self._surplus
         if holds(self.types[column], value):
             return column
         type_ = value_type(value)
         variant = variant_name(column, type_)
-        return variant if self.types.get(variant) == type_ else SURPLUS
+        return variant if self.types.get(variant) == type_ else self._surplus
 
     def _claim(self, name: str, type_: ColumnType) -> str | None:
         """A column for a new field; None if there is no room for one."""

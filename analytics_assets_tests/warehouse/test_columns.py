@@ -281,6 +281,20 @@ def test_a_column_for_other_values_that_somebody_has_retyped(type_: str):
     assert columns.types["event_name__v_bigint"] == type_
 
 
+@pytest.mark.parametrize("type_", ["text", "jsonb"])
+def test_a_column_for_surplus_that_somebody_has_retyped(type_: str):
+    room = MOST_COLUMNS - len(RULES.table_columns)
+    row = {f"m{number}": 1 for number in range(room)}
+    stored = {SURPLUS: StoredColumn(type_), "status__v_bigint": StoredColumn("text", variant=True)}
+    (kept, other), columns = load([row, {"status": 7}], stored)
+    assert list(kept.pop(f"{SURPLUS}__v_json").items()) == list(row.items())[len(kept) :]
+    assert other == {f"{SURPLUS}__v_json": {"status": 7}}
+    assert columns.types[SURPLUS] == type_
+    # known again
+    (again,), _ = load([{"status": 7}], after(columns))
+    assert again == other
+
+
 def test_a_column_is_for_other_values_by_its_name_or_by_what_dlt_has_noted():
     stored = {
         "status__v_bool": StoredColumn("bool"),
