@@ -14,7 +14,7 @@ from analytics_assets.api.report_reading import ReportRead
 from analytics_assets.api.report_source import report_answers
 from analytics_assets.reports import TOTALS
 from analytics_assets.rows.account_rows import ResourceRows
-from analytics_assets.rows.arrow import as_day
+from analytics_assets.rows.arrow import as_day, holds
 
 _SUMMED: Final = (
     "impressions",
@@ -65,15 +65,16 @@ def differences(client: ApiClient, source: DltSource, found: ReportRead) -> list
 def _differing(
     totals: list[dict[str, Any]], sums: Mapping[date, Mapping[str, float]]
 ) -> Iterator[Difference]:
-    by_day = {as_day(row.get("date")): row for row in totals}
-    days = {day for day in by_day if isinstance(day, date)}
-    for day in sorted(days.union(sums)):
+    dated = ((as_day(row.get("date")), row) for row in totals)
+    by_day = {day: row for day, row in dated if isinstance(day, date)}
+    for day in sorted(by_day.keys() | sums):
         row, of_day = by_day.get(day, dict.fromkeys(_SUMMED, 0)), sums.get(day, {})
         for column in _SUMMED:
             total: Any = row.get(column)
             summed = of_day.get(column) or 0
             rounding = _HALF_A_CENT * (of_day.get("rows", 0) + 2)
-            if type(total) in (int, float) and abs(total - summed) > rounding:
+            is_number = type(total) in (int, float) and holds("double", total)
+            if is_number and abs(total - summed) > rounding:
                 yield Difference(day, column, total, summed)
 
 

@@ -111,6 +111,20 @@ def test_what_is_no_number_is_not_compared(api: SampleApi, tmp_path: Path, monke
     assert compared(api, tmp_path) == []
 
 
+def test_totals_of_no_day_and_beyond_any_double(
+    api: SampleApi, tmp_path: Path, monkeypatch
+) -> None:
+    rows = api.data.reports.rows
+
+    def changed(name: str, *args: object) -> list[Row]:
+        found = rows(name, *args)  # type: ignore[arg-type]
+        beyond = [{**row, "spent": 10**400} for row in found]
+        return [*beyond, {"date": [7], "clicks": 1}] if name == TOTALS.name else found
+
+    monkeypatch.setattr(api.data.reports, "rows", changed)
+    assert compared(api, tmp_path) == []
+
+
 def test_totals_that_cannot_be_had(api: SampleApi, tmp_path: Path) -> None:
     api.behaviour.faults.append(Fault("status", "*/dimensions/day", value=403))
     with pytest.raises(RefusedError, match="answers 403"):
