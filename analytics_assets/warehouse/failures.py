@@ -21,6 +21,7 @@ _INSUFFICIENT_PRIVILEGE: Final = "42501"
 # SQLSTATEs of a statement that does not fit the tables begin so; DuckDB has errors of these names
 _DOES_NOT_FIT: Final = "42"
 _DOES_NOT_FIT_IN_DUCKDB: Final = ("BinderException", "CatalogException", "ConversionException")
+_NO_MEMORY_IN_DUCKDB: Final = "OutOfMemoryException"
 # the name that Python's database drivers have for it, and for some of what the server refuses
 _NO_CONNECTION: Final = "OperationalError"
 # SQLSTATEs of a connection that is lost begin so; where there was none, there is no SQLSTATE
@@ -54,6 +55,11 @@ def explain(error: Exception, settings: PlatformSettings) -> str:
                 f" pip install {' '.join(link.dependencies)}"
             )
     cause = " ".join(redacted(str(chain[-1]), settings).split()) or type(chain[-1]).__name__
+    if type(chain[-1]).__name__ == _NO_MEMORY_IN_DUCKDB:
+        return (
+            f"DuckDB's memory has no room for the rows ({cause.partition(' Possible ')[0]}): give"
+            f""" it more by {credentials}__GLOBAL_CONFIG='{{"memory_limit": "2GB"}}'"""
+        )
     if is_duckdb(settings):
         return f"the warehouse could not be written: {cause}"
     state = _sqlstate(chain[-1])

@@ -141,6 +141,17 @@ def test_what_is_to_be_done_where_the_server_is_not_reached_or_refuses(
         assert said == f"the warehouse could not be written: {error}"
 
 
+def test_rows_that_have_no_room_in_the_memory_of_duckdb():
+    connection = duckdb.connect(config={"memory_limit": "1MB"})
+    with connection, pytest.raises(duckdb.OutOfMemoryException) as caught:
+        connection.execute("CREATE TABLE wide AS SELECT repeat('x', 4000000)")
+    said = explain(raised(caught.value, KeyError("later")), PlatformSettings())
+    assert said.startswith("DuckDB's memory has no room for the rows (Out of Memory Error: ")
+    advice = """DESTINATION__DUCKDB__CREDENTIALS__GLOBAL_CONFIG='{"memory_limit": "2GB"}'"""
+    assert said.endswith(f"): give it more by {advice}")
+    assert "Possible" not in said
+
+
 @pytest.mark.parametrize(
     ("first", "changed", "refused"),
     [
