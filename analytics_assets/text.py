@@ -22,6 +22,11 @@ def one_line(text: str) -> str:
     return _one_spaced(_CONTROL.sub("", _one_spaced(sound_text(text))))
 
 
+def is_sound(text: str) -> bool:
+    """Whether a text is without lone surrogates, so that it can be stored and sent as it is."""
+    return sound_text(text) == text
+
+
 def counted(number: int, noun: str) -> str:
     """How many of something, for people: `1 account` or `1,200 accounts`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

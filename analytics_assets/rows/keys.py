@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from analytics_assets.rows.arrow import as_day, holds
 from analytics_assets.schema import ACCOUNT_ID, Column, Report, Resource
+from analytics_assets.text import is_sound
 
 # From here on a double may stand for several integers.
 _FIRST_INEXACT: Final = 2**53
@@ -32,7 +33,8 @@ def parent_id_field(resource: Resource) -> str:
 def key_value(column: Column, value: Any) -> Any:
     """The value as the key column's type, if that loses nothing; else None.
 
-    JSON writers differ in how they write a number: `7`, `7.0` and `"7"` are one key.
+    JSON writers differ in how they write a number: `7`, `7.0` and `"7"` are one key. A text with
+    half a character is none: neither a column nor a path holds it as it is.
     """
     if value is None or value == "":
         return None
@@ -41,7 +43,7 @@ def key_value(column: Column, value: Any) -> Any:
     if column.type == "date":
         value = as_day(value)
     if holds(column.type, value):
-        return value
+        return value if type(value) is not str or is_sound(value) else None
     if column.type == "text" and type(value) is int:
         return str(value)
     if column.type == "bigint" and isinstance(value, str) and len(value) <= _LONGEST_BIGINT:

@@ -24,7 +24,7 @@ from analytics_assets.rows.account_rows import AccountRows, Part
 from analytics_assets.rows.lists import ReadList
 from analytics_assets.schema import Resource, ResourceTable
 from analytics_assets.settings import PlatformSettings
-from analytics_assets.text import sound_text
+from analytics_assets.text import is_sound
 from analytics_assets.warehouse.destination import sql_dialect
 from analytics_assets.warehouse.failures import tables_were_changed
 from analytics_assets.warehouse.file_lock import LockRequest
@@ -271,4 +271,4 @@ def _make_table(settings: PlatformSettings, pipeline: Pipeline) -> None:
 
 def _is_storable(text: str) -> bool:
     """Whether every database holds the text as it is."""
-    return "\0" not in text and sound_text(text) == text
+    return "\0" not in text and is_sound(text)

@@ -53,10 +53,12 @@ CHECK = "every_row_is_loaded"
         (True, None, None),
         (None, None, None),
         ("", None, None),
+        ("\U0001f680", "\U0001f680", None),
+        ("a\ud83d", None, None),
         ([7], None, None),
         ({"id": 7}, None, None),
     ],
-    ids=lambda value: str(value)[:20],
+    ids=lambda value: ascii(value)[:20],
 )
 def test_what_loses_nothing_is_taken(value: Any, text: str | None, number: int | None):
     assert key_value(TEXT, value) == text
