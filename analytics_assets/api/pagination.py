@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, Final
 
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
@@ -34,9 +35,11 @@ _MORE: Final = frozenset(
 _TOTALS: Final = frozenset(
     [
         *("total", "totalcount", "totalresults", "totalrecords", "totalrows", "totalitems"),
-        *("totalelements", "recordcount", "xtotal", "xtotalcount"),
+        *("totalelements", "recordcount", "odatacount", "xtotal", "xtotalcount"),
     ]
 )
+# what is about pages beside the rows; other objects have totals of their own, as of a sum
+_ABOUT_PAGES: Final = ("meta", "pag")
 
 
 @dataclass(slots=True)
@@ -266,15 +269,14 @@ def _refuse_other_paging(response: Response, rows: int) -> None:
     """
     answer = response.json()
     told = answer if isinstance(answer, dict) else {}
-    nested = [each for each in told.values() if isinstance(each, dict)]
-    places: list[Mapping[str, Any]] = [response.links, response.headers, told, *nested]
-    said = (
-        name
-        for place in places
-        for name, value in place.items()
-        if value and (_plain(name) in _MORE or (_plain(name) in _TOTALS and _whole(value) > rows))
+    nested = {name: value for name, value in told.items() if isinstance(value, dict)}
+    about_pages = (nested[name] for name in nested if _plain(name).startswith(_ABOUT_PAGES))
+    said = chain(
+        _named(_MORE, [response.links, told, *nested.values()], bool),
+        _named(_TOTALS, [response.headers, told, *about_pages], lambda each: _whole(each) > rows),
+        ["206"] if response.status_code == HTTPStatus.PARTIAL_CONTENT else [],
     )
-    name = next(said, "206" if response.status_code == HTTPStatus.PARTIAL_CONTENT else None)
+    name = next(said, None)
     if name is not None:
         raise ReadError(
             f"{request_line(response)} says by `{name}` that rows follow, and by no"
@@ -288,6 +290,14 @@ def _plain(name: str) -> str:
 
 def _short(pages: _Pages) -> str:
     return f"announces {pages.total} rows, but only {len(pages.rows)} come"
+
+
+def _named(
+    names: Collection[str], places: Iterable[Mapping[str, Any]], is_so: Callable[[Any], bool]
+) -> Iterator[str]:
+    """The keys of some names whose value is so."""
+    for place in places:
+        yield from (key for key, value in place.items() if _plain(key) in names and is_so(value))
 
 
 def _announced_total(response: Response) -> int | None:

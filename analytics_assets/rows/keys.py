@@ -54,10 +54,11 @@ def key_value(column: Column, value: Any) -> Any:
 def with_value(row: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
     """The row with a value of ours; another one of the API's goes to `api_` and the name."""
     own, place = row.get(name), f"api_{name}"
+    if own in (None, value):
+        return {**row, name: value}
     while place in row:
         place = f"api_{place}"
-    kept = {} if own in (None, value) else {place: own}
-    return {**row, **kept, name: value}
+    return {**row, place: own, name: value}
 
 
 def list_key(resource: Resource) -> tuple[Column, ...]:

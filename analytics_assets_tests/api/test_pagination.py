@@ -149,6 +149,7 @@ def test_other_signs_of_pages_say_nothing():
     paginator = NumberedPages(list_key(RESOURCES["campaign_items"]))
     last = {"next": None, "metadata": {"has_more": False, "next_page": ""}, "total": 2}
     last["meta"] = {"total": "unknown", "totalCount": 0.5}
+    last["sums"] = {"total": 500}
     paginator.update_state(answered(last, NEXT.replace("next", "prev")), numbered(2))
     assert not paginator.has_next_page
     # those that are announced are asked for by number
