@@ -8,8 +8,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from dlt import Pipeline
+from dlt.common.configuration import configspec
 from dlt.common.destination import AnyDestination, Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.destinations.impl.postgres.configuration import (
+    PostgresClientConfiguration,
+    PostgresCredentials,
+)
 
 from analytics_assets.choice import EXTRA_RESOURCES_SETTING, HISTORY, chosen_reports
 from analytics_assets.errors import SettingsError
@@ -33,6 +38,20 @@ _DRIVERS: Final = ("psycopg2", "adbc_driver_manager", "adbc_driver_postgresql")
 # PostgreSQL, statements that are sent together, as dlt sends these, are one transaction; one that
 # was begun would keep its locks for hours if the machine that began it were lost.
 _REPLACES_IN_A_TRANSACTION: Final = POSTGRES_TYPE
+
+
+@configspec(init=False)
+class _PostgresCredentials(PostgresCredentials):
+    """dlt's, as the drivers read a URL: they refuse a space in it, and take a + for a plus."""
+
+    def to_native_representation(self) -> str:
+        address, mark, query = super().to_native_representation().partition("?")
+        return f"{address.replace(' ', '%20')}{mark}{query.replace('+', '%20')}"
+
+
+@configspec(init=False)
+class _PostgresConfiguration(PostgresClientConfiguration):
+    credentials: _PostgresCredentials = None  # type: ignore[assignment]
 
 
 def make_destination(settings: PlatformSettings) -> AnyDestination:
@@ -65,6 +84,7 @@ def make_destination(settings: PlatformSettings) -> AnyDestination:
     refuse_unable(destination)
     if destination.destination_type == POSTGRES_TYPE:
         _import_drivers()
+        destination.spec = _PostgresConfiguration  # type: ignore[misc]
         if len(stored_name(settings.dataset_name)) > LONGEST_DATASET_NAME:
             raise SettingsError(
                 f"{setting_name(PLATFORM_SECTION, 'dataset_name')} is too long for PostgreSQL: set"

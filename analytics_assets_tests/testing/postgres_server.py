@@ -46,7 +46,7 @@ class PostgresServer:
         with closing(psycopg2.connect(self.url(database))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(statement, arguments)
+                cursor.execute(statement, arguments or None)
                 return cursor.fetchall() if cursor.description else []
 
     @contextmanager

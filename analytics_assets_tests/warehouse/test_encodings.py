@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -157,3 +158,24 @@ def test_no_setting_of_the_database_changes_values(
         load(tmp_path, {"a": [ROW], "b": [ROW]})
     postgres.run(f"ALTER DATABASE {database} RESET ALL")
     assert kept(home) == [{**ROW, "account_id": account} for account in ("a", "b")]
+
+
+ROLE = "ad loader @:/%20?#&+"
+
+
+def test_names_and_passwords_may_have_any_characters(
+    home, tmp_path, postgres: PostgresServer, database: str, monkeypatch
+):
+    name, password = "ads + more", f"x{ROLE}"
+    postgres.run(f"CREATE ROLE \"{ROLE}\" SUPERUSER LOGIN PASSWORD '{password}'")
+    postgres.run(f'CREATE DATABASE "{name}"')
+    try:
+        address = f"127.0.0.1:{urlsplit(postgres.url()).port}/{quote(name)}"
+        options = "options=-c%20lock_timeout%3D9000%20-c%20statement_timeout%3D60000"
+        url = f"postgresql://{quote(ROLE, safe='')}:{quote(password, safe='')}@{address}?{options}"
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
+        assert refusals(tmp_path) == []
+        assert kept(home) == [{**ROW, "account_id": "a"}]
+    finally:
+        postgres.run(f'DROP DATABASE "{name}" WITH (FORCE)')
+        postgres.run(f'DROP ROLE "{ROLE}"')
