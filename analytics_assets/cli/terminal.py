@@ -78,17 +78,24 @@ class TerminalProgress(Progress):
         """Says how long the rest may take, also where there is no terminal."""
         super().tell(context, remaining)
         if self._bar.disable:
-            click.echo(self._line(remaining), err=True)
+            self._say(self._line(remaining))
 
     def waiting(self, context: dg.AssetExecutionContext, line: str) -> None:
         """Says for whom the run waits, also where there is no terminal."""
         super().waiting(context, line)
-        self._bar.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._say(line)
 
     def loading(self, context: dg.AssetExecutionContext, accounts: int) -> None:
         """Says that the rows go to the warehouse now."""
         super().loading(context, accounts)
         self._bar.update(self._task, description="loading")
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError):  # nobody reads on, or its disk is full: the run goes on
+            if self._bar.disable:
+                click.echo(line, err=True)
+            else:
+                self._bar.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _note(self, remaining: Remaining) -> str:
         parts = [f"{self._failed} failed" if self._failed else "", counted(self._rows, "row")]

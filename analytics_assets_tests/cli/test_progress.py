@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import io
 import os
 import pty
 import re
@@ -89,6 +91,21 @@ def test_a_line_now_and_then_where_there_is_no_terminal(api: SampleApi, sync, ho
     assert numbers[-1] == 3  # what comes with the last account is the summary
     assert lines[-1].startswith("3 of 4 accounts read (1 failed), ")
     assert re.search(r"~\d+ s left$", lines[-1])
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["a log", "a terminal"])
+def test_a_run_goes_on_where_nothing_can_be_written(monkeypatch, terminal: bool):
+    class Full(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr", Full())
+    progress = TerminalProgress()
+    progress.waiting(CONTEXT, "waits for run 7")
+    progress.tell(CONTEXT, Remaining({"a": ["campaigns"]}, RequestsByAccount(), dict))
 
 
 def test_nothing_is_said_of_a_short_sync(sync, home):
