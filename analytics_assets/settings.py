@@ -353,17 +353,21 @@ def _resolve(section: Section) -> dict[str, Any]:
     """
     declared = [setting for setting in SETTINGS if setting.section == section]
     _refuse_unknown_keys(section, [setting.key for setting in declared])
-    values, missing = {}, []
+    values: dict[str, Any] = {}
+    missing: list[Setting] = []
     for setting in declared:
         found = find_setting(setting)
         if found is not None:
             values[setting.key] = validated(section, setting.key, setting.hint, found.value)
         elif setting.required:
-            missing.append(setting.name)
+            missing.append(setting)
     if missing:
+        names = " and ".join(setting.name for setting in missing)
+        has_secret = any(setting.is_secret for setting in missing)
+        files = ".dlt/secrets.toml" + ("" if has_secret else " or .dlt/config.toml")
         raise SettingsError(
-            f"missing setting: set {' and '.join(missing)} in the environment, or the same key in"
-            f" section [{'.'.join(section)}] of .dlt/secrets.toml or .dlt/config.toml"
+            f"missing setting: set {names} in the environment, or the same key in section"
+            f" [{'.'.join(section)}] of {files}"
         )
     return values
 

@@ -209,6 +209,18 @@ def test_a_required_setting_that_is_empty_is_missing(monkeypatch):
     assert problem(API).startswith("missing setting: set SOURCES__ANALYTICS__TOKEN_URL in the env")
 
 
+@pytest.mark.parametrize(
+    ("key", "files"),
+    [
+        ("CLIENT_SECRET", ".dlt/secrets.toml"),
+        ("TOKEN_URL", ".dlt/secrets.toml or .dlt/config.toml"),
+    ],
+)
+def test_a_missing_secret_is_to_be_set_where_it_is_allowed(monkeypatch, key: str, files: str):
+    monkeypatch.delenv(f"{API}{key}")
+    assert problem(API).endswith(f"in section [sources.analytics] of {files}")
+
+
 ELSEWHERE = """
 timeout = "soon"
 max_retries = 7
