@@ -22,6 +22,8 @@ _INSUFFICIENT_PRIVILEGE: Final = "42501"
 _DOES_NOT_FIT: Final = "42"
 _DOES_NOT_FIT_IN_DUCKDB: Final = ("BinderException", "CatalogException", "ConversionException")
 _NO_MEMORY_IN_DUCKDB: Final = "OutOfMemoryException"
+# DuckDB's words, where a handler of a signal raises while it works
+_INTERRUPTED: Final = "Query interrupted"
 # the name that Python's database drivers have for it, and for some of what the server refuses
 _NO_CONNECTION: Final = "OperationalError"
 # SQLSTATEs of a connection that is lost begin so; where there was none, there is no SQLSTATE
@@ -29,11 +31,17 @@ _CONNECTION_LOST: Final = "08"
 
 
 def explain(error: Exception, settings: PlatformSettings) -> str:
-    """The message of an error that came of using the warehouse; never with a password."""
+    """The message of an error that came of using the warehouse; never with a password.
+
+    Raises:
+        KeyboardInterrupt: A signal ended it: DuckDB puts this error in place of the handler's.
+    """
     name = settings.destination.rpartition(".")[2]
     section = ("destination", name)
     credentials = credentials_name(settings)
     chain = list(causes(error))
+    if isinstance(chain[-1], RuntimeError) and str(chain[-1]) == _INTERRUPTED:
+        raise KeyboardInterrupt from error
     for link in chain:
         if isinstance(link, ConfigFieldMissingException):
             missing = " and ".join(setting_name(section, field) for field in link.fields)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import signal
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -118,6 +121,18 @@ def test_loads_into_what_is_not_known_take_turns_and_readers_do_not(
 def test_tables_of_a_file_are_made_without_a_further_lock(pipeline: Pipeline):
     with making_tables(platform_settings(), pipeline):
         assert tables(pipeline) == 1
+
+
+def test_a_signal_while_duckdb_works_is_no_failure(pipeline: Pipeline):
+    def interrupted() -> None:
+        with pipeline.sql_client() as client:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+            client.execute_sql(
+                "SELECT count(*) FROM range(300000000) a(x), range(1000) b(y) WHERE hash(x * y) = 3"
+            )
+
+    with pytest.raises(KeyboardInterrupt):
+        run_locked(platform_settings(), pipeline, interrupted, ask(0)[0])
 
 
 def test_only_a_conflict_names_a_holder():
