@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,11 @@ class _Commands(click.Group):
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            where = error.filename or "what the command writes to"
+            raise click.ClickException(f"no space left for {where}: free some") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from click.testing import Result
 
 from analytics_assets.sample_api import Fault, SampleApi
-from analytics_assets_tests.testing.commands import Commands, invoke
+from analytics_assets_tests.testing.commands import CHECKOUT, Commands, invoke
 from analytics_assets_tests.testing.doctor import SECRET
 from analytics_assets_tests.testing.postgres_server import PostgresServer
 
@@ -232,6 +235,23 @@ def test_packages_of_another_destination(sync, monkeypatch):
         sync(),
         "the destination snowflake needs packages that are not installed: pip install",
     )
+
+
+@pytest.mark.parametrize("command", ["status", "doctor"])
+@pytest.mark.usefixtures("home")
+def test_output_for_which_there_is_no_room(api: SampleApi, sync, command: str):
+    assert sync().exit_code == 0
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "analytics_assets.cli", command],
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    said = "Error: no space left for what the command writes to: free some\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
 
 
 def test_wrong_token_path(sync, monkeypatch, api: SampleApi):
