@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from celery.states import STARTED
+from celery.states import PENDING, STARTED
 from dagster import DagsterRun, DagsterRunStatus
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
@@ -25,7 +25,8 @@ class FleetRunLauncher(CeleryRunLauncher):
     """Dagster's Celery launcher, which also notices a lost worker, and can cancel a run.
 
     Celery learns how a task went from the worker that has it. A worker that was killed, or whose
-    machine is gone, tells nothing, and its task counts as started for ever.
+    machine is gone, tells nothing, and its task counts as started: for a day, or until the broker
+    is started again without its data, and then as none that a worker ever had.
     """
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
@@ -34,11 +35,14 @@ class FleetRunLauncher(CeleryRunLauncher):
         if task_id is None:  # a command runs it, and no worker
             return orphans.health(run)
         task = self.celery.backend.get_task_meta(task_id)
-        lost = task["status"] == STARTED and not self._has_task(task["result"]["hostname"], task_id)
+        worker = task["result"]["hostname"] if task["status"] == STARTED else None
+        is_open = task["status"] in (PENDING, STARTED)
+        is_worked_on = is_open and self._is_worked_on(task_id, worker)
         health = super().check_run_worker_health(run)
+        if is_worked_on and health.status == WorkerStatus.UNKNOWN:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         # it may have ended since
-        if lost and health.status == WorkerStatus.RUNNING:
-            worker = task["result"]["hostname"]
+        if worker is not None and not is_worked_on and health.status == WorkerStatus.RUNNING:
             return CheckRunHealthResult(WorkerStatus.FAILED, f"Celery worker {worker} has lost it.")
         return health
 
@@ -57,11 +61,15 @@ class FleetRunLauncher(CeleryRunLauncher):
             self._instance.report_run_canceling(run)
         return super().terminate(run_id)
 
-    def _has_task(self, worker: str, task_id: str) -> bool:
-        """Whether the worker is there and has the task; one of the same name may have followed."""
-        inspect = self.celery.control.inspect(destination=[worker], timeout=_ANSWER_SECONDS)
+    def _is_worked_on(self, task_id: str, worker: str | None) -> bool:
+        """Whether the worker has the task, or any of them where it is not known which.
+
+        One that does not have it says so: another one of the same name may have followed.
+        """
+        asked = None if worker is None else [worker]
+        inspect = self.celery.control.inspect(destination=asked, timeout=_ANSWER_SECONDS)
         for _ in range(_QUESTIONS):
-            answers = inspect.query_task(task_id)
-            if answers:
-                return task_id in answers[worker]
+            answers = inspect.query_task(task_id) or {}
+            if worker in answers or any(answers.values()):
+                return any(answers.values())
         return False

@@ -112,6 +112,21 @@ def test_the_shard_of_a_lost_worker_is_run_again(
     assert other.temporary == []
 
 
+def test_a_run_that_the_broker_has_forgotten_is_worked_on(
+    fleet: Fleet, records: DagsterInstance, api: SampleApi
+):
+    # as it forgets each after a day, and all when it is started again without its data
+    api.behaviour.faults.append(Fault("hang", "/v1/*", times=1))
+    worker = fleet.worker("worker-1")
+    launch_refresh(records)
+    until(lambda: api.log.requests > 1, "the request after the one for a token")
+    [run] = records.get_runs()
+    launcher(records).celery.AsyncResult(run.tags["dagster-celery/task_id"]).forget()
+    assert health(records, run) == WorkerStatus.RUNNING
+    worker.kill()
+    assert health(records, run) == WorkerStatus.UNKNOWN
+
+
 def test_a_run_can_be_cancelled(fleet: Fleet, records: DagsterInstance, api: SampleApi):
     api.behaviour.latency = 5
     worker = fleet.worker("worker-1")
