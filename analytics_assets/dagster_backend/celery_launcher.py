@@ -29,6 +29,9 @@ class FleetRunLauncher(CeleryRunLauncher):
     is started again without its data, and then as none that a worker ever had.
     """
 
+    launched_tag: Final = DAGSTER_CELERY_TASK_ID_TAG
+    """The tag of each run that it has started: see `note_process`."""
+
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the run is being worked on, by its worker's own word."""
         task_id = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
@@ -45,6 +48,14 @@ class FleetRunLauncher(CeleryRunLauncher):
         if worker is not None and not is_worked_on and health.status == WorkerStatus.RUNNING:
             return CheckRunHealthResult(WorkerStatus.FAILED, f"Celery worker {worker} has lost it.")
         return health
+
+    def get_run_worker_debug_info(
+        self, run: DagsterRun, include_container_logs: bool | None = True
+    ) -> str | None:
+        """What is told of a failed run's task, which the run of a command does not have."""
+        if DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return None
+        return super().get_run_worker_debug_info(run, include_container_logs)
 
     def terminate(self, run_id: str) -> bool:
         """Cancels a run.

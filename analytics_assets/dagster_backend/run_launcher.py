@@ -47,15 +47,20 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
 def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Puts this process on record of a run that no launcher has started, as that of `dg launch`.
 
-    Launchers other than Dagster's own leave no trace in their runs. Neither does a process of a
-    single step know that of its run.
+    A process of a single step does not know that of its run.
     """
-    is_launched = GRPC_INFO_TAG in run.tags or not isinstance(
-        instance.run_launcher, dg.DefaultRunLauncher
-    )
     is_of_a_step = multiprocessing.parent_process() is not None
-    if not (is_launched or is_of_a_step or orphans.is_of_a_command(run)):
+    if not (is_of_a_step or orphans.is_of_a_command(run) or _is_launched(instance, run)):
         instance.add_run_tags(run.run_id, orphans.process_tags())
+
+
+def _is_launched(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a launcher has started the run; each but Dagster's own and ours leaves no trace."""
+    launcher = instance.run_launcher
+    is_dagsters = isinstance(launcher, dg.DefaultRunLauncher)
+    trace = GRPC_INFO_TAG if is_dagsters else getattr(launcher, "launched_tag", None)
+    # a worker may have the run before the launcher has left its trace
+    return trace is None or trace in (instance.get_run_by_id(run.run_id) or run).tags
 
 
 def _code_server_is_gone(run: dg.DagsterRun) -> bool:

@@ -19,6 +19,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 
 from analytics_assets.dagster_backend.celery_launcher import FleetRunLauncher
+from analytics_assets.dagster_backend.run_launcher import note_process
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
 from analytics_assets_tests.testing.fleet import (
     Fleet,
@@ -162,6 +163,19 @@ def test_a_worker_that_does_not_know_the_run_has_lost_it(fleet: Fleet, records: 
 
 def test_a_run_of_a_command_is_left_alone(fleet: Fleet, records: DagsterInstance):
     assert health(records, DagsterRun("sync")) == WorkerStatus.RUNNING
+    assert launcher(records).get_run_worker_debug_info(DagsterRun("sync")) is None
+
+
+def test_a_run_that_no_worker_has_is_of_this_process(fleet: Fleet, records: DagsterInstance):
+    def noted(**tags: str) -> bool:
+        run = records.add_run(DagsterRun("sync"))
+        records.add_run_tags(run.run_id, tags)  # after the worker has got the run
+        note_process(records, run)
+        [found] = records.get_runs(limit=1)
+        return ".dagster/analytics_process" in found.tags
+
+    assert noted()  # of `dg launch`
+    assert not noted(**{"dagster-celery/task_id": "of-a-worker"})
 
 
 def test_the_run_of_a_command_that_was_killed_ends(fleet: Fleet, records: DagsterInstance):
