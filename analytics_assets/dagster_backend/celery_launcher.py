@@ -16,8 +16,9 @@ from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 
 from analytics_assets.dagster_backend import orphans
 
-# a worker that is silent for so long is lost: one that is only busy answers from another process
-_QUESTIONS: Final = 3
+# A worker that is silent for so long is lost: one that is only busy answers from another process.
+# One that has lost the broker waits for up to 32 s before it looks for it again.
+_QUESTIONS: Final = 8
 _ANSWER_SECONDS: Final = 5.0
 
 

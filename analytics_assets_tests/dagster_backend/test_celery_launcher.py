@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from celery.app.control import Inspect
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 
+from analytics_assets.dagster_backend import celery_launcher
 from analytics_assets.dagster_backend.celery_launcher import FleetRunLauncher
 from analytics_assets.dagster_backend.run_launcher import note_process
 from analytics_assets.sample_api import Fault, SampleApi, SampleData
@@ -114,7 +117,7 @@ def test_the_shard_of_a_lost_worker_is_run_again(
 
 
 def test_a_run_that_the_broker_has_forgotten_is_worked_on(
-    fleet: Fleet, records: DagsterInstance, api: SampleApi
+    fleet: Fleet, records: DagsterInstance, api: SampleApi, monkeypatch: pytest.MonkeyPatch
 ):
     # as it forgets each after a day, and all when it is started again without its data
     api.behaviour.faults.append(Fault("hang", "/v1/*", times=1))
@@ -125,6 +128,7 @@ def test_a_run_that_the_broker_has_forgotten_is_worked_on(
     launcher(records).celery.AsyncResult(run.tags["dagster-celery/task_id"]).forget()
     assert health(records, run) == WorkerStatus.RUNNING
     worker.kill()
+    monkeypatch.setattr(celery_launcher, "_QUESTIONS", 1)
     assert health(records, run) == WorkerStatus.UNKNOWN
 
 
@@ -159,6 +163,22 @@ def test_a_worker_that_does_not_know_the_run_has_lost_it(fleet: Fleet, records: 
     meta = {"hostname": "worker-1@test", "pid": 1}
     launcher(records).celery.backend.store_result("of-a-worker-before", meta, "STARTED")
     assert health(records, run) == WorkerStatus.FAILED
+
+
+def test_a_worker_that_waits_before_it_calls_the_broker_again_is_waited_for(
+    fleet: Fleet, records: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    waited: list[float] = []
+
+    def query_task(inspect: Inspect, task_id: str) -> dict[str, Any] | None:
+        waited.append(inspect.timeout)
+        return {"worker-1@test": {task_id: ["active", {}]}} if sum(waited) > 32 else None
+
+    monkeypatch.setattr(Inspect, "query_task", query_task)
+    run = DagsterRun("sync", tags={"dagster-celery/task_id": "of-a-worker"})
+    meta = {"hostname": "worker-1@test", "pid": 1}
+    launcher(records).celery.backend.store_result("of-a-worker", meta, "STARTED")
+    assert health(records, run) == WorkerStatus.RUNNING
 
 
 def test_a_run_of_a_command_is_left_alone(fleet: Fleet, records: DagsterInstance):
