@@ -22,7 +22,7 @@ from analytics_assets.days import Window
 from analytics_assets.errors import CredentialsError, ReadError
 from analytics_assets.rows.account_rows import AccountRows, AccountWriter, Part, ResourceRows
 from analytics_assets.rows.arrow import as_day
-from analytics_assets.rows.keys import with_value
+from analytics_assets.rows.keys import fill
 from analytics_assets.schema import Report, Resource
 from analytics_assets.text import one_line
 
@@ -158,7 +158,8 @@ def _rows(resource: Resource, report: Report, answer: ReportAnswer) -> Iterator[
         if report.has_days and not is_asked_for:
             raise _not_asked_for(resource, column, row, answer.window)
         if not report.has_days:
-            row = {**row, column: first} if is_asked_for else with_value(row, column, first)
+            row = {**row, column: first} if is_asked_for else dict(row)
+            fill(row, column, first)
         if named is not None and row[named] is None:
             nameless += 1
             row = {**row, named: f"unnamed {nameless}"}

@@ -17,7 +17,7 @@ from analytics_assets.api.pagination import NumberedPages
 from analytics_assets.api.paths import path_part, request_path
 from analytics_assets.api.source import MissingList, answers, parents, rest_source
 from analytics_assets.days import Window
-from analytics_assets.rows.keys import list_key, parents_of, row_name, with_value
+from analytics_assets.rows.keys import fill, list_key, parents_of, row_name
 from analytics_assets.schema import Report, Resource
 
 # the envelope tells more than the rows, and is there where there are none
@@ -97,8 +97,7 @@ class ReportPages(NumberedPages):
         _announce(envelope)
         rows = rows_of(envelope, self._resource.data_selector)
         for row in rows if self._report.name_column else ():
-            name = row_name(self._report, row)
-            row.update(with_value(row, self._report.name_column or "", name))
+            fill(row, self._report.name_column or "", row_name(self._report, row))
         super().update_state(response, rows)
         if self._has_next_page and data:
             data.clear()

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from analytics_assets.errors import ReadError
 from analytics_assets.rows.arrow import EXTRAS, Row, arrow_schema, to_arrow
-from analytics_assets.rows.keys import key_value, parent_id_field, row_key, with_value
+from analytics_assets.rows.keys import fill, key_value, parent_id_field, row_key
 from analytics_assets.rows.lists import AccountLists, ReadList, parent_version
 from analytics_assets.schema import ACCOUNT_ID, Column, Resource, ResourceTable
 
@@ -250,7 +250,10 @@ class _Keys:
         """The row with its key, or None for a row without one or with one that came before."""
         row = dict(row)
         below = row.pop(parent_id_field(self._resource), None)
-        row = self._with_account(self._with_parent(row, below))
+        row = self._with_parent(row, below)
+        if self._account_id is not None:
+            # A network account lists its children's rows too: they belong to the one asked.
+            fill(row, ACCOUNT_ID.name, self._account_id)
         key = row_key(self._key, row)
         if key is None:
             self.keyless += 1
@@ -289,12 +292,6 @@ class _Keys:
     def _id_of(self, row: Row) -> Any:
         """The id that lists below the row are asked for by, which need not be part of its key."""
         return key_value(self._id, row.get("id")) if self._id else None
-
-    def _with_account(self, row: dict[str, Any]) -> dict[str, Any]:
-        if self._account_id is None:
-            return row
-        # A network account lists its children's rows too: they belong to the one asked.
-        return with_value(row, ACCOUNT_ID.name, self._account_id)
 
     def _with_parent(self, row: dict[str, Any], parent_id: Any) -> dict[str, Any]:
         """Fills the column with the parent's `id`, in the form that the parent's row has."""

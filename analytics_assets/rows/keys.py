@@ -51,14 +51,14 @@ def key_value(column: Column, value: Any) -> Any:
     return None
 
 
-def with_value(row: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
-    """The row with a value of ours; another one of the API's goes to `api_` and the name."""
+def fill(row: dict[str, Any], name: str, value: Any) -> None:
+    """Gives the row a value of ours; another one of the API's goes to `api_` and the name."""
     own, place = row.get(name), f"api_{name}"
-    if own in (None, value):
-        return {**row, name: value}
-    while place in row:
-        place = f"api_{place}"
-    return {**row, place: own, name: value}
+    if own not in (None, value):
+        while place in row:
+            place = f"api_{place}"
+        row[place] = own
+    row[name] = value
 
 
 def list_key(resource: Resource) -> tuple[Column, ...]:
